@@ -1,0 +1,63 @@
+# Python 3.11 or newer and make are all that is needed; PYTHON=... chooses another interpreter.
+PYTHON ?= python3
+CONSTRAINTS := constraints.txt
+
+# -P keeps the root out of sys.path: `core` must not be importable beside `refold.core`.
+RUN := .venv/bin/python -P
+PYTEST := $(RUN) -m pytest
+PIP := $(RUN) -m pip --disable-pip-version-check install -qq -c $(CONSTRAINTS)
+
+# The stamps carry the folder's name: an environment that was moved or copied points to the old place.
+PLACE := $(shell printf '%s' "$(CURDIR)" | cksum | cut -d ' ' -f 1)
+RUNTIME := .venv/.runtime-$(PLACE)
+DEVELOPMENT := .venv/.development-$(PLACE)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench crash canonical wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME) ## run a workflow, kill it in the middle, resume it, prove the result
+	@.venv/bin/python examples/demo.py
+
+test: $(DEVELOPMENT) ## run the whole suite; it starts a PostgreSQL of its own
+	@$(PYTEST) -q -n 2
+
+check: $(DEVELOPMENT) ## lint, formatting, types, architecture
+	@$(RUN) -m ruff check
+	@$(RUN) -m ruff format --check
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(RUN) -m pyright
+	@$(PYTEST) -q tests/test_architecture.py tests/test_house.py
+
+bench: $(DEVELOPMENT) ## measure against the limits of this machine
+	@.venv/bin/python bench/run.py
+
+crash: $(DEVELOPMENT) ## the long crash campaign: 500 kills
+	@REFOLD_CRASHES=500 $(PYTEST) -q -n 2 --timeout 7200 tests/crash
+
+canonical: $(DEVELOPMENT) ## compare a million values with RFC 8785
+	@REFOLD_CANONICAL_VALUES=1000000 $(PYTEST) -q --timeout 7200 tests/unit/test_canonical*.py
+
+wheel: $(DEVELOPMENT) ## build the wheel into dist/
+	@rm -rf build dist  # setuptools packs whatever an earlier build left there
+	@PIP_CONSTRAINT=$(CONSTRAINTS) $(RUN) -m build --wheel > build.log 2>&1 || { cat build.log; exit 1; }
+	@rm -rf build build.log
+	@ls dist/*.whl
+
+clean: ## remove everything that make made
+	@rm -rf .venv build dist build.log *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): pyproject.toml $(CONSTRAINTS)
+	@echo "Installing into .venv ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Refold needs Python 3.11 or newer.")'
+	@$(PYTHON) -m venv --clear .venv
+	@$(PIP) -e .
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME)
+	@echo "Installing the development tools ..."
+	@$(PIP) -e ".[dev]"
+	@mkdir -p .venv/checkout && ln -sfn ../.. .venv/checkout/refold
+	@touch $@

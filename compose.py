@@ -1,0 +1,111 @@
+"""Wiring: a store, its journal and an engine, from a database URL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import unquote
+
+from .core.errors import CallError, Problem
+from .core.limits import Limits
+from .core.ports import Clock
+from .core.runtime.actor import Observer
+from .core.runtime.engine import LEASE_SECONDS, Engine
+from .core.runtime.registry import SkillRegistry
+from .eventstore.journal import DirectJournal, Journal
+from .eventstore.log import EventLog
+from .eventstore.memory import MemoryStore
+from .eventstore.owner import this_process
+from .eventstore.sealing import Sealer
+from .eventstore.store import Store
+
+DEFAULT_URL = "sqlite:///refold.db"
+"""The embedded store in the current folder."""
+
+BUILD = "refold 0.1.0"
+"""What every event says of the program that wrote it; REFOLD_BUILD adds the user's own label."""
+
+
+def database_url(url: str | None = None) -> str:
+    """`url`, else REFOLD_DATABASE_URL, else the embedded store in the current folder."""
+    return url or os.environ.get("REFOLD_DATABASE_URL") or DEFAULT_URL
+
+
+def open_store(url: str | None = None, *, migrate: bool = True) -> Store:
+    """The store at `url`: `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://…` or `memory:`.
+
+    Brings its schema up to date unless told otherwise. Raises CallError for another scheme.
+    """
+    url = database_url(url)
+    scheme, _, rest = url.partition(":")
+    if scheme == "memory":
+        return MemoryStore()
+    if scheme == "sqlite" and rest.startswith("///") and len(rest) > 3:
+        from .eventstore.sqlite import SQLiteStore
+
+        store = SQLiteStore(Path(unquote(rest[3:])))
+    elif scheme in ("postgresql", "postgres"):
+        from .eventstore.postgres import PostgresStore
+
+        store = PostgresStore(url, accept_loss=os.environ.get("REFOLD_ACCEPT_LOSS") == "1")
+    else:
+        fix = "use sqlite:///file.db, postgresql://host/database or memory:"
+        raise CallError(Problem("", f"the database URL has the unknown form {scheme!r}:…", fix))
+    if migrate:
+        store.migrate()
+    return store
+
+
+class WorkflowEngine(Engine):
+    """An engine on the store at a database URL (see `open_store`), or on a store given.
+
+    An asynchronous context manager: leaving it commits what is queued and closes what it opened.
+    """
+
+    def __init__(
+        self,
+        store: str | Store | None = None,
+        skills: SkillRegistry | None = None,
+        *,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+        lease_seconds: float = LEASE_SECONDS,
+        observer: Observer | None = None,
+        patience: float = 30.0,
+    ):
+        """`patience` is for how many seconds a store that does not answer is asked again."""
+        self._opened = None if store is not None and not isinstance(store, str) else open_store(store)
+        self.store: Store = store if store is not None and not isinstance(store, str) else self._opened  # pyright: ignore[reportAttributeAccessIssue]
+        label = os.environ.get("REFOLD_BUILD")
+        sealer = Sealer(f"{BUILD} {label}" if label else BUILD)
+        owner = this_process(sealer.writer)
+        make: Callable[..., Any] = DirectJournal if isinstance(self.store, MemoryStore) else Journal
+        options = {} if make is DirectJournal else {"patience": patience}
+        self._own_journal: Journal | DirectJournal = make(self.store, sealer, owner, **options)
+        super().__init__(
+            EventLog(self.store, owner),
+            self._own_journal,
+            skills if skills is not None else SkillRegistry(),
+            clock=clock,
+            limits=limits,
+            lease_seconds=lease_seconds,
+            observer=observer,
+        )
+
+    async def close(self) -> None:
+        """Drop what still runs, commit what is queued, close what was opened here."""
+        await super().close()
+        self._own_journal.close()
+        if self._opened is not None:
+            self._opened.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

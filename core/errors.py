@@ -1,0 +1,153 @@
+"""Everything Refold raises on purpose, as one tree.
+
+    RefoldError
+    ├── InvalidError             a document, value or call is not acceptable: pointer, reason and fix of each problem
+    │   ├── NotCanonicalError    a value that RFC 8785 cannot express
+    │   ├── DocumentError        text that is no JSON or YAML we accept
+    │   ├── SpecError            a workflow spec that cannot run
+    │   └── CallError            a run id, seed, input or option that cannot be used
+    ├── RunError
+    │   ├── RunNotFoundError     no such run
+    │   ├── RunConflictError     the run id is taken by a run of another spec, inputs or seed
+    │   ├── RunOwnedError        another live process holds the run's lease
+    │   └── RunEndedError        the run has ended, so the message comes too late
+    ├── StepError                raised by skills: a failure with a code of its own
+    ├── StoreError
+    │   ├── StoreUnreachableError  the database does not answer; nothing acknowledged was lost
+    │   ├── StoreRefusedError      the database is set up in a way that could lose data, or its schema is not ours
+    │   └── OwnershipLostError     somebody else appended to the stream; what we hold in memory is void
+    └── ProofError
+        ├── IntegrityError         stored bytes are not what was written
+        └── ReplayDivergenceError  running again gave something else
+
+Each class carries the failure code (`refold.core.failures`) under which it is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with a document: where (RFC 6901 pointer), why, and what to do about it."""
+
+    pointer: str
+    reason: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        where = f"at {self.pointer}: " if self.pointer else ""
+        return f"{where}{self.reason}" + (f". Fix: {self.fix}" if self.fix else "")
+
+
+class RefoldError(Exception):
+    """The root of the tree; `code` names the entry in the failure catalog."""
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+
+
+class InvalidError(RefoldError):
+    """Something given to Refold is not acceptable; `problems` lists every reason found, never empty."""
+
+    code = "INPUT_INVALID"
+
+    def __init__(self, problems: Sequence[Problem] | Problem):
+        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
+
+
+class NotCanonicalError(InvalidError, ValueError):
+    """A value that has no canonical JSON: NaN, an integer beyond 2^53-1, a key that is no string, no JSON type."""
+
+
+class DocumentError(InvalidError, ValueError):
+    """Text that cannot be read: bad syntax, duplicate keys, too deep, too large."""
+
+
+class SpecError(InvalidError, ValueError):
+    """A workflow spec that cannot run."""
+
+    code = "SPEC_INVALID"
+
+
+class CallError(InvalidError, ValueError):
+    """A run id, seed, input or option that cannot be used."""
+
+
+class RunError(RefoldError):
+    """Something about one run stands in the way."""
+
+
+class RunNotFoundError(RunError, LookupError):
+    """The store holds no run of this id."""
+
+    code = "RUN_NOT_FOUND"
+
+
+class RunConflictError(RunError):
+    """The run id belongs to a run with another spec, other inputs or another seed."""
+
+    code = "RUN_CONFLICT"
+
+
+class RunOwnedError(RunError):
+    """Another live process is working on the run."""
+
+    code = "RUN_OWNED"
+
+
+class RunEndedError(RunError):
+    """The run has ended; it takes no more messages."""
+
+    code = "RUN_ENDED"
+
+
+class StepError(RefoldError):
+    """Raised by a skill to fail its step with a code of the failure catalog.
+
+    `retryable` overrides what the catalog says of the code; None leaves it to the catalog.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool | None = None):
+        super().__init__(message)
+        self.step_code = code
+        self.retryable = retryable
+
+
+class StoreError(RefoldError):
+    """The store could not do what was asked."""
+
+
+class StoreUnreachableError(StoreError):
+    """The database did not answer in time. What was acknowledged is safe; what was not may or may not be stored."""
+
+    code = "STORE_UNREACHABLE"
+
+
+class StoreRefusedError(StoreError):
+    """The database could lose data as it is set up, or holds a schema that this version does not know."""
+
+    code = "STORE_REFUSED"
+
+
+class OwnershipLostError(StoreError):
+    """An append was refused: the stream's head is not the one we built on. The run in memory is void."""
+
+    code = "OWNERSHIP_LOST"
+
+
+class ProofError(RefoldError):
+    """Evidence that something is not as it was recorded."""
+
+
+class IntegrityError(ProofError):
+    """Stored bytes are not what was written, or cannot follow from what came before."""
+
+    code = "INTEGRITY_BROKEN"
+
+
+class ReplayDivergenceError(ProofError):
+    """Running the recorded workflow again gave another result than the log holds."""
+
+    code = "REPLAY_DIVERGED"

@@ -1,0 +1,67 @@
+"""Names of runs, tenants and streams, and base seeds: what is accepted, and how streams are called.
+
+A run lives in the stream `{tenant}/{run id}`, its inbox in `{tenant}/{run id}/inbox`. Neither name can hold a slash,
+so no two runs share a stream.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .errors import CallError, Problem
+from .seeds import MAX_SEED
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
+_ALPHABET = "start with a letter or digit, then only letters, digits and . _ : @ ~ -"
+
+
+def check_run_id(text: object) -> str:
+    """`text` if it can name a run: a letter or digit, then up to 199 letters, digits or `._:@~-`. Else CallError."""
+    return _check(text, _RUN_ID, "run id", 200)
+
+
+def check_tenant(text: object) -> str:
+    """`text` if it can name a tenant: the alphabet of run ids, up to 100 characters; else CallError."""
+    return _check(text, _TENANT, "tenant", 100)
+
+
+def check_seed(seed: object) -> int:
+    """`seed` if it is an integer of 0 to 2^53-1, which JSON carries exactly (RFC 8259, 6). Else CallError."""
+    if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed <= MAX_SEED:
+        return seed
+    raise CallError(Problem("", f"seed {_shown(seed)} is not possible", f"give an integer from 0 to {MAX_SEED}"))
+
+
+def stream_of(tenant: str, run_id: str) -> str:
+    """The stream of the run. Raises CallError for a tenant or run id that cannot be."""
+    return f"{check_tenant(tenant)}/{check_run_id(run_id)}"
+
+
+def inbox_of(stream: str) -> str:
+    """The inbox that belongs to the run of `stream`."""
+    return stream + "/inbox"
+
+
+def run_of(stream: str) -> tuple[str, str]:
+    """Tenant and run id of a run's stream. Raises CallError for anything else, inboxes included."""
+    tenant, _, run_id = stream.partition("/")
+    if _TENANT.fullmatch(tenant) and _RUN_ID.fullmatch(run_id):
+        return tenant, run_id
+    raise CallError(Problem("", f"{_shown(stream)} is no run's stream", "give it as tenant/run-id"))
+
+
+def _check(text: object, pattern: re.Pattern[str], what: str, longest: int) -> str:
+    if isinstance(text, str) and pattern.fullmatch(text):
+        return text
+    raise CallError(Problem("", f"{what} {_shown(text)} is not possible", f"{_ALPHABET}; at most {longest} characters"))
+
+
+def _shown(value: object) -> str:
+    # An integer of thousands of digits cannot be printed, and a hostile text must not fill the log.
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 128:
+        return "of more than 128 bits"
+    if not isinstance(value, str | int | float | None):
+        return f"of type {type(value).__name__}"
+    shown = ascii(value[:201] if isinstance(value, str) else value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

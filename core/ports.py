@@ -1,0 +1,116 @@
+"""The protocols that the outer folders fulfil for the engine, and the plain values that cross them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from .errors import RefoldError
+from .events import Event
+
+
+class Head(NamedTuple):
+    """The end of a stream: the version of its last event and that event's chain hash."""
+
+    version: int
+    hash: str | None
+
+
+EMPTY = Head(0, None)
+"""The head of a stream that holds nothing."""
+
+
+class Record(NamedTuple):
+    """One event as it is stored: its stream, its number there (from 1), its topic and its bytes."""
+
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+
+
+class Append(NamedTuple):
+    """Events for one stream, built on the head `expected`: refused unless that is the stream's head."""
+
+    stream: str
+    expected: Head
+    events: Sequence[Event]
+
+
+class Schedule(NamedTuple):
+    """A run's dispatch row: it is due now, and leased to this process for `lease_seconds` (0: free to be taken)."""
+
+    stream: str
+    lease_seconds: float
+
+
+class Unschedule(NamedTuple):
+    """Removes a run's dispatch row: the run has ended."""
+
+    stream: str
+
+
+class Unit(NamedTuple):
+    """The unit of commit: all of it is stored, or nothing. Each stream occurs once."""
+
+    appends: Sequence[Append]
+    dispatch: Sequence[Schedule | Unschedule] = ()
+
+
+Ack = Sequence[Head] | RefoldError
+"""The answer to a unit: the new head of each append, or why nothing of it was stored."""
+
+
+class Journal(Protocol):
+    """Takes units of commit and answers each when it is durable. Many units share one transaction."""
+
+    def append(self, unit: Unit, done: Callable[[Ack], None]) -> None:
+        """Hand over `unit`; `done` is called on the caller's event loop with the answer, never from within."""
+        ...
+
+    async def commit(self, unit: Unit) -> Sequence[Head]:
+        """Append `unit` and wait. Raises OwnershipLostError when refused, StoreUnreachableError when unanswered."""
+        ...
+
+
+class Lease(NamedTuple):
+    """Who holds a run, and for how many more seconds (database time)."""
+
+    owner: str
+    seconds_left: float
+
+
+class RunLog(Protocol):
+    """Reading the log and holding leases. Calls block: the engine makes them from threads."""
+
+    def head(self, stream: str) -> Head:
+        """The head of `stream`; `EMPTY` if there is no such stream."""
+        ...
+
+    def heads(self, streams: Sequence[str]) -> dict[str, Head]:
+        """The heads of those of `streams` that exist."""
+        ...
+
+    def events(self, stream: str, after: int = 0) -> list[Event]:
+        """The events of `stream` after version `after`, decoded, in order."""
+        ...
+
+    def claim(self, stream: str, seconds: float) -> Lease | None:
+        """Take the lease on a run for this process; None when it is ours now, else the live lease in the way."""
+        ...
+
+    def renew(self, streams: Sequence[str], seconds: float) -> None:
+        """Prolong this process's leases on `streams`."""
+        ...
+
+    def release(self, stream: str) -> None:
+        """Give up this process's lease on `stream`."""
+        ...
+
+
+class Clock(Protocol):
+    """The time of day, injected so that tests can turn it by hand."""
+
+    def now(self) -> int:
+        """Microseconds since 1970-01-01 UTC."""
+        ...

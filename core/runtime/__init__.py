@@ -1,0 +1,1 @@
+"""The asyncio shell around the pure core: skills, the run actor, the engine."""

@@ -1,0 +1,208 @@
+"""One attempt at one step: the skill is called, and whatever comes of it becomes a `Result`.
+
+Nothing a skill does breaks the run: it may raise, hang, or return something that is no JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..canonical import Payload
+from ..errors import NotCanonicalError, RefoldError, StepError
+from ..failures import is_retryable
+from ..limits import Limits
+from ..plan import PlannedStep
+from ..references import TextTooLongError, UnresolvedReferenceError
+from ..seeds import step_seed
+from ..state import RunState
+from .context import StepContext
+from .skill import Skill, as_payload
+from .threads import ThreadPool
+
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+
+
+class Failure(NamedTuple):
+    """Why an attempt failed, and whether another may help."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of an attempt: an output or a failure. `executed` is False when the skill was never called."""
+
+    index: int
+    attempt: int
+    skill: Skill[..., Any] | None
+    inputs_hash: str | None
+    output: Payload | Failure
+    executed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A step made ready to run."""
+
+    index: int
+    attempt: int
+    skill: Skill[..., Any]
+    inputs: Payload
+    context: StepContext | None
+
+
+class Outputs(Mapping[str, Any]):
+    """The outputs of a step's dependencies, decoded afresh at each access so that a skill cannot change them."""
+
+    def __init__(self, state: RunState, step: PlannedStep):
+        names = [state.plan.steps[index].step_id for index in step.dependencies]
+        self._payloads = {
+            n: outcome.output for n, i in zip(names, step.dependencies, strict=True) if (outcome := state.outcomes[i])
+        }
+
+    def __getitem__(self, step_id: str) -> Any:
+        payload = self._payloads[step_id]
+        return None if payload is None else payload.fresh()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._payloads)
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+
+def prepare(state: RunState, index: int, attempt: int, skill: Skill[..., Any], limits: Limits) -> Call | Result:
+    """The call of a step whose turn has come, or the result that its inputs cannot be had."""
+    step = state.plan.steps[index]
+    try:
+        inputs = Payload.of(step.inputs.resolve(state))
+        if len(inputs) > limits.payload_bytes:
+            raise StepError("INPUT_TOO_LARGE", f"the inputs take {len(inputs)} bytes, more than {limits.payload_bytes}")
+        context = _context(state, step, attempt) if skill.takes_context else None
+    except (UnresolvedReferenceError, TextTooLongError, NotCanonicalError, StepError) as error:
+        return Result(index, attempt, skill, None, failure_of(error, limits), executed=False)
+    return Call(index, attempt, skill, inputs, context)
+
+
+def _context(state: RunState, step: PlannedStep, attempt: int) -> StepContext:
+    started = state.started
+    key = f"{started.run_id}:{step.step_id}"
+    if step.idempotency_key is not None:
+        key = step.idempotency_key.resolve(state)
+    return StepContext(
+        run_id=started.run_id,
+        step_id=step.step_id,
+        index=step.index,
+        seed=step_seed(started.seed, step.index),
+        attempt=attempt,
+        idempotency_key=key,
+        outputs=Outputs(state, step),
+    )
+
+
+def call_inline(call: Call, limits: Limits) -> Result:
+    """Call the skill on this thread and wait for it; only for `inline` skills, or from a thread of its own."""
+    try:
+        arguments = call.skill.bind(call.inputs.data, call.context)
+        output = as_payload(call.skill.function(**arguments), limits.payload_bytes)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        return _failed(call, error, limits)
+    return Result(call.index, call.attempt, call.skill, call.inputs.sha256, output, executed=True)
+
+
+async def _call_async(call: Call, limits: Limits) -> Result:
+    try:
+        arguments = call.skill.bind(call.inputs.data, call.context)
+        output = as_payload(await call.skill.function(**arguments), limits.payload_bytes)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        return _failed(call, error, limits)
+    return Result(call.index, call.attempt, call.skill, call.inputs.sha256, output, executed=True)
+
+
+def _failed(call: Call, error: BaseException, limits: Limits) -> Result:
+    called = not (isinstance(error, StepError) and error.step_code == "SKILL_INPUT_INVALID")
+    return Result(call.index, call.attempt, call.skill, call.inputs.sha256, failure_of(error, limits), executed=called)
+
+
+def failure_of(error: BaseException, limits: Limits) -> Failure:
+    """The failure that an exception stands for: a StepError names its code, anything else is a SKILL_ERROR."""
+    message = str(error)
+    if isinstance(error, StepError) and _CODE.fullmatch(error.step_code):
+        code = error.step_code
+    elif isinstance(error, UnresolvedReferenceError | TextTooLongError | NotCanonicalError):
+        code = error.code
+    else:
+        code = "SKILL_ERROR"
+        message = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    retryable = error.retryable if isinstance(error, StepError) and error.retryable is not None else is_retryable(code)
+    # Messages are stored: text that is no UTF-8 could not be, and a whole dump of something should not.
+    text = message.encode("utf-8", "replace").decode()[: limits.message_characters]
+    return Failure(code, text, retryable)
+
+
+class Attempt:
+    """A skill running beside the event loop. `ended` is called once with the result, unless it is cancelled first."""
+
+    def __init__(
+        self, call: Call, timeout: float | None, limits: Limits, pool: ThreadPool, ended: Callable[[Result], None]
+    ):
+        self._call = call
+        self._limits = limits
+        self._ended: Callable[[Result], None] | None = ended
+        self._loop = asyncio.get_running_loop()
+        self._timer = None if timeout is None else self._loop.call_later(timeout, self._time_out, timeout)
+        self._task: asyncio.Task[Result] | None = None
+        if call.skill.is_async:
+            self._task = self._loop.create_task(_call_async(call, limits))
+            self._task.add_done_callback(self._task_done)
+        else:
+            pool.submit(self._run)
+
+    def cancel(self) -> None:
+        """Stop the skill where that is possible (an async one), and ignore whatever comes of it."""
+        self._ended = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _run(self) -> None:
+        result = call_inline(self._call, self._limits)
+        with suppress(RuntimeError):  # The loop was closed: nobody is waiting any more.
+            self._loop.call_soon_threadsafe(self._settle, result)
+
+    def _task_done(self, task: asyncio.Task[Result]) -> None:
+        if task.cancelled():
+            error = RefoldError("the skill was cancelled from outside")
+            self._settle(_failed(self._call, error, self._limits))
+        elif (error := task.exception()) is not None:
+            self._settle(_failed(self._call, error, self._limits))
+        else:
+            self._settle(task.result())
+
+    def _time_out(self, seconds: float) -> None:
+        failure = Failure("STEP_TIMEOUT", f"the attempt took longer than {seconds:g} s", retryable=True)
+        call = self._call
+        ended = self._ended
+        self.cancel()
+        if ended is not None:
+            ended(Result(call.index, call.attempt, call.skill, call.inputs.sha256, failure, executed=True))
+
+    def _settle(self, result: Result) -> None:
+        ended = self._ended
+        if ended is not None:
+            self._ended = None
+            if self._timer is not None:
+                self._timer.cancel()
+            ended(result)

@@ -1,0 +1,260 @@
+"""Skills: the functions that steps run, and what they declare about themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, cast, overload
+
+from ..canonical import Payload, json_pointer
+from ..errors import CallError, NotCanonicalError, Problem, StepError
+from ..limits import Limits
+from ..retry import Retry
+from .binding import Binder, Parameters, binder, parameters_of
+from .context import StepContext
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Path = tuple[str | int, ...]
+"""Keys and indexes that lead to a part of a value, outermost first."""
+
+_SKILL_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
+
+
+class Declaration(TypedDict, total=False):
+    """What `@skill` may say of a function; `Skill` gives the meanings."""
+
+    version: str
+    deterministic: bool
+    side_effect: bool
+    cost_cents: float | None
+    retry: Retry | None
+    at_most_once: bool
+    inline: bool
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Skill(Generic[P, R]):
+    """A function that steps can run, and its declaration. Called, it is the plain function.
+
+    Raises `CallError` with every reason when the declaration or the signature cannot work.
+    """
+
+    function: Callable[P, R]
+    skill_id: str
+    version: str = "1"
+    deterministic: bool = False
+    """Same inputs and seed, same output: replay runs it again and compares. Others are served from the log."""
+    side_effect: bool = False
+    """Changes the world outside; specs and plans must then declare an idempotency key (R4)."""
+    cost_cents: float | None = None
+    """What one attempt costs, in cents; None: unknown."""
+    retry: Retry | None = None
+    """The retry policy of steps that bring none of their own."""
+    at_most_once: bool = False
+    """Its start is recorded first, and after a crash it is never run again."""
+    inline: bool = False
+    """A sync function so quick that it may run on the event loop's own thread; others get a thread."""
+    is_async: bool = dataclasses.field(init=False)
+    parameters: Parameters = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        problems = _function_problems(self.function)
+        if problems:
+            raise CallError(problems)
+        parameters, problems = parameters_of(self.function)
+        # The instance shows the function's name and text to help(), inspect and pickle's messages.
+        shown = {n: getattr(self.function, n) for n in functools.WRAPPER_ASSIGNMENTS if hasattr(self.function, n)}
+        is_async = inspect.iscoroutinefunction(self.function)
+        self.__dict__.update(shown, __wrapped__=self.function, is_async=is_async, parameters=parameters)
+        problems += _declaration_problems(self)
+        if problems:
+            name = f"skill {self.skill_id!r}: "
+            raise CallError([problem._replace(reason=name + problem.reason) for problem in problems])
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the plain function, sync or async as it is: no engine, no checks, nothing recorded."""
+        return self.function(*args, **kwargs)
+
+    @property
+    def takes_context(self) -> bool:
+        """Whether a parameter is annotated `StepContext`; `bind` ignores the context of others."""
+        return self.parameters.context is not None
+
+    def bind(self, data: bytes, context: StepContext | None) -> dict[str, Any]:
+        """Keyword arguments for one attempt, decoded afresh from `data`, the canonical JSON object of the inputs.
+
+        Raises `StepError` SKILL_INPUT_INVALID, naming each input that is unknown, missing or of another type.
+        """
+        return self.binder(data, context)
+
+    @functools.cached_property
+    def binder(self) -> Binder:
+        """`bind`, made on first use. Raises `CallError` when an annotation is nothing that JSON could be."""
+        try:
+            return binder(self.skill_id, self.parameters)
+        except Exception as error:  # pydantic builds the schema by calling hooks of the annotated types
+            reason = f"skill {self.skill_id!r}: an annotation is nothing that JSON can fill: {_first_line(error)}"
+            raise CallError(Problem("", reason, "annotate with JSON types, dataclasses or pydantic models")) from error
+
+
+@overload
+def skill(skill_id: Callable[P, R], /) -> Skill[P, R]: ...
+@overload
+def skill(
+    skill_id: str | None = None,
+    *,
+    version: str = "1",
+    deterministic: bool = False,
+    side_effect: bool = False,
+    cost_cents: float | None = None,
+    retry: Retry | None = None,
+    at_most_once: bool = False,
+    inline: bool = False,
+) -> Callable[[Callable[P, R]], Skill[P, R]]: ...
+def skill(skill_id: Any = None, **declaration: Any) -> Any:
+    """Declare a function as a skill: `@skill`, `@skill("name")`, `@skill("name", deterministic=True)`.
+
+    Without a name the function's own is taken. The options are the fields of `Skill`. Raises `CallError`.
+    """
+    if callable(skill_id):
+        return Skill(function=skill_id, skill_id=_name_of(skill_id))
+
+    def declare(function: Callable[P, R]) -> Skill[P, R]:
+        return Skill(function=function, skill_id=_name_of(function) if skill_id is None else skill_id, **declaration)
+
+    return declare
+
+
+def as_payload(result: Any, limit: int = Limits().payload_bytes) -> Payload:
+    """What a skill returned, as canonical JSON of at most `limit` bytes.
+
+    JSON values as they are, tuples as arrays, pydantic models and dataclasses as the JSON that pydantic makes of them.
+    Raises `StepError`: SKILL_OUTPUT_INVALID with a pointer for anything else, OUTPUT_TOO_LARGE.
+    """
+    try:
+        payload = _payload(result)
+    except NotCanonicalError as error:
+        raise StepError("SKILL_OUTPUT_INVALID", f"the output is no JSON value: {error}", retryable=False) from error
+    except RecursionError:
+        raise StepError("SKILL_OUTPUT_INVALID", "the output is nested too deeply", retryable=False) from None
+    if len(payload) > limit:
+        message = f"the output takes {len(payload)} bytes, more than {limit}; store it elsewhere, return where"
+        raise StepError("OUTPUT_TOO_LARGE", message, retryable=False)
+    return payload
+
+
+def _payload(result: Any) -> Payload:
+    try:
+        return Payload.of(result)
+    except NotCanonicalError:
+        # Most outputs are plain JSON and never come here; the others are taken apart and tried again.
+        return Payload.of(_as_json(result, (), {}))
+
+
+def _as_json(value: Any, path: Path, known: dict[int, Any]) -> Any:
+    """`value` with its models and dataclasses dumped; what is no JSON either way stays, to be refused with its place.
+
+    `known` holds the copies by the originals' ids: a list held many times stays one, for the canonical form to count.
+    """
+    identity = id(value)
+    if identity in known:
+        return known[identity]
+    if isinstance(value, dict):
+        items = cast(dict[Any, Any], value).items()
+        copy: Any = {key: _as_json(item, (*path, key), known) for key, item in items}
+    elif isinstance(value, list) or type(value) is tuple:
+        copy = [_as_json(item, (*path, i), known) for i, item in enumerate(cast(list[Any], value))]
+    elif not isinstance(value, type) and (dataclasses.is_dataclass(value) or hasattr(value, "model_dump")):
+        copy = _dumped(value, path)
+    else:
+        return value
+    known[identity] = copy
+    return copy
+
+
+def _dumped(value: Any, path: Path) -> Any:
+    from pydantic import TypeAdapter
+
+    try:
+        adapter = TypeAdapter[Any](cast(type[Any], type(value)))
+        _refuse_sets(adapter.dump_python(value, warnings="error"), path)
+        return adapter.dump_python(value, mode="json", warnings="error")
+    except NotCanonicalError:
+        raise
+    except Exception as error:  # pydantic runs the serializers of the user's types
+        reason = f"a {type(value).__name__} cannot be written as JSON: {_first_line(error)}"
+        raise NotCanonicalError(Problem(json_pointer(path), reason)) from error
+
+
+def _refuse_sets(value: Any, path: Path) -> None:
+    """A set is written in another order by every process, so its hash would not replay."""
+    if isinstance(value, set | frozenset):
+        raise NotCanonicalError(Problem(json_pointer(path), "a set has no order", "return a sorted list"))
+    if isinstance(value, dict):
+        for key, item in cast(dict[Any, Any], value).items():
+            _refuse_sets(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(cast(list[Any], value)):
+            _refuse_sets(item, (*path, i))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).partition("\n")[0]
+
+
+def _name_of(function: Any) -> str:
+    return getattr(function, "__name__", "")
+
+
+def _function_problems(function: Any) -> list[Problem]:
+    if isinstance(function, Skill):
+        return [Problem("", f"{function.skill_id!r} is a skill already", "declare it once")]
+    if not inspect.isfunction(function) and not inspect.ismethod(function):
+        return [Problem("", f"{function!r} is no Python function", "write a def or async def around it")]
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return [Problem("", f"{_name_of(function)!r} is a generator; a skill returns once", "return instead of yield")]
+    return []
+
+
+def _declaration_problems(declared: Skill[..., Any]) -> list[Problem]:
+    problems: list[Problem] = []
+
+    def refuse(wrong: bool, reason: str, fix: str) -> None:
+        if wrong:
+            problems.append(Problem("", reason, fix))
+
+    def given_as_text(value: Any) -> bool:
+        return isinstance(value, str)
+
+    named = given_as_text(declared.skill_id) and _SKILL_ID.fullmatch(declared.skill_id) is not None
+    refuse(not named, "the name is none for a skill", "letters, digits, _ . - and no digit first, up to 200")
+    version = given_as_text(declared.version) and 0 < len(declared.version) <= 100
+    refuse(not version, f"version {declared.version!r} is no text of 1 to 100 characters", "write version='1'")
+    refuse(not _is_cost(declared.cost_cents), f"cost_cents {declared.cost_cents!r} is no amount", "0 or more, or None")
+    flags = ("deterministic", "side_effect", "at_most_once", "inline")
+    for flag in flags:
+        value = getattr(declared, flag)
+        refuse(not isinstance(value, bool), f"{flag} is {value!r}", "write True or False")
+    policy: Any = declared.retry
+    refuse(policy is not None and not isinstance(policy, Retry), f"retry is {policy!r}", "write Retry(max_attempts=3)")
+    both = declared.deterministic and declared.side_effect
+    refuse(both, "deterministic and side_effect exclude each other: replay would cause the effect again", "drop one")
+    again = declared.at_most_once and declared.retry is not None
+    refuse(again, "at_most_once and retry exclude each other", "drop one")
+    hidden = not declared.is_async and inspect.iscoroutinefunction(inspect.unwrap(declared.function))
+    refuse(hidden, "a sync decorator hides an async function", "make the decorator's inner function async")
+    refuse(declared.inline and declared.is_async, "inline is for sync functions; this one is async", "drop inline")
+    return problems
+
+
+def _is_cost(cents: Any) -> bool:
+    if cents is None:
+        return True
+    return isinstance(cents, int | float) and not isinstance(cents, bool) and math.isfinite(cents) and cents >= 0

@@ -1,0 +1,21 @@
+"""The ready library: the skills that every registry starts with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..runtime.skill import Skill
+from . import basic, files, http, waiting
+
+
+def ready_skills() -> tuple[Skill[..., Any], ...]:
+    """The ready-made skills, the same objects on every call."""
+    return (
+        basic.echo,
+        basic.hash_inputs,
+        basic.random_value,
+        basic.transform,
+        waiting.sleep,
+        http.http_call,
+        files.file_write,
+    )

@@ -1,0 +1,35 @@
+"""Turning events stored by earlier versions into today's shape, one version at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import IntegrityError
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+"""(topic, version) to the function that gives version + 1. Empty as long as no shape has changed."""
+
+
+def upcast(
+    topic: str,
+    version: int,
+    data: dict[str, Any],
+    target: int,
+    upcasters: Mapping[tuple[str, int], Upcaster] = UPCASTERS,
+) -> dict[str, Any]:
+    """`data` of `topic` at `version`, brought to version `target`.
+
+    Raises IntegrityError for a version from the future, or one that no upcaster knows.
+    """
+    if version > target:
+        raise IntegrityError(f"event {topic} has version {version}, newer than this program's {target}: upgrade Refold")
+    while version < target:
+        step = upcasters.get((topic, version))
+        if step is None:
+            raise IntegrityError(f"event {topic} has version {version}, which this program cannot read")
+        data = step(data)
+        version += 1
+    return data

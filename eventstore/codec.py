@@ -1,0 +1,135 @@
+"""Events to stored bytes and back.
+
+The stored state of an event is canonical JSON (RFC 8785) of an envelope that a person can read:
+
+    {"at": µs, "build": label, "data": {fields}, "nonce": writer-counter, "prev": chain hash or null, "v": version}
+
+User data up to 64 KiB stands in `data`; larger data stands in a content-addressed row, and `data` holds its hash under
+the field's name with `_ref` appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, fields
+from operator import attrgetter
+from typing import Any, NamedTuple, get_type_hints
+
+import orjson
+
+from ..core.canonical import Payload, canonical_json
+from ..core.canonical import decode as decode_json
+from ..core.errors import IntegrityError
+from ..core.events import EVENTS, Cut, Event
+from ..core.ports import Record
+from ..core.upcast import upcast
+
+INLINE_BYTES = 64 * 1024
+"""Payloads larger than this are stored once, by their hash, beside the events."""
+
+
+class _Shape(NamedTuple):
+    """What the codec knows of an event class: its stored fields and which of them need a hand."""
+
+    cls: Callable[..., Event]
+    version: int
+    fields: tuple[str, ...]
+    values: Callable[[Event], tuple[Any, ...]]
+    payloads: tuple[str, ...]
+    floats: tuple[str, ...]
+    cuts: tuple[str, ...]
+
+
+def _shape(cls: type[Event]) -> _Shape:
+    hints = get_type_hints(cls)
+    names = tuple(field.name for field in fields(cls) if field.name != "at")
+
+    def of(kind: type) -> tuple[str, ...]:
+        return tuple(name for name in names if hints[name] is kind)
+
+    return _Shape(cls, cls.schema, names, attrgetter(*names), of(Payload), of(float), of(Cut))
+
+
+_SHAPES = {topic: _shape(cls) for topic, cls in EVENTS.items()}
+
+
+def encode(event: Event, prev: str | None, nonce: str, build: str, large: dict[str, bytes]) -> bytes:
+    """The stored state of `event`; payloads too large to stand in it are added to `large` by their hash."""
+    shape = _SHAPES[event.topic]
+    data: dict[str, Any] = dict(zip(shape.fields, shape.values(event), strict=True))
+    for name in shape.payloads:
+        payload: Payload = data[name]
+        if len(payload) <= INLINE_BYTES:
+            data[name] = orjson.Fragment(payload.data)
+        else:
+            del data[name]
+            data[f"{name}_ref"] = payload.sha256
+            large[payload.sha256] = payload.data
+    for name in shape.floats:
+        if type(data[name]) is float:
+            data[name] = orjson.Fragment(canonical_json(data[name]))
+    for name in shape.cuts:
+        data[name] = asdict(data[name])
+    # With payloads and floats already canonical, nothing is left on which orjson and RFC 8785 differ.
+    return orjson.dumps(
+        {"at": event.at, "build": build, "data": data, "nonce": nonce, "prev": prev, "v": shape.version},
+        option=orjson.OPT_SORT_KEYS,
+    )
+
+
+class Envelope(NamedTuple):
+    """A stored state, opened but not yet made an event."""
+
+    at: int
+    build: str
+    data: dict[str, Any]
+    nonce: str
+    prev: str | None
+    v: int
+
+
+def open_envelope(record: Record) -> Envelope:
+    """The envelope of `record`. Raises IntegrityError when its bytes are no envelope."""
+    try:
+        envelope = Envelope(**decode_json(record.state))
+    except (ValueError, TypeError) as error:
+        raise IntegrityError(f"event {record.version} of {record.stream} holds no readable state: {error}") from None
+    if type(envelope.at) is not int or type(envelope.v) is not int or type(envelope.data) is not dict:
+        raise IntegrityError(f"event {record.version} of {record.stream} has a malformed envelope")
+    return envelope
+
+
+def references(records: Iterable[Record]) -> set[str]:
+    """The hashes of the content-addressed rows that `records` point to."""
+    found: set[str] = set()
+    for record in records:
+        if b'_ref":"' in record.state:
+            data = open_envelope(record).data
+            found.update(value for name, value in data.items() if name.endswith("_ref") and type(value) is str)
+    return found
+
+
+def decode(record: Record, large: Mapping[str, bytes], envelope: Envelope | None = None) -> Event:
+    """The event in `record`, brought to today's shape; `large` holds the content-addressed rows it points to.
+
+    Raises IntegrityError for an unknown topic, a version from the future, a missing row, or fields that do not fit.
+    """
+    shape = _SHAPES.get(record.topic)
+    if shape is None:
+        raise IntegrityError(f"event {record.version} of {record.stream} has the unknown topic {record.topic!r}")
+    envelope = envelope or open_envelope(record)
+    data = envelope.data
+    if envelope.v != shape.version:
+        data = upcast(record.topic, envelope.v, data, shape.version)
+    try:
+        for name in shape.payloads:
+            if name in data:
+                data[name] = Payload.decoded(data[name])
+            else:
+                data[name] = Payload.from_canonical(large[data.pop(f"{name}_ref")])
+        for name in shape.cuts:
+            data[name] = Cut(**data[name])
+        return shape.cls(at=envelope.at, **data)
+    except (KeyError, TypeError) as error:
+        message = f"event {record.version} of {record.stream} ({record.topic}) has fields that do not fit: {error}"
+        raise IntegrityError(message) from None

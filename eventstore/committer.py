@@ -1,0 +1,146 @@
+"""Group commit: one thread that writes many units in one transaction and tells each how it went.
+
+While a transaction waits for the disk, the next batch gathers; so the load itself sets the size of the batches. When
+the database does not answer, it is unknown whether the last transaction was stored. The same bytes are then submitted
+again: the store takes them under its append lock, after whatever was still under way, and either stores them or refuses
+them; refused bytes that stand in the store are ours, for every event carries its writer's nonce.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from asyncio import AbstractEventLoop
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from ..core.errors import OwnershipLostError, RefoldError, StoreUnreachableError
+from ..core.ports import Ack
+from .sealing import SealedUnit
+from .store import Store
+
+_log = logging.getLogger(__name__)
+
+BATCH_UNITS = 512
+"""At most this many units share a transaction."""
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds. With CPython's default of 5 ms a busy main thread lets the committer run only every 5 ms."""
+
+
+class Work(NamedTuple):
+    """A sealed unit, and whom to tell."""
+
+    unit: SealedUnit
+    loop: AbstractEventLoop
+    done: Callable[[Ack], None]
+
+
+class Committer:
+    """The thread. `patience` is for how many seconds an unanswering database is asked again."""
+
+    def __init__(self, store: Store, owner: str, *, patience: float = 30.0):
+        self._store = store
+        self._owner = owner
+        self._patience = patience
+        self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        self._deferred: deque[Work] = deque()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="refold-committer", daemon=True)
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
+        self._thread.start()
+
+    def submit(self, work: Work) -> None:
+        """Queue `work`; its `done` is called on its loop."""
+        self._queue.put(work)
+
+    def close(self) -> None:
+        """Commit what is queued, then end the thread."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._gather():
+            try:
+                acks = self._commit([work.unit for work in batch])
+            except RefoldError as error:
+                acks = [error] * len(batch)
+            except Exception as error:  # the thread must survive: its callers wait for answers
+                _log.exception("the committer failed")
+                acks = [RefoldError(f"the committer failed: {error!r}")] * len(batch)
+            _deliver(batch, acks)
+
+    def _gather(self) -> list[Work]:
+        """The next batch, in order, with no stream twice; empty when it is time to end."""
+        batch: list[Work] = []
+        streams: set[str] = set()
+        again: deque[Work] = deque()
+
+        def add(work: Work) -> None:
+            names = {append.stream for append in work.unit.appends}
+            if streams.isdisjoint(names):
+                batch.append(work)
+            else:
+                again.append(work)
+            streams.update(names)
+
+        while self._deferred:
+            add(self._deferred.popleft())
+        while len(batch) < BATCH_UNITS:
+            try:
+                work = self._queue.get(block=not batch and not self._closing)
+            except Empty:
+                break
+            if work is None:
+                self._closing = True
+                continue
+            add(work)
+        self._deferred = again
+        return batch
+
+    def _commit(self, units: list[SealedUnit]) -> list[Ack]:
+        give_up = time.monotonic() + self._patience
+        pause = 0.02
+        resubmitted = False
+        while True:
+            try:
+                stored = self._store.commit(units, self._owner)
+                return [self._ack(unit, ok, resubmitted) for unit, ok in zip(units, stored, strict=True)]
+            except StoreUnreachableError:
+                if time.monotonic() + pause > give_up:
+                    raise
+                resubmitted = True
+                time.sleep(pause)
+                pause = min(pause * 2, 1.0)
+
+    def _ack(self, unit: SealedUnit, stored: bool, resubmitted: bool) -> Ack:
+        if stored or (resubmitted and self._is_stored(unit)):
+            return [append.head for append in unit.appends]
+        first = unit.appends[0]
+        return OwnershipLostError(f"the head of {first.stream} is no longer version {first.expected.version}")
+
+    def _is_stored(self, unit: SealedUnit) -> bool:
+        """Whether exactly these bytes stand in the store. One append tells for all: a unit is stored whole."""
+        append = unit.appends[0]
+        found = self._store.read(append.stream, append.expected.version, len(append.records))
+        return found == list(append.records)
+
+
+def _deliver(batch: Sequence[Work], acks: Sequence[Ack]) -> None:
+    by_loop: dict[AbstractEventLoop, list[tuple[Callable[[Ack], None], Ack]]] = defaultdict(list)
+    for work, ack in zip(batch, acks, strict=True):
+        by_loop[work.loop].append((work.done, ack))
+    for loop, calls in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_call_all, calls)
+        except RuntimeError:
+            _log.debug("an event loop was closed before its commits were answered")
+
+
+def _call_all(calls: list[tuple[Callable[[Ack], None], Ack]]) -> None:
+    for done, ack in calls:
+        done(ack)

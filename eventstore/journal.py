@@ -1,0 +1,75 @@
+"""The journal: the engine's way to the log. It seals units and has them committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from ..core.errors import OwnershipLostError, RefoldError
+from ..core.ports import Ack, Head, Unit
+from .committer import Committer, Work
+from .sealing import Sealer
+from .store import Store
+
+
+class Journal:
+    """Seals units on the caller's thread and commits them on the committer's; fulfils `refold.core.ports.Journal`."""
+
+    def __init__(self, store: Store, sealer: Sealer, owner: str, *, patience: float = 30.0):
+        self._sealer = sealer
+        self._committer = Committer(store, owner, patience=patience)
+
+    def append(self, unit: Unit, done: Callable[[Ack], None]) -> None:
+        """Hand over `unit`; `done` is called on this event loop with the answer."""
+        self._committer.submit(Work(self._sealer.seal(unit), asyncio.get_running_loop(), done))
+
+    async def commit(self, unit: Unit) -> Sequence[Head]:
+        """Append `unit` and wait for it to be durable."""
+        return await _answer(self, unit)
+
+    def close(self) -> None:
+        """Commit what is queued and stop."""
+        self._committer.close()
+
+
+class DirectJournal:
+    """A journal over a store that needs no waiting (memory): commits at once, answers on the next turn of the loop."""
+
+    def __init__(self, store: Store, sealer: Sealer, owner: str):
+        self._store = store
+        self._sealer = sealer
+        self._owner = owner
+
+    def append(self, unit: Unit, done: Callable[[Ack], None]) -> None:
+        """Store `unit` and let `done` know on this event loop."""
+        sealed = self._sealer.seal(unit)
+        stored = self._store.commit([sealed], self._owner)[0]
+        first = sealed.appends[0]
+        ack: Ack = (
+            [append.head for append in sealed.appends]
+            if stored
+            else OwnershipLostError(f"the head of {first.stream} is no longer version {first.expected.version}")
+        )
+        asyncio.get_running_loop().call_soon(done, ack)
+
+    async def commit(self, unit: Unit) -> Sequence[Head]:
+        """Store `unit`."""
+        return await _answer(self, unit)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+async def _answer(journal: Journal | DirectJournal, unit: Unit) -> Sequence[Head]:
+    future: asyncio.Future[Sequence[Head]] = asyncio.get_running_loop().create_future()
+
+    def settle(ack: Ack) -> None:
+        if future.done():
+            return
+        if isinstance(ack, RefoldError):
+            future.set_exception(ack)
+        else:
+            future.set_result(ack)
+
+    journal.append(unit, settle)
+    return await future

@@ -1,0 +1,54 @@
+"""Reading the log as events, and holding leases; fulfils `refold.core.ports.RunLog`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.events import Event
+from ..core.ports import EMPTY, Head, Lease
+from .codec import decode, references
+from .owner import is_dead
+from .store import Store
+
+
+class EventLog:
+    """The engine's view of a store, on behalf of the process named `owner`."""
+
+    def __init__(self, store: Store, owner: str):
+        self.store = store
+        self._owner = owner
+
+    def head(self, stream: str) -> Head:
+        """The head of `stream`, `EMPTY` if it does not exist."""
+        return self.store.heads([stream]).get(stream, EMPTY)
+
+    def heads(self, streams: Sequence[str]) -> dict[str, Head]:
+        """The heads of those of `streams` that exist."""
+        return self.store.heads(streams)
+
+    def events(self, stream: str, after: int = 0) -> list[Event]:
+        """The events of `stream` after version `after`, decoded, in order."""
+        records = self.store.read(stream, after)
+        hashes = references(records)
+        large = self.store.large(sorted(hashes)) if hashes else {}
+        return [decode(record, large) for record in records]
+
+    def claim(self, stream: str, seconds: float) -> Lease | None:
+        """Take the lease on a run; None when it is ours now, else the live lease in the way.
+
+        A lease of a process of this host that has ended counts for nothing.
+        """
+        row = self.store.lease(stream)
+        dead = row.owner if row is not None and row.owner is not None and is_dead(row.owner) else None
+        if self.store.take_lease(stream, self._owner, seconds, dead):
+            return None
+        row = self.store.lease(stream)
+        return Lease(row.owner or "?", row.seconds_left) if row is not None else Lease("?", 0.0)
+
+    def renew(self, streams: Sequence[str], seconds: float) -> None:
+        """Prolong this process's leases on `streams`."""
+        self.store.renew_leases(streams, self._owner, seconds)
+
+    def release(self, stream: str) -> None:
+        """Give up this process's lease on `stream`."""
+        self.store.release_lease(stream, self._owner)

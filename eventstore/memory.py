@@ -1,0 +1,172 @@
+"""The store in memory: for tests, simulations and runs that need not outlive the process.
+
+Built on the `eventsourcing` library's plain-object recorder, whose notification log and tracking it keeps.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from eventsourcing.persistence import Notification as LibraryNotification
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.popo import POPOProcessRecorder
+
+from ..core.ports import EMPTY, Head, Record, Schedule
+from .sealing import SealedUnit
+from .store import LeaseRow, Notification, StreamRow
+
+
+class _Due(NamedTuple):
+    owner: str | None
+    lease_until: float
+
+
+class MemoryStore(POPOProcessRecorder):
+    """A store in one process; fulfils `refold.eventstore.store.Store`."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic):
+        super().__init__()
+        self._monotonic = monotonic
+        self._log: list[Record] = []
+        self._streams: dict[str, list[Record]] = {}
+        self._heads: dict[str, Head] = {}
+        self._large: dict[str, bytes] = {}
+        self._dispatch: dict[str, _Due] = {}
+
+    def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
+        """See `Store.commit`."""
+        with self._database_lock:
+            return [self._commit(unit, owner) for unit in units]
+
+    def _commit(self, unit: SealedUnit, owner: str) -> bool:
+        heads = self._heads
+        if any(heads.get(append.stream, EMPTY) != append.expected for append in unit.appends):
+            return False
+        for append in unit.appends:
+            self._log.extend(append.records)
+            self._streams.setdefault(append.stream, []).extend(append.records)
+            heads[append.stream] = append.head
+        self._large.update(unit.large)
+        for change in unit.dispatch:
+            if isinstance(change, Schedule):
+                until = self._monotonic() + change.lease_seconds
+                self._dispatch[change.stream] = _Due(owner if change.lease_seconds else None, until)
+            else:
+                self._dispatch.pop(change.stream, None)
+        return True
+
+    def heads(self, streams: Sequence[str]) -> dict[str, Head]:
+        """See `Store.heads`."""
+        with self._database_lock:
+            return {stream: self._heads[stream] for stream in streams if stream in self._heads}
+
+    def read(self, stream: str, after: int = 0, limit: int | None = None) -> list[Record]:
+        """See `Store.read`."""
+        with self._database_lock:
+            records = self._streams.get(stream, [])
+            return records[after : None if limit is None else after + limit]
+
+    def follow(self, position: int, limit: int) -> list[Notification]:
+        """See `Store.follow`."""
+        with self._database_lock:
+            records = self._log[position : position + limit]
+        return [Notification(number, record) for number, record in enumerate(records, position + 1)]
+
+    def last_position(self) -> int:
+        """See `Store.last_position`."""
+        return len(self._log)
+
+    def large(self, hashes: Sequence[str]) -> dict[str, bytes]:
+        """See `Store.large`."""
+        with self._database_lock:
+            return {digest: self._large[digest] for digest in hashes if digest in self._large}
+
+    def runs(self, tenant: str, before: int | None, limit: int) -> list[StreamRow]:
+        """See `Store.runs`."""
+        with self._database_lock:
+            last = len(self._log) if before is None else before - 1
+            found: list[StreamRow] = []
+            for position in range(last, 0, -1):
+                record = self._log[position - 1]
+                if record.topic == "run.started" and record.stream.startswith(f"{tenant}/"):
+                    found.append(StreamRow(record.stream, self._heads[record.stream].version, position))
+                    if len(found) == limit:
+                        break
+            return found
+
+    def lease(self, stream: str) -> LeaseRow | None:
+        """See `Store.lease`."""
+        with self._database_lock:
+            due = self._dispatch.get(stream)
+            return due and LeaseRow(stream, due.owner, due.lease_until - self._monotonic())
+
+    def take_lease(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
+        """See `Store.take_lease`."""
+        with self._database_lock:
+            due = self._dispatch.get(stream)
+            now = self._monotonic()
+            if due is None or (due.owner not in (None, owner, instead_of) and due.lease_until > now):
+                return False
+            self._dispatch[stream] = _Due(owner, now + seconds)
+            return True
+
+    def renew_leases(self, streams: Sequence[str], owner: str, seconds: float) -> None:
+        """See `Store.renew_leases`."""
+        with self._database_lock:
+            until = self._monotonic() + seconds
+            for stream in streams:
+                due = self._dispatch.get(stream)
+                if due is not None and due.owner == owner:
+                    self._dispatch[stream] = _Due(owner, until)
+
+    def release_lease(self, stream: str, owner: str) -> None:
+        """See `Store.release_lease`."""
+        with self._database_lock:
+            due = self._dispatch.get(stream)
+            if due is not None and due.owner == owner:
+                self._dispatch[stream] = _Due(None, self._monotonic())
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def select_events(
+        self,
+        originator_id: UUID | str,
+        *,
+        gt: int | None = None,
+        lte: int | None = None,
+        desc: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[StoredEvent]:
+        """The library's way to read a stream."""
+        with self._database_lock:
+            records = self._streams.get(str(originator_id), [])[gt or 0 : lte]
+        chosen = (records[::-1] if desc else records)[:limit]
+        return [StoredEvent(r.stream, r.version, r.topic, r.state) for r in chosen]
+
+    def select_notifications(
+        self,
+        start: int | None,
+        limit: int,
+        stop: int | None = None,
+        topics: Sequence[str] = (),
+        *,
+        inclusive_of_start: bool = True,
+    ) -> Sequence[LibraryNotification]:
+        """The library's way to follow the log."""
+        first = max(1 if start is None else start + (not inclusive_of_start), 1)
+        with self._database_lock:
+            numbered = list(enumerate(self._log[first - 1 : stop], first))
+        chosen = [(number, r) for number, r in numbered if not topics or r.topic in topics][:limit]
+        return [LibraryNotification(r.stream, r.version, r.topic, r.state, number) for number, r in chosen]
+
+    def max_notification_id(self) -> int | None:
+        """The library's name for the last position."""
+        return len(self._log) or None
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """Refused: the library's own append knows neither heads nor the chain."""
+        raise NotImplementedError("events are appended through commit()")

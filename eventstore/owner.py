@@ -1,0 +1,61 @@
+"""Who holds a lease: a process, named so that another process of the same host can tell whether it still lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+def this_process(instance: str) -> str:
+    """The name of this process as an owner of leases: JSON of host, pid, start time and the `instance` within it."""
+    pid = os.getpid()
+    name = {"host": _host(), "instance": instance, "pid": pid, "start": _start_time(pid)}
+    return json.dumps(name, sort_keys=True, separators=(",", ":"))
+
+
+def is_dead(owner: str) -> bool:
+    """Whether `owner` was a process of this host that has ended. False whenever that cannot be known."""
+    try:
+        name = json.loads(owner)
+        host, pid, start = name["host"], name["pid"], name["start"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    if host != _host() or type(pid) is not int:
+        return False
+    if start is not None:
+        return _start_time(pid) != start
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _host() -> str:
+    """This machine since its last boot, and the PID namespace: only within both does a pid mean one process."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append((_PROC / "sys/kernel/random/boot_id").read_text().strip())
+    with suppress(OSError):
+        parts.append(os.readlink(_PROC / "self/ns/pid"))
+    return "/".join(parts)
+
+
+def _start_time(pid: int) -> int | None:
+    """When the process began, in clock ticks since boot (proc(5), field 22 of stat); None if that is not to be had.
+
+    A zombie counts as ended: it runs no code any more.
+    """
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    fields = stat[stat.rindex(")") + 2 :].split()
+    return None if fields[0] in "ZX" else int(fields[19])

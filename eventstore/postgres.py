@@ -1,0 +1,266 @@
+"""The production store: PostgreSQL.
+
+Built on the `eventsourcing` library's PostgreSQL recorder, whose pool, notification log and tracking it keeps; schema
+and appends are ours. A batch of units is one call of the function `refold_commit`, so one round trip and one
+transaction: it takes an advisory lock (a table lock would wait for VACUUM), checks the heads and inserts.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from eventsourcing.persistence import PersistenceError, StoredEvent
+from eventsourcing.postgres import ConnectionPool, PostgresDatastore, PostgresProcessRecorder
+from psycopg.rows import dict_row, tuple_row
+
+from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
+from ..core.ports import Head, Record, Schedule
+from .migrate import Migration, pending
+from .sealing import SealedUnit
+from .store import LeaseRow, Notification, StreamRow
+
+CONNECT_SECONDS = 5
+"""How long to wait for a connection before the store counts as unreachable."""
+
+_MIGRATION_LOCK = 7310203118230114
+
+_COMMIT = (
+    "SELECT refold_commit(%b::int[], %b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::text[], "
+    "%b::int[], %b::bigint[], %b::text[], %b::bytea[], %b::text[], %b::bytea[], "
+    "%b::int[], %b::text[], %b::float8[], %b::text)"
+)
+
+
+def _alive(connection: psycopg.Connection[Any]) -> None:
+    """Fails for a connection that a restarted server has left behind, so that the pool replaces it."""
+    connection.execute("")
+
+
+class _Datastore(PostgresDatastore):
+    """The library's datastore on a pool of ours: its parameters do not cover all that a connection URL may say."""
+
+    def __init__(self, url: str):
+        super().__init__("", "", "", "", "", originator_id_type="text")
+        self.pool = ConnectionPool(
+            url,
+            connection_class=psycopg.Connection[dict[str, Any]],
+            kwargs={"row_factory": dict_row, "connect_timeout": CONNECT_SECONDS},
+            min_size=0,
+            max_size=8,
+            open=False,
+            configure=self.after_connect_func(),
+            check=_alive,
+            timeout=CONNECT_SECONDS,
+        )
+
+    def register_type_adapters(self) -> None:
+        """Nothing: the composite type serves only the library's own append, and asking for it would connect at once."""
+
+
+class PostgresStore(PostgresProcessRecorder):
+    """A store in one database; fulfils `refold.eventstore.store.Store`."""
+
+    def __init__(self, url: str, *, accept_loss: bool = False):
+        """Connects lazily. `accept_loss` allows a server that acknowledges commits before they are on disk."""
+        self._url = url
+        self._accept_loss = accept_loss
+        self._write_lock = threading.Lock()
+        self._writer: psycopg.Connection[tuple[Any, ...]] | None = None
+        super().__init__(_Datastore(url))
+
+    def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
+        """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
+        with self._write() as connection, connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+            applied: dict[int, str] = {}
+            row = connection.execute("SELECT to_regclass('refold_migrations') IS NOT NULL").fetchone()
+            if row and row[0]:
+                applied = dict(connection.execute("SELECT number, checksum FROM refold_migrations").fetchall())
+            todo = pending("postgres", applied)
+            if dry_run or not todo:
+                return todo
+            if not applied:
+                connection.execute(
+                    "CREATE TABLE refold_migrations (number int PRIMARY KEY, name text NOT NULL, "
+                    "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+                )
+            for migration in todo:
+                connection.execute(migration.sql.encode())
+                connection.execute(
+                    "INSERT INTO refold_migrations (number, name, checksum) VALUES (%s, %s, %s)",
+                    (migration.number, migration.name, migration.checksum),
+                )
+        return todo
+
+    def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
+        """See `Store.commit`."""
+        parameters = _columns(units, owner)
+        with self._write() as connection:
+            row = connection.execute(_COMMIT, parameters, prepare=True).fetchone()
+        refused = set(row[0]) if row else set[int]()
+        return [number not in refused for number in range(1, len(units) + 1)]
+
+    def heads(self, streams: Sequence[str]) -> dict[str, Head]:
+        """See `Store.heads`."""
+        sql = "SELECT stream, version, hash FROM stream_heads WHERE stream = ANY(%b::text[])"
+        return {stream: Head(version, digest) for stream, version, digest in self._rows(sql, (list(streams),))}
+
+    def read(self, stream: str, after: int = 0, limit: int | None = None) -> list[Record]:
+        """See `Store.read`."""
+        sql = (
+            "SELECT originator_id, originator_version, topic, state FROM stored_events "
+            "WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version LIMIT %s"
+        )
+        return [Record(*row) for row in self._rows(sql, (stream, after, limit))]
+
+    def follow(self, position: int, limit: int) -> list[Notification]:
+        """See `Store.follow`."""
+        sql = (
+            "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events "
+            "WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
+        )
+        return [Notification(row[0], Record(*row[1:])) for row in self._rows(sql, (position, limit))]
+
+    def last_position(self) -> int:
+        """See `Store.last_position`."""
+        return self._rows("SELECT coalesce(max(notification_id), 0) FROM stored_events", ())[0][0]
+
+    def large(self, hashes: Sequence[str]) -> dict[str, bytes]:
+        """See `Store.large`."""
+        return dict(self._rows("SELECT hash, data FROM large_payloads WHERE hash = ANY(%b::text[])", (list(hashes),)))
+
+    def runs(self, tenant: str, before: int | None, limit: int) -> list[StreamRow]:
+        """See `Store.runs`."""
+        sql = (
+            "SELECT e.originator_id, h.version, e.notification_id FROM stored_events e "
+            "JOIN stream_heads h ON h.stream = e.originator_id WHERE e.topic = 'run.started' "
+            "AND e.originator_id >= %s AND e.originator_id < %s AND e.notification_id < %s "
+            "ORDER BY e.notification_id DESC LIMIT %s"
+        )
+        # '0' follows '/' in ASCII, so these are the bounds of all names that begin with "tenant/".
+        bounds = (f"{tenant}/", f"{tenant}0", 2**62 if before is None else before, limit)
+        return [StreamRow(*row) for row in self._rows(sql, bounds)]
+
+    def lease(self, stream: str) -> LeaseRow | None:
+        """See `Store.lease`."""
+        sql = (
+            "SELECT stream, owner, extract(epoch FROM lease_until - clock_timestamp())::float8 "
+            "FROM dispatch WHERE stream = %s"
+        )
+        rows = self._rows(sql, (stream,))
+        return LeaseRow(*rows[0]) if rows else None
+
+    def take_lease(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
+        """See `Store.take_lease`."""
+        sql = (
+            "UPDATE dispatch SET owner = %s, lease_until = clock_timestamp() + make_interval(secs => %s) "
+            "WHERE stream = %s AND (owner IS NULL OR owner IN (%s, %s) OR lease_until <= clock_timestamp()) "
+            "RETURNING 1"
+        )
+        return bool(self._rows(sql, (owner, seconds, stream, owner, instead_of)))
+
+    def renew_leases(self, streams: Sequence[str], owner: str, seconds: float) -> None:
+        """See `Store.renew_leases`."""
+        sql = (
+            "UPDATE dispatch SET lease_until = clock_timestamp() + make_interval(secs => %s) "
+            "WHERE owner = %s AND stream = ANY(%b::text[]) RETURNING 1"
+        )
+        self._rows(sql, (seconds, owner, list(streams)))
+
+    def release_lease(self, stream: str, owner: str) -> None:
+        """See `Store.release_lease`."""
+        sql = (
+            "UPDATE dispatch SET owner = NULL, lease_until = clock_timestamp() "
+            "WHERE stream = %s AND owner = %s RETURNING 1"
+        )
+        self._rows(sql, (stream, owner))
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._write_lock:
+            if self._writer is not None:
+                self._writer.close()
+        self.datastore.close()
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
+        """Refused: the library's own append knows neither heads nor the chain."""
+        raise NotImplementedError("events are appended through commit()")
+
+    def _rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with _reported(), self.datastore.get_connection() as connection:
+            return connection.cursor(row_factory=tuple_row).execute(sql.encode(), parameters).fetchall()
+
+    @contextmanager
+    def _write(self) -> Generator[psycopg.Connection[tuple[Any, ...]]]:
+        """The one connection that appends, opened when first needed and again after it broke."""
+        with self._write_lock, _reported():
+            if self._writer is None or self._writer.closed:
+                self._writer = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+                _check_durability(self._writer, self._accept_loss)
+            try:
+                yield self._writer
+            except psycopg.OperationalError:
+                # Whether the statement took effect is unknown now: the connection must not be used for another.
+                self._writer.close()
+                raise
+
+
+def _check_durability(connection: psycopg.Connection[tuple[Any, ...]], accept_loss: bool) -> None:
+    row = connection.execute("SELECT current_setting('fsync'), current_setting('synchronous_commit')").fetchone()
+    fsync, synchronous = row or ("?", "?")
+    if not accept_loss and (fsync != "on" or synchronous == "off"):
+        connection.close()
+        raise StoreRefusedError(
+            f"PostgreSQL runs with fsync={fsync}, synchronous_commit={synchronous}: "
+            "what it acknowledges could be lost. Turn both on, or set REFOLD_ACCEPT_LOSS=1"
+        )
+
+
+@contextmanager
+def _reported() -> Generator[None]:
+    """PostgreSQL's errors as ours. Connection strings, which may hold a password, stay out of the messages."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
+        raise StoreRefusedError("the database has no Refold schema; run: refold migrate") from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise StoreUnreachableError(f"PostgreSQL: {str(error).strip()}") from None
+    except psycopg.Error as error:
+        raise StoreRefusedError(f"PostgreSQL: {str(error).strip()}") from error
+    except PersistenceError as error:
+        cause = error.__cause__
+        if isinstance(cause, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)):
+            raise StoreRefusedError("the database has no Refold schema; run: refold migrate") from error
+        raise StoreUnreachableError(f"PostgreSQL: {str(error).strip()}") from None
+
+
+def _columns(units: Sequence[SealedUnit], owner: str) -> tuple[Any, ...]:
+    """The arguments of `refold_commit`: parallel arrays of appends, events, payloads and dispatch changes."""
+    appends = [(number, append) for number, unit in enumerate(units, 1) for append in unit.appends]
+    records = [(place, record) for place, (_, append) in enumerate(appends, 1) for record in append.records]
+    large = {digest: data for unit in units for digest, data in unit.large.items()}
+    changes = [(number, change) for number, unit in enumerate(units, 1) for change in unit.dispatch]
+    return (
+        [number for number, _ in appends],
+        [append.stream for _, append in appends],
+        [append.expected.version for _, append in appends],
+        [append.expected.hash or "" for _, append in appends],
+        [append.head.version for _, append in appends],
+        [append.head.hash for _, append in appends],
+        [place for place, _ in records],
+        [record.version for _, record in records],
+        [record.topic for _, record in records],
+        [record.state for _, record in records],
+        list(large),
+        list(large.values()),
+        [number for number, _ in changes],
+        [change.stream for _, change in changes],
+        [float(change.lease_seconds) if isinstance(change, Schedule) else -1.0 for _, change in changes],
+        owner,
+    )

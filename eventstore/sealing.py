@@ -1,0 +1,55 @@
+"""Sealing: from events to the exact bytes that will be stored, each chained to its predecessor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import count
+from typing import NamedTuple
+
+from ..core.events import Event
+from ..core.ports import Head, Record, Schedule, Unit, Unschedule
+from .chain import event_hash
+from .codec import encode
+
+
+class SealedAppend(NamedTuple):
+    """Bytes for one stream: what its head must be, the rows, and what its head will be."""
+
+    stream: str
+    expected: Head
+    records: tuple[Record, ...]
+    head: Head
+
+
+class SealedUnit(NamedTuple):
+    """A unit of commit as a store takes it: all or nothing. `large` holds content-addressed rows by hash."""
+
+    appends: tuple[SealedAppend, ...]
+    large: dict[str, bytes]
+    dispatch: tuple[Schedule | Unschedule, ...]
+
+
+class Sealer:
+    """Makes sealed units. Each instance is one writer: its nonces never occur again, so equal bytes mean one write."""
+
+    def __init__(self, build: str, writer: str | None = None):
+        self._build = build
+        self.writer = writer or os.urandom(8).hex()
+        self._counter = count(1)
+
+    def seal(self, unit: Unit) -> SealedUnit:
+        """`unit` as the bytes that will be stored."""
+        large: dict[str, bytes] = {}
+        appends = tuple(self._seal(a.stream, a.expected, a.events, large) for a in unit.appends)
+        return SealedUnit(appends, large, tuple(unit.dispatch))
+
+    def _seal(self, stream: str, expected: Head, events: Sequence[Event], large: dict[str, bytes]) -> SealedAppend:
+        version, prev = expected
+        records: list[Record] = []
+        for event in events:
+            version += 1
+            state = encode(event, prev, f"{self.writer}-{next(self._counter)}", self._build, large)
+            records.append(Record(stream, version, event.topic, state))
+            prev = event_hash(stream, version, event.topic, state)
+        return SealedAppend(stream, expected, tuple(records), Head(version, prev))

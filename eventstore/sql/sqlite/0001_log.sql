@@ -1,0 +1,51 @@
+-- The log. AUTOINCREMENT keeps positions from being reused when the newest row is deleted, and VACUUM from renumbering.
+CREATE TABLE stored_events (
+    notification_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    originator_id TEXT NOT NULL,
+    originator_version INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    state BLOB NOT NULL,
+    UNIQUE (originator_id, originator_version)
+);
+
+CREATE INDEX runs_by_start ON stored_events (notification_id) WHERE topic = 'run.started';
+
+-- The end of every stream: an append must name the head it builds on, and moves it in the same transaction.
+CREATE TABLE stream_heads (
+    stream TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    hash TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Payloads too large to stand in an event, stored once under their SHA-256.
+CREATE TABLE large_payloads (
+    hash TEXT PRIMARY KEY,
+    data BLOB NOT NULL
+);
+
+-- One row for each run that has not ended: when it is due, and who holds it until when (seconds since the epoch).
+CREATE TABLE dispatch (
+    stream TEXT PRIMARY KEY,
+    due_at REAL NOT NULL,
+    owner TEXT,
+    lease_until REAL NOT NULL
+) WITHOUT ROWID;
+
+-- How far each projection has followed the log.
+CREATE TABLE tracking (
+    application_name TEXT PRIMARY KEY,
+    notification_id INTEGER
+) WITHOUT ROWID;
+
+-- The events as a person reads them.
+CREATE VIEW events AS
+SELECT
+    notification_id AS position,
+    originator_id AS stream,
+    originator_version AS version,
+    topic,
+    strftime('%Y-%m-%dT%H:%M:%fZ', json_extract(CAST(state AS TEXT), '$.at') / 1000000.0, 'unixepoch') AS recorded_at,
+    json_extract(CAST(state AS TEXT), '$.data') AS data,
+    json_extract(CAST(state AS TEXT), '$.prev') AS predecessor,
+    json_extract(CAST(state AS TEXT), '$.build') AS build
+FROM stored_events;

@@ -1,0 +1,91 @@
+"""What every store must do; `tests/contract` holds each one to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from ..core.ports import Head, Record
+from .sealing import SealedUnit
+
+
+class Notification(NamedTuple):
+    """A record with its place in the whole log. Positions grow in commit order; they may have gaps."""
+
+    position: int
+    record: Record
+
+
+class LeaseRow(NamedTuple):
+    """A dispatch row: who holds the run, and for how many more seconds by the database's clock."""
+
+    stream: str
+    owner: str | None
+    seconds_left: float
+
+
+class StreamRow(NamedTuple):
+    """A run's stream as a list shows it: its head's version, first and last position."""
+
+    stream: str
+    version: int
+    position: int
+
+
+class Store(Protocol):
+    """The log, its heads, its content-addressed rows and the dispatch rows. All calls block and are thread-safe.
+
+    Every call raises StoreUnreachableError when the database does not answer.
+    """
+
+    def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
+        """Store those units whose every expected head is the stream's head, in one transaction, durably.
+
+        The answer says for each unit whether it was stored. No stream occurs in two units of one call. A refused unit
+        leaves no trace and does not touch its neighbours.
+        """
+        ...
+
+    def heads(self, streams: Sequence[str]) -> dict[str, Head]:
+        """The heads of those of `streams` that exist."""
+        ...
+
+    def read(self, stream: str, after: int = 0, limit: int | None = None) -> list[Record]:
+        """Records of `stream` after version `after`, in order of version, at most `limit`."""
+        ...
+
+    def follow(self, position: int, limit: int) -> list[Notification]:
+        """What was committed after `position`, in order, at most `limit`. Misses nothing, ever."""
+        ...
+
+    def last_position(self) -> int:
+        """The position of the last record, 0 when there is none."""
+        ...
+
+    def large(self, hashes: Sequence[str]) -> dict[str, bytes]:
+        """Content-addressed rows by hash; those that do not exist are left out."""
+        ...
+
+    def runs(self, tenant: str, before: int | None, limit: int) -> list[StreamRow]:
+        """Run streams of a tenant, latest started first; `before` is the position at which the page before ended."""
+        ...
+
+    def lease(self, stream: str) -> LeaseRow | None:
+        """The dispatch row of a run, None when it has none (it has ended, or never was)."""
+        ...
+
+    def take_lease(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
+        """Take the lease if it is free, run out, or held by `instead_of` (an owner known to be dead)."""
+        ...
+
+    def renew_leases(self, streams: Sequence[str], owner: str, seconds: float) -> None:
+        """Prolong those leases on `streams` that `owner` holds."""
+        ...
+
+    def release_lease(self, stream: str, owner: str) -> None:
+        """Give the lease up if `owner` holds it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        ...

@@ -1,0 +1,1 @@
+"""Everything that is derived from the log and can be rebuilt from it."""

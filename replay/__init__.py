@@ -1,0 +1,1 @@
+"""Proofs over the log: is it intact, and does folding it again give the same hashes."""
