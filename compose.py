@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,17 @@ def open_store(url: str | None = None, *, migrate: bool = True) -> Store:
     if migrate:
         store.migrate()
     return store
+
+
+def tune_process() -> None:
+    """Set the interpreter up for a process that does little else than run workflows.
+
+    What has been imported by now is left out of garbage collections, and these come less often: the default
+    thresholds cost about a tenth of the engine's speed. Memory in use by cycles is found later; nothing leaks.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 class WorkflowEngine(Engine):

@@ -46,7 +46,7 @@ def canonical_json(value: object) -> bytes:
     integer beyond ±(2^53-1), a lone surrogate, a type that is not JSON's, a value that contains itself, more than
     MAX_DEPTH levels or MAX_VALUES values. What is wrong with a key is reported at the object that has the key.
     """
-    shape = _shape(value)
+    shape = _PLAIN if _is_flat(value) else _shape(value)
     try:
         if shape == _PLAIN:
             return orjson.dumps(value, option=_STRICT)
@@ -70,51 +70,53 @@ def decode(data: bytes) -> Any:
 
 
 class Payload:
-    """A JSON value held as its canonical bytes; its parts are computed when first asked for, and never change."""
+    """A JSON value held as its canonical bytes; its parts are computed when first asked for, and never change.
 
-    __slots__ = ("_data", "_sha256", "_value")
+    The parts are slots that `__getattr__` fills: Python calls it only while a slot is empty, so that on the hot path
+    reading a part costs no call.
+    """
 
-    def __init__(self, data: bytes | None, value: Any = ...):
-        """Not for callers: use `of`, `from_canonical` or `decoded`. An Ellipsis stands for "not decoded yet"."""
-        self._data = data
-        self._value = value
-        self._sha256: str | None = None
+    __slots__ = ("data", "sha256", "value")
+
+    data: bytes
+    """The canonical bytes."""
+    value: Any
+    """The value as read back from the bytes (1.0 has become 1). Shared: read it only, or take `fresh()`."""
+    sha256: str
+    """SHA-256 of the canonical bytes, in hexadecimal."""
 
     @classmethod
     def of(cls, value: object) -> Payload:
         """Canonicalises `value`, of which nothing is kept; raises NotCanonicalError."""
-        return cls(canonical_json(value))
+        payload = cls()
+        payload.data = canonical_json(value)
+        return payload
 
     @classmethod
     def from_canonical(cls, data: bytes) -> Payload:
         """Trusts that `data` came from `canonical_json`."""
-        return cls(data)
+        payload = cls()
+        payload.data = data
+        return payload
 
     @classmethod
     def decoded(cls, value: Any) -> Payload:
         """Trusts that `value` came from `decode`, is not changed afterwards, and so has a canonical form."""
-        return cls(None, value)
+        payload = cls()
+        payload.value = value
+        return payload
 
-    @property
-    def data(self) -> bytes:
-        """The canonical bytes."""
-        if self._data is None:
-            self._data = canonical_json(self._value)
-        return self._data
-
-    @property
-    def value(self) -> Any:
-        """The value as read back from the bytes (1.0 has become 1). Shared: read it only, or take `fresh()`."""
-        if self._value is ...:
-            self._value = decode(self.data)
-        return self._value
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the canonical bytes, in hexadecimal."""
-        if self._sha256 is None:
-            self._sha256 = sha256_hex(self.data)
-        return self._sha256
+    def __getattr__(self, name: str) -> Any:
+        if name == "data":
+            part = canonical_json(self.value)
+        elif name == "value":
+            part = decode(self.data)
+        elif name == "sha256":
+            part = sha256_hex(self.data)
+        else:
+            raise AttributeError(name)
+        setattr(self, name, part)
+        return part
 
     def fresh(self) -> Any:
         """A copy of the value for code that may change it."""
@@ -141,6 +143,19 @@ _kind_of: Callable[[Any], type[Any]] = type  # `type` itself, under types that t
 _PLAIN = 0  # It writes the value canonically, or refuses it.
 _FLOATS = 1  # So it does once the floats are rewritten.
 _ODD = 2  # It may write something else.
+
+
+_ATOMS = frozenset((str, int, bool, type(None)))
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether `value` is an object of nothing but atoms, as most inputs and outputs are: `_shape`, in half the time."""
+    if _kind_of(value) is not dict:
+        return False
+    for key, item in value.items():
+        if _kind_of(item) not in _ATOMS or _kind_of(key) is not str or not key.isascii():
+            return False
+    return True
 
 
 def _shape(value: Any) -> int:

@@ -6,7 +6,7 @@ abort lower indexes are let finish and the lowest aborting step decides; how fas
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,13 +14,13 @@ from .canonical import Payload
 from .errors import NotCanonicalError
 from .events import Cut, Event, RunCancelled, RunCompleted, RunFailed, RunTimedOut, StepFailed, StepSkipped
 from .hashing import step_hash, workflow_hash
-from .limits import Limits
-from .references import FAILED, UnresolvedReferenceError
+from .limits import Limits, exceeds
+from .references import FAILED, TextTooLongError, UnresolvedReferenceError
 from .seeds import step_seed
-from .state import RunState
+from .state import FIRST, RunState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Execute:
     """Run attempt number `attempt` of the step at `index`."""
 
@@ -34,8 +34,8 @@ class Decision(NamedTuple):
     `wake` is the earliest time, in microseconds since the epoch, at which the decision may change by itself.
     """
 
-    events: tuple[Event, ...] = ()
-    execute: tuple[Execute, ...] = ()
+    events: Sequence[Event] = ()
+    execute: Sequence[Execute] = ()
     wake: int | None = None
 
 
@@ -65,19 +65,18 @@ def decide(state: RunState, at: int, running: Collection[int], limits: Limits) -
 def _executions(state: RunState, at: int, running: Collection[int], slots: int, wake: int | None) -> Decision:
     execute: list[Execute] = []
     horizon = state.counted
+    attempted = state.attempted
     for index in state.ready:
-        if index >= horizon or slots <= len(execute):
+        if index >= horizon or len(execute) >= slots:
             break
         if index in running:
             continue
-        pending = state.attempted.get(index)
-        if pending is None:
-            execute.append(Execute(index, 1))
-        elif pending.due <= at:
+        pending = attempted.get(index, FIRST)
+        if pending.due <= at:
             execute.append(Execute(index, pending.attempt))
         elif wake is None or pending.due < wake:
             wake = pending.due
-    return Decision(execute=tuple(execute), wake=wake)
+    return Decision((), execute, wake)
 
 
 def _forced_outcomes(state: RunState, at: int, running: Collection[int]) -> tuple[Event, ...]:
@@ -165,9 +164,14 @@ def end_by_steps(state: RunState, at: int, limits: Limits) -> RunCompleted | Run
         message = (outcome and outcome.message) or ""
         return _failed(state, at, state.plan.steps[state.abort_at].step_id, code, message)
     try:
-        output = Payload.of(_output_value(state))
+        value = _output_value(state)
+        if exceeds(value, limits.payload_bytes):
+            return _failed(state, at, None, "OUTPUT_TOO_LARGE", f"output: more than {limits.payload_bytes} bytes")
+        output = Payload.of(value)
     except (UnresolvedReferenceError, NotCanonicalError) as error:
         return _failed(state, at, None, "REFERENCE_UNRESOLVED", f"output: {error}")
+    except TextTooLongError as error:
+        return _failed(state, at, None, "OUTPUT_TOO_LARGE", f"output: {error}")
     if len(output) > limits.payload_bytes:
         reason = f"output: {len(output)} bytes, more than {limits.payload_bytes}"
         return _failed(state, at, None, "OUTPUT_TOO_LARGE", reason)

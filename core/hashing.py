@@ -69,4 +69,4 @@ def workflow_hash(
 
 def _hash_of(fields: dict[str, object]) -> str:
     # No float and no key beyond ASCII occurs here, so orjson's sorted form is RFC 8785's.
-    return sha256_hex(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS))
+    return sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, overload
 
 from .events import RunCancelled, RunCompleted, RunFailed
 from .state import Outcome, RunState
@@ -40,13 +41,43 @@ class WorkflowResult:
     message: str | None
     workflow_hash: str | None
     step_hashes: tuple[str | None, ...]
-    steps: tuple[StepResult, ...]
+    steps: Sequence[StepResult]
     output: Any
     cost_cents: float
 
     def to_json(self) -> dict[str, Any]:
         """The result as a JSON object of the same names."""
-        return asdict(self)
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return {
+            **fields,
+            "step_hashes": list(self.step_hashes),
+            "steps": [asdict(step) for step in self.steps],
+        }
+
+
+class _Steps(Sequence[StepResult]):
+    """The steps of a run, each made when it is asked for: most callers look at the run's own result only."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: RunState):
+        self._state = state
+
+    def __len__(self) -> int:
+        return len(self._state.outcomes)
+
+    @overload
+    def __getitem__(self, index: int) -> StepResult: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[StepResult]: ...
+    def __getitem__(self, index: int | slice) -> StepResult | list[StepResult]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        at = range(len(self))[index]
+        return _step(self._state, at, self._state.outcomes[at])
+
+    def __repr__(self) -> str:
+        return repr(list(self))
 
 
 def result_of(state: RunState) -> WorkflowResult:
@@ -68,7 +99,7 @@ def result_of(state: RunState) -> WorkflowResult:
         message=message,
         workflow_hash=None if end is None else end.workflow_hash,
         step_hashes=tuple(state.step_hashes),
-        steps=tuple(_step(state, index, outcome) for index, outcome in enumerate(state.outcomes)),
+        steps=_Steps(state),
         output=end.output.fresh() if isinstance(end, RunCompleted) else None,
         cost_cents=state.cost_cents,
     )

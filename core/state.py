@@ -58,7 +58,8 @@ class Pending(NamedTuple):
     cost_cents: float
 
 
-_FRESH = Pending(1, 0, 0)
+FIRST = Pending(1, 0, 0)
+"""A step that was never tried."""
 
 
 class RunState:
@@ -67,8 +68,9 @@ class RunState:
     `outcomes[i]` is the outcome of the step of index i, or None. `ready` lists, sorted, the indexes whose
     dependencies have ended and which have no outcome yet. `doomed` maps steps that must not run to the dependency to
     blame, and `skippable` holds those of them whose turn has come. `leading` counts the steps that have ended without
-    a gap from index 0. `abort_at` is the lowest index that failed with `abort`. `taken` is the version of the last
-    inbox message taken.
+    a gap from index 0. `abort_at` is the lowest index that failed with `abort`, and `counted` how many steps, from
+    index 0, belong to the result: all, or those up to there. `deadline` is when the run times out, in microseconds
+    since the epoch. `taken` is the version of the last inbox message taken.
     """
 
     __slots__ = (
@@ -76,6 +78,8 @@ class RunState:
         "announced",
         "attempted",
         "cost_cents",
+        "counted",
+        "deadline",
         "doomed",
         "end",
         "ended_steps",
@@ -105,6 +109,9 @@ class RunState:
         self.leading = 0
         self.ended_steps = 0
         self.abort_at: int | None = None
+        self.counted = len(plan.steps)
+        seconds = plan.spec.timeout_seconds
+        self.deadline = None if seconds is None else started.at + int(seconds * 1_000_000)
         self.cost_cents: float = 0
         self.paused = False
         self.taken = 0
@@ -118,28 +125,14 @@ class RunState:
         return _END_STATUS[type(self.end)]
 
     @property
-    def counted(self) -> int:
-        """How many steps, from index 0, belong to the result: all, or those up to the first abort."""
-        return len(self.outcomes) if self.abort_at is None else self.abort_at + 1
-
-    @property
     def step_hashes(self) -> list[str | None]:
         """The hashes of the counted steps in index order, None where nothing has ended."""
         return [outcome and outcome.step_hash for outcome in self.outcomes[: self.counted]]
 
-    @property
-    def deadline(self) -> int | None:
-        """When the run times out, in microseconds since the epoch."""
-        seconds = self.plan.spec.timeout_seconds
-        return None if seconds is None else self.started.at + int(seconds * 1_000_000)
-
     def output(self, step_id: str) -> Any:
-        """A step's output as references see it: null for a step that was skipped or has not ended, `FAILED` for one
-        that failed and let the run go on."""
+        """A step's output as references see it: `FAILED` for one that failed and let the run go on, or was skipped."""
         outcome = self.outcomes[self.plan.index_of[step_id]]
-        if outcome is None or outcome.status == "skipped":
-            return None
-        return FAILED if outcome.output is None else outcome.output.value
+        return FAILED if outcome is None or outcome.output is None else outcome.output.value
 
 
 def start(event: Event) -> RunState:
@@ -214,7 +207,7 @@ def _step_started(state: RunState, event: StepStarted) -> None:
 
 def _step_attempt_failed(state: RunState, event: StepAttemptFailed) -> None:
     _open_step(state, event.index, event.step_id, event.topic)
-    spent = state.attempted.get(event.index, _FRESH).cost_cents + event.cost_cents
+    spent = state.attempted.get(event.index, FIRST).cost_cents + event.cost_cents
     state.attempted[event.index] = Pending(event.attempt + 1, event.retry_at, spent)
     state.announced.discard(event.index)
     state.cost_cents += event.cost_cents
@@ -223,7 +216,7 @@ def _step_attempt_failed(state: RunState, event: StepAttemptFailed) -> None:
 def _step_completed(state: RunState, event: StepCompleted) -> None:
     index = event.index
     _open_step(state, index, event.step_id, event.topic)
-    spent = state.attempted.get(index, _FRESH).cost_cents + event.cost_cents
+    spent = state.attempted.get(index, FIRST).cost_cents + event.cost_cents
     _close(
         state,
         index,
@@ -237,13 +230,14 @@ def _step_failed(state: RunState, event: StepFailed) -> None:
     index = event.index
     _open_step(state, index, event.step_id, event.topic)
     on_error = state.plan.steps[index].on_error
-    spent = state.attempted.get(index, _FRESH).cost_cents + event.cost_cents
+    spent = state.attempted.get(index, FIRST).cost_cents + event.cost_cents
     outcome = Outcome(
         "failed", event.attempt, event.inputs_hash, None, event.error_code, event.message, event.step_hash, spent
     )
     _close(state, index, outcome, event.step_id if on_error == "skip" else None)
     if on_error == "abort" and (state.abort_at is None or index < state.abort_at):
         state.abort_at = index
+        state.counted = index + 1
     state.cost_cents += event.cost_cents
 
 

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
+from itertools import product
 from operator import attrgetter
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import orjson
 
 from ..core.canonical import Payload, canonical_json
 from ..core.canonical import decode as decode_json
-from ..core.errors import IntegrityError
+from ..core.errors import IntegrityError, NotCanonicalError, Problem
 from ..core.events import EVENTS, Cut, Event
+from ..core.hashing import sha256_hex
 from ..core.ports import Record
 from ..core.upcast import upcast
 
@@ -29,7 +31,11 @@ INLINE_BYTES = 64 * 1024
 
 
 class _Shape(NamedTuple):
-    """What the codec knows of an event class: its stored fields and which of them need a hand."""
+    """What the codec knows of an event class: its stored fields and which of them need a hand.
+
+    `values` gives "at" and all the fields. `signatures` holds every sequence of types that the fields may have, for
+    Python itself checks none of them.
+    """
 
     cls: Callable[..., Event]
     version: int
@@ -38,6 +44,7 @@ class _Shape(NamedTuple):
     payloads: tuple[str, ...]
     floats: tuple[str, ...]
     cuts: tuple[str, ...]
+    signatures: frozenset[tuple[type, ...]]
 
 
 def _shape(cls: type[Event]) -> _Shape:
@@ -47,19 +54,29 @@ def _shape(cls: type[Event]) -> _Shape:
     def of(kind: type) -> tuple[str, ...]:
         return tuple(name for name in names if hints[name] is kind)
 
-    return _Shape(cls, cls.schema, names, attrgetter(*names), of(Payload), of(float), of(Cut))
+    signatures = frozenset(product(*(_types(hints[name]) for name in names)))
+    return _Shape(cls, cls.schema, names, attrgetter("at", *names), of(Payload), of(float), of(Cut), signatures)
+
+
+def _types(hint: Any) -> tuple[type, ...]:
+    # RFC 8785 writes 1.0 as 1, which comes back as an int.
+    return (float, int) if hint is float else get_args(hint) or (hint,)
 
 
 _SHAPES = {topic: _shape(cls) for topic, cls in EVENTS.items()}
 
 
 def encode(event: Event, prev: str | None, nonce: str, build: str, large: dict[str, bytes]) -> bytes:
-    """The stored state of `event`; payloads too large to stand in it are added to `large` by their hash."""
+    """The stored state of `event`; payloads too large to stand in it are added to `large` by their hash.
+
+    Raises NotCanonicalError for text that UTF-8 cannot express.
+    """
     shape = _SHAPES[event.topic]
-    data: dict[str, Any] = dict(zip(shape.fields, shape.values(event), strict=True))
+    at, *values = shape.values(event)
+    data: dict[str, Any] = dict(zip(shape.fields, values, strict=True))
     for name in shape.payloads:
         payload: Payload = data[name]
-        if len(payload) <= INLINE_BYTES:
+        if len(payload.data) <= INLINE_BYTES:
             data[name] = orjson.Fragment(payload.data)
         else:
             del data[name]
@@ -70,11 +87,12 @@ def encode(event: Event, prev: str | None, nonce: str, build: str, large: dict[s
             data[name] = orjson.Fragment(canonical_json(data[name]))
     for name in shape.cuts:
         data[name] = asdict(data[name])
-    # With payloads and floats already canonical, nothing is left on which orjson and RFC 8785 differ.
-    return orjson.dumps(
-        {"at": event.at, "build": build, "data": data, "nonce": nonce, "prev": prev, "v": shape.version},
-        option=orjson.OPT_SORT_KEYS,
-    )
+    envelope = {"at": at, "build": build, "data": data, "nonce": nonce, "prev": prev, "v": shape.version}
+    try:
+        # With payloads and floats already canonical, nothing is left on which orjson and RFC 8785 differ.
+        return orjson.dumps(envelope, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:
+        raise NotCanonicalError(Problem("", f"{event.topic} cannot be stored: {error}")) from None
 
 
 class Envelope(NamedTuple):
@@ -92,11 +110,14 @@ def open_envelope(record: Record) -> Envelope:
     """The envelope of `record`. Raises IntegrityError when its bytes are no envelope."""
     try:
         envelope = Envelope(**decode_json(record.state))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise IntegrityError(f"event {record.version} of {record.stream} holds no readable state: {error}") from None
-    if type(envelope.at) is not int or type(envelope.v) is not int or type(envelope.data) is not dict:
+    if tuple(map(type, envelope)) not in _ENVELOPES:
         raise IntegrityError(f"event {record.version} of {record.stream} has a malformed envelope")
     return envelope
+
+
+_ENVELOPES = {(int, str, dict, str, prev, int) for prev in (str, type(None))}
 
 
 def references(records: Iterable[Record]) -> set[str]:
@@ -112,7 +133,8 @@ def references(records: Iterable[Record]) -> set[str]:
 def decode(record: Record, large: Mapping[str, bytes], envelope: Envelope | None = None) -> Event:
     """The event in `record`, brought to today's shape; `large` holds the content-addressed rows it points to.
 
-    Raises IntegrityError for an unknown topic, a version from the future, a missing row, or fields that do not fit.
+    Raises IntegrityError for an unknown topic, a version from the future, a missing or altered row, or fields that do
+    not fit.
     """
     shape = _SHAPES.get(record.topic)
     if shape is None:
@@ -126,10 +148,31 @@ def decode(record: Record, large: Mapping[str, bytes], envelope: Envelope | None
             if name in data:
                 data[name] = Payload.decoded(data[name])
             else:
-                data[name] = Payload.from_canonical(large[data.pop(f"{name}_ref")])
+                data[name] = _looked_up(data.pop(f"{name}_ref"), large)
         for name in shape.cuts:
-            data[name] = Cut(**data[name])
-        return shape.cls(at=envelope.at, **data)
+            data[name] = _cut(**data[name])
+        values = [data[name] for name in shape.fields]
     except (KeyError, TypeError) as error:
-        message = f"event {record.version} of {record.stream} ({record.topic}) has fields that do not fit: {error}"
-        raise IntegrityError(message) from None
+        raise _unfit(record, f"{type(error).__name__} {error}") from None
+    if len(data) != len(values) or tuple(map(type, values)) not in shape.signatures:
+        raise _unfit(record, ", ".join(f"{name}: {type(value).__name__}" for name, value in data.items()))
+    return shape.cls(envelope.at, *values)
+
+
+def _unfit(record: Record, why: str) -> IntegrityError:
+    return IntegrityError(
+        f"event {record.version} of {record.stream} ({record.topic}) has fields that do not fit: {why}"
+    )
+
+
+def _looked_up(digest: str, large: Mapping[str, bytes]) -> Payload:
+    data = large[digest]
+    if sha256_hex(data) != digest:
+        raise KeyError(f"the payload {digest} was altered")
+    return Payload.from_canonical(data)
+
+
+def _cut(by: object, after: object) -> Cut:
+    if type(by) is not str or type(after) is not int:
+        raise TypeError(f"cut by {by!r} after {after!r}")
+    return Cut(by, after)

@@ -11,17 +11,37 @@ from .committer import Committer, Work
 from .sealing import Sealer
 from .store import Store
 
+FLUSH_UNITS = 256
+"""So many units are handed to the committer at once, without waiting for the event loop's turn to end."""
+
 
 class Journal:
-    """Seals units on the caller's thread and commits them on the committer's; fulfils `refold.core.ports.Journal`."""
+    """Seals units on the caller's thread and commits them on the committer's; fulfils `refold.core.ports.Journal`.
+
+    What one turn of the event loop appends is handed over together. Handing over each unit at once would wake the
+    committer for a batch of one while the turn goes on, and the two threads would fight for the interpreter's lock.
+    """
 
     def __init__(self, store: Store, sealer: Sealer, owner: str, *, patience: float = 30.0):
         self._sealer = sealer
         self._committer = Committer(store, owner, patience=patience)
+        self._turn: list[Work] = []
 
     def append(self, unit: Unit, done: Callable[[Ack], None]) -> None:
         """Hand over `unit`; `done` is called on this event loop with the answer."""
-        self._committer.submit(Work(self._sealer.seal(unit), asyncio.get_running_loop(), done))
+        loop = asyncio.get_running_loop()
+        if self._turn and self._turn[0].loop is not loop:
+            self._flush()  # Left behind by a loop that was closed in the middle of its turn.
+        self._turn.append(Work(self._sealer.seal(unit), loop, done))
+        if len(self._turn) == 1:
+            loop.call_soon(self._flush)
+        elif len(self._turn) == FLUSH_UNITS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._turn:
+            self._committer.submit(self._turn)
+            self._turn = []
 
     async def commit(self, unit: Unit) -> Sequence[Head]:
         """Append `unit` and wait for it to be durable."""
@@ -29,6 +49,7 @@ class Journal:
 
     def close(self) -> None:
         """Commit what is queued and stop."""
+        self._flush()
         self._committer.close()
 
 

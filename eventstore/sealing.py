@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
-from ..core.events import Event
-from ..core.ports import Head, Record, Schedule, Unit, Unschedule
+from ..core.ports import Append, Head, Record, Schedule, Unit, Unschedule
 from .chain import event_hash
 from .codec import encode
 
@@ -18,16 +17,16 @@ class SealedAppend(NamedTuple):
 
     stream: str
     expected: Head
-    records: tuple[Record, ...]
+    records: Sequence[Record]
     head: Head
 
 
 class SealedUnit(NamedTuple):
     """A unit of commit as a store takes it: all or nothing. `large` holds content-addressed rows by hash."""
 
-    appends: tuple[SealedAppend, ...]
+    appends: Sequence[SealedAppend]
     large: dict[str, bytes]
-    dispatch: tuple[Schedule | Unschedule, ...]
+    dispatch: Sequence[Schedule | Unschedule]
 
 
 class Sealer:
@@ -41,15 +40,17 @@ class Sealer:
     def seal(self, unit: Unit) -> SealedUnit:
         """`unit` as the bytes that will be stored."""
         large: dict[str, bytes] = {}
-        appends = tuple(self._seal(a.stream, a.expected, a.events, large) for a in unit.appends)
-        return SealedUnit(appends, large, tuple(unit.dispatch))
+        appends = [self._seal(append, large) for append in unit.appends]
+        return SealedUnit(appends, large, unit.dispatch)
 
-    def _seal(self, stream: str, expected: Head, events: Sequence[Event], large: dict[str, bytes]) -> SealedAppend:
-        version, prev = expected
+    def _seal(self, append: Append, large: dict[str, bytes]) -> SealedAppend:
+        stream = append.stream
+        version, prev = append.expected
         records: list[Record] = []
-        for event in events:
+        for event in append.events:
             version += 1
+            topic = event.topic
             state = encode(event, prev, f"{self.writer}-{next(self._counter)}", self._build, large)
-            records.append(Record(stream, version, event.topic, state))
-            prev = event_hash(stream, version, event.topic, state)
-        return SealedAppend(stream, expected, tuple(records), Head(version, prev))
+            records.append(Record(stream, version, topic, state))
+            prev = event_hash(stream, version, topic, state)
+        return SealedAppend(stream, append.expected, records, Head(version, prev))

@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -23,7 +24,7 @@ from eventsourcing.persistence import PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore, SQLiteProcessRecorder
 
 from ..core.errors import StoreRefusedError, StoreUnreachableError
-from ..core.ports import EMPTY, Head, Record, Schedule
+from ..core.ports import Head, Record, Schedule
 from .migrate import Migration, pending
 from .sealing import SealedUnit
 from .store import LeaseRow, Notification, StreamRow
@@ -35,8 +36,8 @@ YIELD_SECONDS = 50e-6
 """A pause after each commit: without it a quick writer starves the other processes on the same file."""
 
 _NOW = "((julianday('now') - 2440587.5) * 86400.0)"
-_CHUNKS = (256, 64, 16, 4, 1)
-"""Rows of one INSERT. Few sizes, so that SQLite's statement cache holds them all."""
+_SIZES = (1, 4, 16, 64, 256, 1024)
+"""Rows of one statement; fewer are padded with nulls. Few sizes, so that each is prepared once."""
 
 
 class _Pool(SQLiteConnectionPool):
@@ -44,16 +45,18 @@ class _Pool(SQLiteConnectionPool):
 
     def _create_connection(self) -> SQLiteConnection:
         connection = super()._create_connection()
-        cursor = connection.cursor()
-        for name, wanted in (("synchronous", 2), ("busy_timeout", BUSY_SECONDS * 1000)):
-            cursor.execute(f"PRAGMA {name}={wanted}")
-            cursor.execute(f"PRAGMA {name}")
-            if (found := cursor.fetchone()[0]) != wanted:
-                raise StoreRefusedError(f"SQLite keeps {name}={found}, but {wanted} is needed")
-        cursor.execute("PRAGMA journal_mode")
-        if (mode := cursor.fetchone()[0]) != "wal":
-            raise StoreRefusedError(f"SQLite keeps journal_mode={mode}, but wal is needed (a network file system?)")
+        _make_durable(connection._sqlite_conn)  # pyright: ignore[reportPrivateUsage]
         return connection
+
+
+def _make_durable(connection: sqlite3.Connection) -> None:
+    """Set what durability needs, and read back what SQLite made of it."""
+    wanted = {"journal_mode": "wal", "synchronous": 2, "busy_timeout": BUSY_SECONDS * 1000}
+    for name, value in wanted.items():
+        connection.execute(f"PRAGMA {name}={value}")
+        found = connection.execute(f"PRAGMA {name}").fetchone()[0]
+        if found != value:
+            raise StoreRefusedError(f"SQLite keeps {name}={found}, but {value} is needed (a network file system?)")
 
 
 class SQLiteStore(SQLiteProcessRecorder):
@@ -68,7 +71,11 @@ class SQLiteStore(SQLiteProcessRecorder):
         super().__init__(datastore)
         self._write_lock = threading.Lock()
         with _reported():
-            self._writer = datastore.pool._create_connection()  # pyright: ignore[reportPrivateUsage]
+            # Not from the pool: the library's connections keep a single prepared statement.
+            self._writer = sqlite3.connect(
+                address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
+            )
+            _make_durable(self._writer)
 
     def construct_create_table_statements(self) -> list[str]:
         """None: the schema belongs to the migrations."""
@@ -100,14 +107,12 @@ class SQLiteStore(SQLiteProcessRecorder):
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """See `Store.commit`."""
-        names = [append.stream for unit in units for append in unit.appends]
         with self._write() as connection:
-            heads = _heads(connection, names)
-            stored = [all(heads.get(a.stream, EMPTY) == a.expected for a in unit.appends) for unit in units]
-            accepted = [unit for unit, ok in zip(units, stored, strict=True) if ok]
+            refused = _refused(connection, units)
+            accepted = [unit for number, unit in enumerate(units) if number not in refused] if refused else units
             _insert_units(connection, accepted, owner)
         time.sleep(YIELD_SECONDS)
-        return stored
+        return [number not in refused for number in range(len(units))]
 
     def heads(self, streams: Sequence[str]) -> dict[str, Head]:
         """See `Store.heads`."""
@@ -204,7 +209,7 @@ class SQLiteStore(SQLiteProcessRecorder):
 
     @contextmanager
     def _write(self) -> Generator[sqlite3.Connection]:
-        connection: sqlite3.Connection = self._writer._sqlite_conn  # pyright: ignore[reportPrivateUsage]
+        connection = self._writer
         with self._write_lock, _reported():
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -240,31 +245,37 @@ def _statements(sql: str) -> Iterable[str]:
 
 
 def _heads(connection: sqlite3.Connection, streams: Sequence[str]) -> dict[str, Head]:
-    """Heads by stream, fetched as one row: each row fetched would give up the interpreter's lock once."""
-    sql = (
-        "SELECT json_group_array(json_array(stream, version, hash)) FROM stream_heads "
-        "WHERE stream IN (SELECT value FROM json_each(?))"
-    )
-    found = connection.execute(sql, (orjson.dumps(streams).decode(),)).fetchone()[0]
-    return {stream: Head(version, digest) for stream, version, digest in orjson.loads(found)}
+    sql = "SELECT stream, version, hash FROM stream_heads WHERE stream IN (SELECT value FROM json_each(?))"
+    return {row[0]: Head(row[1], row[2]) for row in connection.execute(sql, (orjson.dumps(streams).decode(),))}
+
+
+def _refused(connection: sqlite3.Connection, units: Sequence[SealedUnit]) -> set[int]:
+    """The numbers, from 0, of the units that name a head which is not the stream's."""
+    rows = [
+        (number, a.stream, a.expected.version, a.expected.hash or "")
+        for number, u in enumerate(units)
+        for a in u.appends
+    ]
+    # One row comes back, not one for each refusal: every row fetched would give up the interpreter's lock.
+    found = _execute(
+        connection,
+        "SELECT group_concat(column1) FROM ({rows}) LEFT JOIN stream_heads ON stream = column2 "
+        "WHERE column1 IS NOT NULL AND (coalesce(version, 0) <> column3 OR coalesce(hash, '') <> column4)",
+        rows,
+    ).fetchone()[0]
+    return set(map(int, found.split(","))) if isinstance(found, str) else {found} - {None}
 
 
 def _insert_units(connection: sqlite3.Connection, units: Sequence[SealedUnit], owner: str) -> None:
     records = [record for unit in units for append in unit.appends for record in append.records]
     heads = [(append.stream, *append.head) for unit in units for append in unit.appends]
+    _insert(connection, "stored_events (originator_id, originator_version, topic, state)", records)
+    # "WHERE true" tells SQLite's parser that ON is not the beginning of a join.
     _insert(
-        connection,
-        "INSERT INTO stored_events (originator_id, originator_version, topic, state) VALUES ",
-        records,
-    )
-    _insert(
-        connection,
-        "INSERT INTO stream_heads VALUES ",
-        heads,
-        " ON CONFLICT (stream) DO UPDATE SET version = excluded.version, hash = excluded.hash",
+        connection, "stream_heads", heads, "ON CONFLICT DO UPDATE SET version = excluded.version, hash = excluded.hash"
     )
     large = [item for unit in units for item in unit.large.items()]
-    _insert(connection, "INSERT OR IGNORE INTO large_payloads VALUES ", large)
+    _insert(connection, "large_payloads", large, "ON CONFLICT DO NOTHING")
     changes = [change for unit in units for change in unit.dispatch]
     gone = [change.stream for change in changes if not isinstance(change, Schedule)]
     if gone:
@@ -274,16 +285,25 @@ def _insert_units(connection: sqlite3.Connection, units: Sequence[SealedUnit], o
     if due:
         now: float = connection.execute(f"SELECT {_NOW}").fetchone()[0]
         rows = [(c.stream, now, owner if c.lease_seconds else None, now + c.lease_seconds) for c in due]
-        _insert(connection, "INSERT OR REPLACE INTO dispatch VALUES ", rows)
+        update = "SET due_at = excluded.due_at, owner = excluded.owner, lease_until = excluded.lease_until"
+        _insert(connection, "dispatch", rows, f"ON CONFLICT DO UPDATE {update}")
 
 
-def _insert(connection: sqlite3.Connection, head: str, rows: Sequence[tuple[Any, ...]], tail: str = "") -> None:
-    """Insert `rows` in few statements."""
-    remaining = iter(rows)
-    left = len(rows)
-    for size in _CHUNKS:
-        while left >= size:
-            batch = list(islice(remaining, size))
-            row = f"({','.join('?' * len(batch[0]))})"
-            connection.execute(head + ",".join([row] * size) + tail, tuple(chain.from_iterable(batch)))
-            left -= size
+def _insert(connection: sqlite3.Connection, target: str, rows: Sequence[tuple[Any, ...]], tail: str = "") -> None:
+    for start in range(0, len(rows), _SIZES[-1]):
+        sql = f"INSERT INTO {target} SELECT * FROM ({{rows}}) WHERE column1 IS NOT NULL {tail}"
+        _execute(connection, sql, rows[start : start + _SIZES[-1]])
+
+
+def _execute(connection: sqlite3.Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> sqlite3.Cursor:
+    """Run `sql` with `{rows}` standing for a VALUES clause of `rows`, padded to one of a few sizes."""
+    width = len(rows[0])
+    size = next(size for size in _SIZES if size >= len(rows))
+    padding = (None,) * (width * (size - len(rows)))
+    return connection.execute(_with_rows(sql, size, width), (*chain.from_iterable(rows), *padding))
+
+
+@cache
+def _with_rows(sql: str, size: int, width: int) -> str:
+    row = f"({','.join('?' * width)})"
+    return sql.replace("{rows}", f"VALUES {','.join([row] * size)}")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import RunNotFoundError
+from ..core.errors import IntegrityError, RunNotFoundError
 from ..core.ids import check_run_id, check_tenant, inbox_of, stream_of
-from ..core.ports import EMPTY
+from ..core.ports import EMPTY, Head, Record
 from ..eventstore.codec import references
 from ..eventstore.store import Store
 from .chain import prove_chain
 from .findings import Finding
 from .folding import prove_fold
+
+_TRIES = 10
+"""How often a run that goes on meanwhile is read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +56,14 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
     """Prove one run against its own log: nothing is executed. Raises RunNotFoundError."""
     stream = stream_of(check_tenant(tenant), check_run_id(run_id))
     inbox = inbox_of(stream)
-    heads = store.heads([stream, inbox])
-    records = store.read(stream)
-    messages = store.read(inbox)
-    if not records and stream not in heads:
+    heads, records, messages = _snapshot(store, stream, inbox)
+    if not records and not messages and not heads:
         raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
     large = _large(store, records)
     chain = prove_chain(stream, records, heads.get(stream, EMPTY), large)
     if messages or inbox in heads:
         chain += prove_chain(inbox, messages, heads.get(inbox, EMPTY), {})
-    state, fold = prove_fold(stream, records, large)
+    state, fold = prove_fold(stream, records, large, messages)
     return Verification(
         run_id=run_id,
         tenant=tenant,
@@ -74,11 +76,28 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
     )
 
 
-def _large(store: Store, records: list[Any]) -> dict[str, bytes]:
+_Snapshot = tuple[dict[str, Head], list[Record], list[Record]]
+
+
+def _snapshot(store: Store, stream: str, inbox: str) -> _Snapshot:
+    """Heads, events and messages as they stood at one moment, though the run may be live."""
+    heads = store.heads([stream, inbox])
+    for _ in range(_TRIES):
+        records, messages = store.read(stream), store.read(inbox)
+        now = store.heads([stream, inbox])
+        if now == heads:
+            return heads, records, messages
+        heads = now
+    # It never stands still: what lies beyond these heads is taken for newer than them.
+    records, messages = (store.read(name, limit=heads.get(name, EMPTY).version) for name in (stream, inbox))
+    return heads, records, messages
+
+
+def _large(store: Store, records: Sequence[Record]) -> dict[str, bytes]:
     wanted: set[str] = set()
     for record in records:
         try:
             wanted |= references([record])
-        except Exception:  # unreadable: the chain proof says so
+        except IntegrityError:  # The chain proof says so.
             continue
     return store.large(sorted(wanted)) if wanted else {}

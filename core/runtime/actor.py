@@ -99,7 +99,7 @@ class RunActor:
             return
         state, limits = self.state, self._services.limits
         at = self._services.clock.now()
-        events = self._take_results(at)
+        events = self._take_results(at) if self._results else []
         if self._messages:
             self._take_messages(at, events)
         decision = decide(state, at, self._running, limits)
@@ -136,7 +136,8 @@ class RunActor:
 
     def _announce(self, execute: Execute, at: int, events: list[Event]) -> None:
         step = self.state.plan.steps[execute.index]
-        if step.skill_id in self._services.skills and self._services.skills.get(step.skill_id).at_most_once:
+        skill = self._services.skills.find(step.skill_id)
+        if skill is not None and skill.at_most_once:
             event = StepStarted(at, step.index, step.step_id, execute.attempt)
             evolve(self.state, event)
             events.append(event)
@@ -180,7 +181,8 @@ class RunActor:
             self._advance()
 
     def _launch(self, decision: Decision) -> None:
-        self._wake_at(decision.wake)
+        if self._timer is not None or decision.wake is not None:
+            self._wake_at(decision.wake)
         for execute in decision.execute:
             if execute.index in self._running:
                 self._start(execute.index, execute.attempt)
@@ -223,18 +225,20 @@ class RunActor:
         version = "" if skill is None else skill.version
         if not isinstance(output, Failure):
             digest = output.sha256
+            hashed = outcome_hash(self.state, step.index, result.inputs_hash, True, digest, None)
+            # By position: the hot path, and keywords cost as much as the rest of the call.
             return StepCompleted(
-                at=at,
-                index=step.index,
-                step_id=step.step_id,
-                skill_id=step.skill_id,
-                skill_version=version,
-                attempt=result.attempt,
-                inputs_hash=result.inputs_hash or "",
-                output=output,
-                output_hash=digest,
-                step_hash=outcome_hash(self.state, step.index, result.inputs_hash, True, digest, None),
-                cost_cents=cost,
+                at,
+                step.index,
+                step.step_id,
+                step.skill_id,
+                version,
+                result.attempt,
+                result.inputs_hash or "",
+                output,
+                digest,
+                hashed,
+                cost,
             )
         policy = retry_policy(step, skill)
         if output.retryable and result.attempt < policy.max_attempts:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ..canonical import Payload
 from ..errors import NotCanonicalError, RefoldError, StepError
 from ..failures import is_retryable
-from ..limits import Limits
+from ..limits import Limits, exceeds
 from ..plan import PlannedStep
 from ..references import TextTooLongError, UnresolvedReferenceError
 from ..seeds import step_seed
@@ -35,7 +35,7 @@ class Failure(NamedTuple):
     retryable: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Result:
     """What came of an attempt: an output or a failure. `executed` is False when the skill was never called."""
 
@@ -47,7 +47,7 @@ class Result:
     executed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A step made ready to run."""
 
@@ -82,9 +82,11 @@ def prepare(state: RunState, index: int, attempt: int, skill: Skill[..., Any], l
     """The call of a step whose turn has come, or the result that its inputs cannot be had."""
     step = state.plan.steps[index]
     try:
-        inputs = Payload.of(step.inputs.resolve(state))
-        if len(inputs) > limits.payload_bytes:
-            raise StepError("INPUT_TOO_LARGE", f"the inputs take {len(inputs)} bytes, more than {limits.payload_bytes}")
+        value = step.inputs.resolve(state)
+        repeated = len(step.inputs.references) > 1 and exceeds(value, limits.payload_bytes)
+        inputs = Payload.of({} if repeated else value)
+        if repeated or len(inputs.data) > limits.payload_bytes:
+            raise StepError("INPUT_TOO_LARGE", f"the inputs take more than {limits.payload_bytes} bytes")
         context = _context(state, step, attempt) if skill.takes_context else None
     except (UnresolvedReferenceError, TextTooLongError, NotCanonicalError, StepError) as error:
         return Result(index, attempt, skill, None, failure_of(error, limits), executed=False)

@@ -22,6 +22,7 @@ from .skill import skill as declare
 P = ParamSpec("P")
 R = TypeVar("R")
 AnySkill = Skill[..., Any]
+"""A skill of any signature."""
 
 
 class SkillRegistry:
@@ -39,6 +40,10 @@ class SkillRegistry:
     def names(self) -> list[str]:
         """Every name, sorted."""
         return sorted(self._skills)
+
+    def find(self, skill_id: str) -> AnySkill | None:
+        """The skill of this name, None if there is none."""
+        return self._skills.get(skill_id)
 
     def get(self, skill_id: str) -> AnySkill:
         """The skill of this name. Raises `StepError` SKILL_UNKNOWN, with the nearest name if there is one."""

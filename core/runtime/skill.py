@@ -144,7 +144,7 @@ def as_payload(result: Any, limit: int = Limits().payload_bytes) -> Payload:
         raise StepError("SKILL_OUTPUT_INVALID", f"the output is no JSON value: {error}", retryable=False) from error
     except RecursionError:
         raise StepError("SKILL_OUTPUT_INVALID", "the output is nested too deeply", retryable=False) from None
-    if len(payload) > limit:
+    if len(payload.data) > limit:
         message = f"the output takes {len(payload)} bytes, more than {limit}; store it elsewhere, return where"
         raise StepError("OUTPUT_TOO_LARGE", message, retryable=False)
     return payload

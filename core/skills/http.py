@@ -19,7 +19,9 @@ from ..runtime.skill import skill
 MAX_BODY_BYTES = 1_000_000
 """The largest response body that is read, decompressed."""
 MAX_TIMEOUT_SECONDS = 3_600
+"""The longest `timeout_seconds` that `http_call` takes."""
 MAX_REDIRECTS = 10
+"""How many redirects are followed, where they are followed at all."""
 
 # RFC 9110, sections 5.1 and 5.5; the standard allows more in a value, but servers do not agree what it means.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -29,6 +31,7 @@ _KEPT_HEADERS = ("content-type", "etag", "location", "last-modified")
 _CHANGES = {"POST", "PUT", "PATCH", "DELETE"}
 
 Method = Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
+"""The methods that `http_call` knows."""
 
 
 @skill(side_effect=True)
