@@ -2,39 +2,64 @@
 
 Workflows run step by step; every step is an event in a log; replay folds the events again and proves that the hashes
 are equal. This module is the public face: it imports, and nothing of ours imports it.
+
+A name is loaded when it is first asked for, so that `refold --help` need not wait for the engine and its libraries.
+Type checkers read the same names from `__init__.pyi`; a test compares the two.
 """
 
 from __future__ import annotations
 
-from .compose import WorkflowEngine, open_store
-from .core.canonical import canonical_json
-from .core.errors import (
-    CallError,
-    DocumentError,
-    IntegrityError,
-    InvalidError,
-    NotCanonicalError,
-    OwnershipLostError,
-    Problem,
-    RefoldError,
-    ReplayDivergenceError,
-    RunConflictError,
-    RunEndedError,
-    RunNotFoundError,
-    RunOwnedError,
-    SpecError,
-    StepError,
-    StoreRefusedError,
-    StoreUnreachableError,
-)
-from .core.limits import Limits
-from .core.results import StepResult, WorkflowResult
-from .core.retry import Retry
-from .core.runtime.context import StepContext
-from .core.runtime.registry import SkillRegistry
-from .core.runtime.skill import Skill, skill
-from .core.seeds import step_seed
-from .core.spec import StepDescriptor, WorkflowSpec
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "compose": (
+        "WorkflowEngine",
+        "open_store",
+    ),
+    "core.canonical": ("canonical_json",),
+    "core.errors": (
+        "CallError",
+        "DocumentError",
+        "IntegrityError",
+        "InvalidError",
+        "NotCanonicalError",
+        "OwnershipLostError",
+        "Problem",
+        "RefoldError",
+        "ReplayDivergenceError",
+        "RunConflictError",
+        "RunEndedError",
+        "RunNotFoundError",
+        "RunOwnedError",
+        "SpecError",
+        "StepError",
+        "StoreRefusedError",
+        "StoreUnreachableError",
+    ),
+    "core.limits": ("Limits",),
+    "core.results": (
+        "StepResult",
+        "WorkflowResult",
+    ),
+    "core.retry": ("Retry",),
+    "core.runtime.context": ("StepContext",),
+    "core.runtime.registry": ("SkillRegistry",),
+    "core.runtime.skill": (
+        "Skill",
+        "skill",
+    ),
+    "core.seeds": ("step_seed",),
+    "core.spec": (
+        "StepDescriptor",
+        "WorkflowSpec",
+    ),
+}
+"""The public names by the module they come from."""
+
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "CallError",
@@ -70,4 +95,15 @@ __all__ = [
     "step_seed",
 ]
 
-__version__ = "0.1.0"
+
+def __getattr__(name: str) -> Any:
+    """A public name, loaded from the module it comes from."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted({*globals(), *__all__})

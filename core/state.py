@@ -188,7 +188,10 @@ def _close(state: RunState, index: int, outcome: Outcome, blame: str | None) -> 
     del ready[bisect_left(ready, index)]
     for dependent in state.plan.steps[index].dependents:
         if blame is not None:
-            state.doomed.setdefault(dependent, blame)
+            # The lowest of several is to blame, whichever ended first.
+            known = state.doomed.get(dependent)
+            if known is None or index < state.plan.index_of[known]:
+                state.doomed[dependent] = blame
         state.unmet[dependent] -= 1
         if not state.unmet[dependent]:
             insort(ready, dependent)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from ..core.errors import OwnershipLostError, RefoldError, StoreUnreachableError
+from ..core.errors import OwnershipLostError, RefoldError, StoreError, StoreUnreachableError
 from ..core.ports import Ack
 from .sealing import SealedUnit
 from .store import Store
@@ -49,30 +49,48 @@ class Committer:
         self._patience = patience
         self._queue: SimpleQueue[Sequence[Work] | None] = SimpleQueue()
         self._deferred: deque[Work] = deque()
-        self._closing = False
+        self._closed = self._closing = False
         self._thread = threading.Thread(target=self._run, name="refold-committer", daemon=True)
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
         self._thread.start()
 
     def submit(self, works: Sequence[Work]) -> None:
         """Queue `works`, in order; the `done` of each is called on its loop."""
-        self._queue.put(works)
+        if self._closed:
+            _deliver(works, [StoreError("the journal is closed")] * len(works))
+        else:
+            self._queue.put(works)
 
     def close(self) -> None:
         """Commit what is queued, then end the thread."""
+        self._closed = True
         self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
         while batch := self._gather():
-            try:
-                acks = self._commit([work.unit for work in batch])
-            except RefoldError as error:
-                acks = [error] * len(batch)
-            except Exception as error:  # the thread must survive: its callers wait for answers
-                _log.exception("the committer failed")
-                acks = [RefoldError(f"the committer failed: {error!r}")] * len(batch)
-            _deliver(batch, acks)
+            _deliver(batch, self._answers([work.unit for work in batch]))
+
+    def _answers(self, units: list[SealedUnit], *, resubmitted: bool = False) -> list[Ack]:
+        try:
+            return self._commit(units, resubmitted)
+        except StoreUnreachableError as error:
+            return [error] * len(units)
+        except Exception as error:  # the thread must survive: its callers wait for answers
+            if len(units) > 1:
+                return self._one_by_one(units)
+            if isinstance(error, RefoldError):
+                return [error]
+            _log.exception("the committer failed")
+            return [RefoldError(f"the committer failed: {error!r}")]
+
+    def _one_by_one(self, units: list[SealedUnit]) -> list[Ack]:
+        """A unit that cannot be stored at all must not fail those it shared a transaction with."""
+        acks: list[Ack] = []
+        for unit in units:
+            away = acks and isinstance(acks[-1], StoreUnreachableError)
+            acks.append(acks[-1] if away else self._answers([unit], resubmitted=True)[0])
+        return acks
 
     def _gather(self) -> list[Work]:
         """The next batch, in order, with no stream twice; empty when it is time to end."""
@@ -103,10 +121,9 @@ class Committer:
         self._deferred = again
         return batch
 
-    def _commit(self, units: list[SealedUnit]) -> list[Ack]:
+    def _commit(self, units: list[SealedUnit], resubmitted: bool) -> list[Ack]:
         give_up = time.monotonic() + self._patience
         pause = 0.02
-        resubmitted = False
         while True:
             try:
                 stored = self._store.commit(units, self._owner)
@@ -144,4 +161,7 @@ def _deliver(batch: Sequence[Work], acks: Sequence[Ack]) -> None:
 
 def _call_all(calls: list[tuple[Callable[[Ack], None], Ack]]) -> None:
     for done, ack in calls:
-        done(ack)
+        try:
+            done(ack)
+        except Exception:  # one run's fault: the others of its batch wait for their answers
+            _log.exception("an acknowledgement could not be taken")

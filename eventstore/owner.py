@@ -14,7 +14,8 @@ _PROC = Path("/proc")
 def this_process(instance: str) -> str:
     """The name of this process as an owner of leases: JSON of host, pid, start time and the `instance` within it."""
     pid = os.getpid()
-    name = {"host": _host(), "instance": instance, "pid": pid, "start": _start_time(pid)}
+    running = _status(pid)
+    name = {"host": _host(), "instance": instance, "pid": pid, "start": running and running[1]}
     return json.dumps(name, sort_keys=True, separators=(",", ":"))
 
 
@@ -27,15 +28,15 @@ def is_dead(owner: str) -> bool:
         return False
     if host != _host() or type(pid) is not int:
         return False
-    if start is not None:
-        return _start_time(pid) != start
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except OSError:
-        return False
-    return False
+    except (OSError, OverflowError):
+        pass  # It lives, and belongs to somebody else.
+    running = _status(pid)
+    # A zombie runs no code any more, and a process that began at another time only has the same number.
+    return running is not None and (running[0] in "ZX" or (start is not None and running[1] != start))
 
 
 def _host() -> str:
@@ -48,14 +49,11 @@ def _host() -> str:
     return "/".join(parts)
 
 
-def _start_time(pid: int) -> int | None:
-    """When the process began, in clock ticks since boot (proc(5), field 22 of stat); None if that is not to be had.
-
-    A zombie counts as ended: it runs no code any more.
-    """
+def _status(pid: int) -> tuple[str, int] | None:
+    """State and start time, in clock ticks since boot (proc(5), fields 3 and 22 of stat); None if not to be had."""
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
     except OSError:
         return None
     fields = stat[stat.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    return fields[0], int(fields[19])

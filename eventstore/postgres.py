@@ -26,11 +26,23 @@ from .store import LeaseRow, Notification, StreamRow
 CONNECT_SECONDS = 5
 """How long to wait for a connection before the store counts as unreachable."""
 
+LOCK_SECONDS = 10
+"""How long to wait for another process's append before the store counts as unreachable."""
+
 _MIGRATION_LOCK = 7310203118230114
+
+_CONNECTION: dict[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    # A server that vanished without a word is noticed within half a minute instead of two hours.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 
 _COMMIT = (
     "SELECT refold_commit(%b::int[], %b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::text[], "
-    "%b::int[], %b::bigint[], %b::text[], %b::bytea[], %b::text[], %b::bytea[], "
+    "%b::int[], %b::bigint[], %b::text[], %b::bytea[], %b::int[], %b::text[], %b::bytea[], "
     "%b::int[], %b::text[], %b::float8[], %b::text)"
 )
 
@@ -38,6 +50,10 @@ _COMMIT = (
 def _alive(connection: psycopg.Connection[Any]) -> None:
     """Fails for a connection that a restarted server has left behind, so that the pool replaces it."""
     connection.execute("")
+
+
+_GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
+"""Another connection may do better; a server that turned read-only was replaced by another one."""
 
 
 class _Datastore(PostgresDatastore):
@@ -48,7 +64,7 @@ class _Datastore(PostgresDatastore):
         self.pool = ConnectionPool(
             url,
             connection_class=psycopg.Connection[dict[str, Any]],
-            kwargs={"row_factory": dict_row, "connect_timeout": CONNECT_SECONDS},
+            kwargs={"row_factory": dict_row, **_CONNECTION},
             min_size=0,
             max_size=8,
             open=False,
@@ -75,6 +91,7 @@ class PostgresStore(PostgresProcessRecorder):
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
         with self._write() as connection, connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = 0")
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
             applied: dict[int, str] = {}
             row = connection.execute("SELECT to_regclass('refold_migrations') IS NOT NULL").fetchone()
@@ -199,11 +216,14 @@ class PostgresStore(PostgresProcessRecorder):
         """The one connection that appends, opened when first needed and again after it broke."""
         with self._write_lock, _reported():
             if self._writer is None or self._writer.closed:
-                self._writer = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS)
+                self._writer = psycopg.connect(self._url, autocommit=True, **_CONNECTION)
                 _check_durability(self._writer, self._accept_loss)
+                # Under a stricter level the check of the heads would see what stood before the append lock was granted.
+                self._writer.execute("SET default_transaction_isolation = 'read committed'")
+                self._writer.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
             try:
                 yield self._writer
-            except psycopg.OperationalError:
+            except _GONE:
                 # Whether the statement took effect is unknown now: the connection must not be used for another.
                 self._writer.close()
                 raise
@@ -229,7 +249,7 @@ def _reported() -> Generator[None]:
         raise
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
         raise StoreRefusedError("the database has no Refold schema; run: refold migrate") from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except _GONE as error:
         raise StoreUnreachableError(f"PostgreSQL: {str(error).strip()}") from None
     except psycopg.Error as error:
         raise StoreRefusedError(f"PostgreSQL: {str(error).strip()}") from error
@@ -244,7 +264,7 @@ def _columns(units: Sequence[SealedUnit], owner: str) -> tuple[Any, ...]:
     """The arguments of `refold_commit`: parallel arrays of appends, events, payloads and dispatch changes."""
     appends = [(number, append) for number, unit in enumerate(units, 1) for append in unit.appends]
     records = [(place, record) for place, (_, append) in enumerate(appends, 1) for record in append.records]
-    large = {digest: data for unit in units for digest, data in unit.large.items()}
+    large = [(number, *row) for number, unit in enumerate(units, 1) for row in unit.large.items()]
     changes = [(number, change) for number, unit in enumerate(units, 1) for change in unit.dispatch]
     return (
         [number for number, _ in appends],
@@ -257,8 +277,9 @@ def _columns(units: Sequence[SealedUnit], owner: str) -> tuple[Any, ...]:
         [record.version for _, record in records],
         [record.topic for _, record in records],
         [record.state for _, record in records],
-        list(large),
-        list(large.values()),
+        [number for number, _, _ in large],
+        [digest for _, digest, _ in large],
+        [data for _, _, data in large],
         [number for number, _ in changes],
         [change.stream for _, change in changes],
         [float(change.lease_seconds) if isinstance(change, Schedule) else -1.0 for _, change in changes],

@@ -33,7 +33,10 @@ BUSY_SECONDS = 10
 """How long to wait for another process's transaction before the store counts as unreachable."""
 
 YIELD_SECONDS = 50e-6
-"""A pause after each commit: without it a quick writer starves the other processes on the same file."""
+"""A pause between commits: without it a quick writer starves the other processes on the same file."""
+
+# Columns of SQLite hold what was put there, of any type and in any bytes: an altered row must be read, too.
+_RECORD = "CAST(originator_id AS BLOB), CAST(originator_version AS INTEGER), CAST(topic AS BLOB), CAST(state AS BLOB)"
 
 _NOW = "((julianday('now') - 2440587.5) * 86400.0)"
 _SIZES = (1, 4, 16, 64, 256, 1024)
@@ -70,7 +73,8 @@ class SQLiteStore(SQLiteProcessRecorder):
         datastore.pool = _Pool(db_name=address, lock_timeout=BUSY_SECONDS)
         super().__init__(datastore)
         self._write_lock = threading.Lock()
-        with _reported():
+        self._last_commit = 0.0
+        with _reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
             self._writer = sqlite3.connect(
                 address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
@@ -107,11 +111,15 @@ class SQLiteStore(SQLiteProcessRecorder):
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """See `Store.commit`."""
+        # Before the next commit, not after this one: those who wait for an answer get it first.
+        pause = self._last_commit + YIELD_SECONDS - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)
         with self._write() as connection:
             refused = _refused(connection, units)
             accepted = [unit for number, unit in enumerate(units) if number not in refused] if refused else units
             _insert_units(connection, accepted, owner)
-        time.sleep(YIELD_SECONDS)
+        self._last_commit = time.monotonic()
         return [number not in refused for number in range(len(units))]
 
     def heads(self, streams: Sequence[str]) -> dict[str, Head]:
@@ -122,25 +130,22 @@ class SQLiteStore(SQLiteProcessRecorder):
     def read(self, stream: str, after: int = 0, limit: int | None = None) -> list[Record]:
         """See `Store.read`."""
         sql = (
-            "SELECT originator_id, originator_version, topic, state FROM stored_events "
+            f"SELECT {_RECORD} FROM stored_events "
             "WHERE originator_id = ? AND originator_version > ? ORDER BY originator_version LIMIT ?"
         )
         with self._read() as connection:
-            return [Record(*row) for row in connection.execute(sql, (stream, after, -1 if limit is None else limit))]
+            return [_record(*row) for row in connection.execute(sql, (stream, after, -1 if limit is None else limit))]
 
     def follow(self, position: int, limit: int) -> list[Notification]:
         """See `Store.follow`."""
-        sql = (
-            "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events "
-            "WHERE notification_id > ? ORDER BY notification_id LIMIT ?"
-        )
+        sql = f"SELECT rowid, {_RECORD} FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?"
         with self._read() as connection:
-            return [Notification(row[0], Record(*row[1:])) for row in connection.execute(sql, (position, limit))]
+            return [Notification(row[0], _record(*row[1:])) for row in connection.execute(sql, (position, limit))]
 
     def last_position(self) -> int:
         """See `Store.last_position`."""
         with self._read() as connection:
-            return connection.execute("SELECT coalesce(max(notification_id), 0) FROM stored_events").fetchone()[0]
+            return connection.execute("SELECT coalesce(max(rowid), 0) FROM stored_events").fetchone()[0]
 
     def large(self, hashes: Sequence[str]) -> dict[str, bytes]:
         """See `Store.large`."""
@@ -151,10 +156,10 @@ class SQLiteStore(SQLiteProcessRecorder):
     def runs(self, tenant: str, before: int | None, limit: int) -> list[StreamRow]:
         """See `Store.runs`."""
         sql = (
-            "SELECT e.originator_id, h.version, e.notification_id FROM stored_events e "
+            "SELECT e.originator_id, h.version, e.rowid FROM stored_events e "
             "JOIN stream_heads h ON h.stream = e.originator_id "
-            "WHERE e.topic = 'run.started' AND e.originator_id >= ? AND e.originator_id < ? AND e.notification_id < ? "
-            "ORDER BY e.notification_id DESC LIMIT ?"
+            "WHERE e.topic = 'run.started' AND e.originator_id >= ? AND e.originator_id < ? AND e.rowid < ? "
+            "ORDER BY e.rowid DESC LIMIT ?"
         )
         # '0' follows '/' in ASCII, so these are the bounds of all names that begin with "tenant/".
         bounds = (f"{tenant}/", f"{tenant}0", 2**62 if before is None else before, limit)
@@ -222,31 +227,41 @@ class SQLiteStore(SQLiteProcessRecorder):
 
 
 @contextmanager
-def _reported() -> Generator[None]:
+def _reported(what: str = "SQLite") -> Generator[None]:
     """SQLite's errors as ours."""
     try:
         yield
     except (sqlite3.OperationalError, sqlite3.InterfaceError, PersistenceError) as error:
         if "no such table" in str(error):
             raise StoreRefusedError("the database has no Refold schema; run: refold migrate") from error
-        raise StoreUnreachableError(f"SQLite: {error}") from error
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
+            raise StoreRefusedError(f"{what}: {error}: check who owns the file and its folder") from error
+        raise StoreUnreachableError(f"{what}: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise StoreRefusedError(f"SQLite: {error}") from error
+        raise StoreRefusedError(f"{what}: {error}") from error
 
 
 def _statements(sql: str) -> Iterable[str]:
     """The single statements of a script; `executescript` would commit the transaction they belong to."""
     statement = ""
-    for line in sql.splitlines(keepends=True):
-        statement += line
+    for piece in sql.split(";")[:-1]:
+        statement += piece + ";"
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
 
 
+def _record(stream: bytes, version: int, topic: bytes, state: bytes) -> Record:
+    return Record(str(stream, "utf-8", "replace"), version, str(topic, "utf-8", "replace"), state)
+
+
 def _heads(connection: sqlite3.Connection, streams: Sequence[str]) -> dict[str, Head]:
-    sql = "SELECT stream, version, hash FROM stream_heads WHERE stream IN (SELECT value FROM json_each(?))"
-    return {row[0]: Head(row[1], row[2]) for row in connection.execute(sql, (orjson.dumps(streams).decode(),))}
+    sql = (
+        "SELECT stream, CAST(version AS INTEGER), CAST(hash AS BLOB) FROM stream_heads "
+        "WHERE stream IN (SELECT value FROM json_each(?))"
+    )
+    rows = connection.execute(sql, (orjson.dumps(streams).decode(),))
+    return {stream: Head(version, str(digest, "utf-8", "replace")) for stream, version, digest in rows}
 
 
 def _refused(connection: sqlite3.Connection, units: Sequence[SealedUnit]) -> set[int]:
@@ -257,13 +272,15 @@ def _refused(connection: sqlite3.Connection, units: Sequence[SealedUnit]) -> set
         for a in u.appends
     ]
     # One row comes back, not one for each refusal: every row fetched would give up the interpreter's lock.
-    found = _execute(
-        connection,
+    sql = (
         "SELECT group_concat(column1) FROM ({rows}) LEFT JOIN stream_heads ON stream = column2 "
-        "WHERE column1 IS NOT NULL AND (coalesce(version, 0) <> column3 OR coalesce(hash, '') <> column4)",
-        rows,
-    ).fetchone()[0]
-    return set(map(int, found.split(","))) if isinstance(found, str) else {found} - {None}
+        "WHERE column1 IS NOT NULL AND (coalesce(version, 0) <> column3 OR coalesce(hash, '') <> column4)"
+    )
+    refused: set[int] = set()
+    for start in range(0, len(rows), _SIZES[-1]):
+        found: str | None = _execute(connection, sql, rows[start : start + _SIZES[-1]]).fetchone()[0]
+        refused.update(map(int, found.split(",")) if found else ())
+    return refused
 
 
 def _insert_units(connection: sqlite3.Connection, units: Sequence[SealedUnit], owner: str) -> None:

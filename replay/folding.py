@@ -1,16 +1,17 @@
 """The fold proof: folding the events again gives the hashes that they record.
 
-More is compared than hashes: whatever of an event follows from what came before it (an attempt's number, who is to blame
-for a skip, a sum of costs, the inbox message that was taken) has to be what is recorded.
+More is compared than hashes: whatever of an event follows from what came before it (an attempt's number, who is to
+blame for a skip, a sum of costs, the inbox message that was taken) has to be what is recorded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from ..core.canonical import Payload
+from ..core.canonical import canonical_json
 from ..core.decide import cancel, end_by_steps, outcome_hash, time_out
-from ..core.errors import RefoldError
+from ..core.errors import IntegrityError, RefoldError
 from ..core.events import (
     SEMANTICS,
     Event,
@@ -28,17 +29,18 @@ from ..core.events import (
     StepSkipped,
     StepStarted,
 )
+from ..core.hashing import sha256_hex
 from ..core.ids import check_seed, stream_of
 from ..core.limits import Limits
 from ..core.ports import Record
-from ..core.state import RunState, evolve, start
-from ..eventstore.codec import decode
+from ..core.state import FIRST, RunState, evolve, start
+from ..eventstore.codec import decode, open_all
+from .chain import Opened
 from .findings import Finding
 
 _NO_LIMITS = Limits(payload_bytes=2**62)
 _NOTHING_FITS = Limits(payload_bytes=-1)
 
-_StepEvent = StepStarted | StepAttemptFailed | StepCompleted | StepFailed | StepSkipped
 _Taken = RunPaused | RunResumed | RunCancelled | MessageRefused
 _ASKED_BY: dict[type[Event], str] = {RunPaused: "pause", RunResumed: "resume", RunCancelled: "cancel"}
 
@@ -47,17 +49,25 @@ Fault = tuple[str, str]
 
 
 def prove_fold(
-    stream: str, records: Sequence[Record], large: Mapping[str, bytes], messages: Sequence[Record] = ()
+    stream: str,
+    records: Sequence[Record],
+    large: Mapping[str, bytes],
+    messages: Sequence[Record] = (),
+    opened: Opened | None = None,
 ) -> tuple[RunState | None, list[Finding]]:
     """The state that the events fold to, and the first fault on the way; after a fault the fold cannot go on.
 
     `messages` are the records of the run's inbox; each must be a message, and what the run took must be among them.
+    `opened` are the envelopes of `records`, where the caller has them; they are used up.
     """
     sent: list[MessageSent] = []
     state: RunState | None = None
-    for record in [*messages, *records]:
+    envelopes = [*open_all(messages), *(open_all(records) if opened is None else opened)]
+    for record, envelope in zip([*messages, *records], envelopes, strict=True):
         try:
-            event = decode(record, large)
+            if isinstance(envelope, IntegrityError):
+                raise envelope
+            event = decode(record, large, envelope)
             if record.stream != stream:
                 fault = _received(sent, event)
             elif state is None:
@@ -81,6 +91,8 @@ def prove_fold(
 def _received(sent: list[MessageSent], event: Event) -> Fault | None:
     if not isinstance(event, MessageSent):
         return "impossible", f"{event.topic} in an inbox"
+    if event.kind not in _ASKED_BY.values():
+        return "impossible", f"nobody sends messages of the kind {event.kind!r}"
     sent.append(event)
     return None
 
@@ -103,8 +115,11 @@ def _fault(state: RunState, event: Event, sent: Sequence[MessageSent]) -> Fault 
     """What is wrong with `event`, compared with what follows from the state before it."""
     if state.end is not None:
         return None  # evolve() refuses it, with the reason.
-    if isinstance(event, StepStarted | StepAttemptFailed | StepCompleted | StepFailed | StepSkipped):
-        return _step(state, event)
+    check = _STEP_CHECKS.get(type(event))
+    if check is not None:
+        index: int = getattr(event, "index", -1)
+        # evolve() refuses a step that the plan does not have, with the reason.
+        return check(state, event) if 0 <= index < len(state.outcomes) else None
     if isinstance(event, RunCompleted | RunFailed):
         return _run_ended(state, event)
     fault = None
@@ -119,40 +134,58 @@ def _fault(state: RunState, event: Event, sent: Sequence[MessageSent]) -> Fault 
     return fault
 
 
-def _step(state: RunState, event: _StepEvent) -> Fault | None:
+def _completed(state: RunState, event: StepCompleted) -> Fault | None:
     index = event.index
-    if not 0 <= index < len(state.outcomes):
-        return None  # evolve() refuses it, with the reason.
     step = state.plan.steps[index]
-    pending = state.attempted.get(index)
-    fault = None
-    if not isinstance(event, StepStarted):
-        fault = _differs("skill_id", event.skill_id, step.skill_id)
+    inputs_hash = sha256_hex(canonical_json(step.inputs.resolve(state)))
+    attempt = state.attempted.get(index, FIRST).attempt
+    output_hash = sha256_hex(canonical_json(event.output.value))
+    hashed = outcome_hash(state, index, inputs_hash, True, output_hash, None)
+    recorded = (event.skill_id, event.attempt, event.inputs_hash, event.output_hash, event.step_hash)
+    again = (step.skill_id, attempt, inputs_hash, output_hash, hashed)
+    if recorded == again:  # The hot path of verification: one comparison for nearly all events.
+        return None
+    names = ("skill_id", "attempt", "inputs_hash", "output_hash", "step_hash")
+    return next(filter(None, map(_differs, names, recorded, again)), None)
+
+
+def _failed(state: RunState, event: StepFailed) -> Fault | None:
+    step = state.plan.steps[event.index]
+    fault = _differs("skill_id", event.skill_id, step.skill_id)
     # An interrupted step was announced, perhaps by a declaration that its earlier attempts did not know.
-    if not isinstance(event, StepSkipped) and not (isinstance(event, StepFailed) and event.error_code == "INTERRUPTED"):
-        fault = fault or _differs("attempt", event.attempt, 1 if pending is None else pending.attempt)
-    if fault is not None:
-        return fault
-    if isinstance(event, StepSkipped):
-        hashed = outcome_hash(state, index, None, None, None, None)
-        blamed = state.doomed.get(index, "nothing")
-        return _differs("because", event.because, blamed) or _differs("step_hash", event.step_hash, hashed)
-    if isinstance(event, StepCompleted | StepFailed):
-        return _outcome(state, event)
-    return None
-
-
-def _outcome(state: RunState, event: StepCompleted | StepFailed) -> Fault | None:
-    fault = None
-    if event.inputs_hash is not None:
-        inputs = Payload.of(state.plan.steps[event.index].inputs.resolve(state))
-        fault = _differs("inputs_hash", event.inputs_hash, inputs.sha256)
-    if isinstance(event, StepCompleted):
-        fault = fault or _differs("output_hash", event.output_hash, event.output.sha256)
-        hashed = outcome_hash(state, event.index, event.inputs_hash, True, event.output_hash, None)
-    else:
-        hashed = outcome_hash(state, event.index, event.inputs_hash, False, None, event.error_code)
+    if event.error_code != "INTERRUPTED":
+        fault = fault or _attempt(state, event)
+    if fault is None and event.inputs_hash is not None:
+        inputs_hash = sha256_hex(canonical_json(step.inputs.resolve(state)))
+        fault = _differs("inputs_hash", event.inputs_hash, inputs_hash)
+    hashed = outcome_hash(state, event.index, event.inputs_hash, False, None, event.error_code)
     return fault or _differs("step_hash", event.step_hash, hashed)
+
+
+def _skipped(state: RunState, event: StepSkipped) -> Fault | None:
+    return (
+        _differs("skill_id", event.skill_id, state.plan.steps[event.index].skill_id)
+        or _differs("because", event.because, state.doomed.get(event.index, "nothing"))
+        or _differs("step_hash", event.step_hash, outcome_hash(state, event.index, None, None, None, None))
+    )
+
+
+def _attempt_failed(state: RunState, event: StepAttemptFailed) -> Fault | None:
+    skill_id = state.plan.steps[event.index].skill_id
+    return _differs("skill_id", event.skill_id, skill_id) or _attempt(state, event)
+
+
+def _attempt(state: RunState, event: StepStarted | StepAttemptFailed | StepFailed) -> Fault | None:
+    return _differs("attempt", event.attempt, state.attempted.get(event.index, FIRST).attempt)
+
+
+_STEP_CHECKS: dict[type[Event], Callable[[RunState, Any], Fault | None]] = {
+    StepStarted: _attempt,
+    StepAttemptFailed: _attempt_failed,
+    StepCompleted: _completed,
+    StepFailed: _failed,
+    StepSkipped: _skipped,
+}
 
 
 def _message(state: RunState, event: _Taken, sent: Sequence[MessageSent]) -> Fault | None:
@@ -160,12 +193,15 @@ def _message(state: RunState, event: _Taken, sent: Sequence[MessageSent]) -> Fau
         have = f"{state.taken} of {len(sent)} were taken before"
         return "impossible", f"it takes message {event.message} of the inbox; {have}"
     asked = sent[event.message - 1]
-    kind = _ASKED_BY.get(type(event), asked.kind)
-    if isinstance(event, RunPaused | RunResumed) and state.paused is isinstance(event, RunPaused):
-        return "impossible", f"{event.topic} while the run is {state.status}"
+    in_vain = asked.kind == ("pause" if state.paused else "resume")
+    if in_vain is not isinstance(event, MessageRefused):
+        return "impossible", f"{event.topic} for a {asked.kind} while the run is {state.status}"
+    if isinstance(event, MessageRefused):
+        return None
+    fault = _differs("kind", asked.kind, _ASKED_BY[type(event)])
     if isinstance(event, RunPaused | RunCancelled):
-        return _differs("kind", asked.kind, kind) or _differs("reason", event.reason, asked.reason)
-    return _differs("kind", asked.kind, kind)
+        fault = fault or _differs("reason", event.reason, asked.reason)
+    return fault
 
 
 def _run_ended(state: RunState, event: RunCompleted | RunFailed) -> Fault | None:

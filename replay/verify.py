@@ -9,7 +9,7 @@ from typing import Any
 from ..core.errors import IntegrityError, RunNotFoundError
 from ..core.ids import check_run_id, check_tenant, inbox_of, stream_of
 from ..core.ports import EMPTY, Head, Record
-from ..eventstore.codec import references
+from ..eventstore.codec import open_all, references
 from ..eventstore.store import Store
 from .chain import prove_chain
 from .findings import Finding
@@ -60,10 +60,11 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
     if not records and not messages and not heads:
         raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
     large = _large(store, records)
-    chain = prove_chain(stream, records, heads.get(stream, EMPTY), large)
+    opened = open_all(records)
+    chain = prove_chain(stream, records, heads.get(stream, EMPTY), large, opened)
     if messages or inbox in heads:
         chain += prove_chain(inbox, messages, heads.get(inbox, EMPTY), {})
-    state, fold = prove_fold(stream, records, large, messages)
+    state, fold = prove_fold(stream, records, large, messages, opened)
     return Verification(
         run_id=run_id,
         tenant=tenant,

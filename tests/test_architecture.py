@@ -32,13 +32,12 @@ ARROWS_TO_ROOT = {("refold.ops", "refold.compose")}
 # Imports that may be hidden: (in modules whose name starts with, of what starts with, why). The arrows hold for them
 # too, and so does the rule against circles.
 LATE_IMPORTS = [
+    ("refold", "importlib", "the public face loads a name when it is asked for: `refold --help` needs no engine"),
     ("refold.ops.cli", "", "`refold --help` answers within 0.3 s: a command loads what it needs when it is called"),
     ("refold.compose", "", "a driver is loaded only for the database that is used: `import refold` needs no psycopg"),
     ("refold.core.runtime", "pydantic", "25 ms that `import refold` need not wait for"),
-    ("refold.core.runtime", "typing_extensions", "11 ms that `import refold` need not wait for"),
     ("refold.core.runtime.registry", "importlib", "users name the module of their skills when they start a worker"),
     ("refold.core.skills.http", "httpx2", "50 ms that only those pay who call HTTP servers"),
-    ("refold.core.skills.basic", "refold.core.skills.expressions", "loads JMESPath: 11 ms for those who use it"),
 ]
 
 # What brings a clock, chance, I/O, the process or the scheduler into what must be a function of events.
@@ -221,7 +220,9 @@ def _layer(name: str) -> str:
 
 def _has_reason(importer: str, found: Import) -> bool:
     return any(
-        f"{importer}.".startswith(f"{whose}.") and found.target.startswith(what) for whose, what, _ in LATE_IMPORTS
+        (importer == whose if whose == "refold" else f"{importer}.".startswith(f"{whose}."))
+        and found.target.startswith(what)
+        for whose, what, _ in LATE_IMPORTS
     )
 
 

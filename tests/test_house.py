@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import refold
 from refold.tests.support.root_package import ROOT
 from refold.tests.support.source import PRODUCT, Module, around, forbid, imports, product
 
@@ -249,3 +250,11 @@ def committed_files() -> list[Path]:
 
 def _normal(name: str) -> str:
     return name.lower().replace("_", "-")
+
+
+def test_the_public_face_offers_type_checkers_the_names_that_it_loads() -> None:
+    stub = ast.parse((ROOT / "__init__.pyi").read_text())
+    typed = {alias.name for node in ast.walk(stub) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert typed == set(refold.__all__), "__init__.pyi against __init__.py"
+    for name in refold.__all__:
+        assert getattr(refold, name) is not None

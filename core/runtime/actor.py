@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,18 +69,21 @@ class RunActor:
         self._results: list[Result | StepCompleted | StepFailed] = []
         self._messages: deque[tuple[int, MessageSent]] = deque()
         self._committing = False
+        self._lease_given_up = False
         self._timer: asyncio.TimerHandle | None = None
-        self._delivered = state.taken
+        self._delivered = self._stored = state.taken
+        self._waiters: list[asyncio.Future[None]] = []
 
     def begin(self) -> None:
         """Do what the state asks for."""
         self._advance()
 
-    def deliver(self, version: int, message: MessageSent) -> None:
-        """Hand over the inbox message of `version`; one that was handed over before is ignored."""
-        if version > self._delivered:
-            self._delivered = version
-            self._messages.append((version, message))
+    def deliver(self, messages: Sequence[tuple[int, MessageSent]]) -> None:
+        """Hand over inbox messages with their versions; those that were handed over before are ignored."""
+        new = [(version, message) for version, message in messages if version > self._delivered]
+        if new:
+            self._delivered = new[-1][0]
+            self._messages.extend(new)
             self._advance()
 
     @property
@@ -88,15 +91,29 @@ class RunActor:
         """The version of the last inbox message handed over."""
         return self._delivered
 
+    async def taken(self, version: int) -> None:
+        """Wait until the inbox message of `version` is taken and that is durable, or until the run is done."""
+        while self._stored < version and not self.done.done():
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
     def abandon(self, error: BaseException) -> None:
         """Drop the run: stop what runs, record nothing more, let `done` end with `error`."""
         self._stop()
         if not self.done.done():
             self.done.set_exception(error)
+        self._wake_waiters()
 
     def _advance(self) -> None:
         if self._committing or self.done.done():
             return
+        try:
+            self._follow_up()
+        except Exception as error:  # a fault in here must end the run with an answer, not leave its caller waiting
+            self.abandon(error)
+
+    def _follow_up(self) -> None:
         state, limits = self.state, self._services.limits
         at = self._services.clock.now()
         events = self._take_results(at) if self._results else []
@@ -113,8 +130,19 @@ class RunActor:
             self._announce(execute, at, events)
         if events:
             self._append(events, decision)
+        elif self._rests():
+            self._finish()
         else:
             self._launch(decision)
+
+    def _rests(self) -> bool:
+        """Whether nothing more will happen here: the run has ended, or it is paused and all has been heard."""
+        state = self.state
+        return state.end is not None or (state.paused and not self._running and not self._messages)
+
+    def _finish(self) -> None:
+        self._stop()
+        self.done.set_result(self.state)
 
     def _take_results(self, at: int) -> list[Event]:
         events: list[Event] = []
@@ -130,7 +158,7 @@ class RunActor:
     def _take_messages(self, at: int, events: list[Event]) -> None:
         while self._messages and self.state.end is None:
             version, message = self._messages.popleft()
-            event = _taken(self.state, at, version, message)
+            event = take(self.state, at, version, message)
             evolve(self.state, event)
             events.append(event)
 
@@ -149,6 +177,10 @@ class RunActor:
             dispatch = (Unschedule(self.stream),)
         elif state.paused and not self._running:
             dispatch = (Schedule(self.stream, 0),)
+            self._lease_given_up = True
+        elif self._lease_given_up:
+            dispatch = (Schedule(self.stream, self._services.lease_seconds),)
+            self._lease_given_up = False
         self._committing = True
 
         def committed(ack: Ack) -> None:
@@ -163,19 +195,25 @@ class RunActor:
         if isinstance(ack, RefoldError):
             self.abandon(ack)
             return
+        try:
+            self._stored_now(ack, events, decision)
+        except Exception as error:  # an observer's, say; the neighbours in the same commit must not suffer
+            self.abandon(error)
+        self._wake_waiters()
+
+    def _stored_now(self, ack: Sequence[Head], events: list[Event], decision: Decision) -> None:
         version = self.head.version
         self.head = ack[0]
         observer = self._services.observer
         if observer is not None:
             for number, event in enumerate(events, version + 1):
                 observer(self.stream, number, event)
-        state = self.state
-        if state.end is not None or (state.paused and not self._running):
-            self._stop()
-            self.done.set_result(state)
+        self._stored = self.state.taken
+        if self._rests():
+            self._finish()
             return
-        if state.abort_at is not None:
-            self._cancel_beyond(state.abort_at)
+        if self.state.abort_at is not None:
+            self._cancel_beyond(self.state.abort_at)
         self._launch(decision)
         if self._results or self._messages:
             self._advance()
@@ -277,11 +315,17 @@ class RunActor:
         self._wake_at(None)
         self._cancel_beyond(-1)
 
+    def _wake_waiters(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
 
 _ABSENT: Any = object()
 
 
-def _taken(state: RunState, at: int, version: int, message: MessageSent) -> Event:
+def take(state: RunState, at: int, version: int, message: MessageSent) -> Event:
     """The event that records the taking of a message: what it brings about, or why it changes nothing."""
     if message.kind == "cancel":
         return cancel(state, at, version, message.reason)

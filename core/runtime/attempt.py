@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -114,9 +115,10 @@ def call_inline(call: Call, limits: Limits) -> Result:
     try:
         arguments = call.skill.bind(call.inputs.data, call.context)
         output = as_payload(call.skill.function(**arguments), limits.payload_bytes)
-    except (KeyboardInterrupt, GeneratorExit):
-        raise
     except BaseException as error:
+        # On the main thread it is the user who wants to stop; elsewhere only a skill can have raised it.
+        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            raise
         return _failed(call, error, limits)
     return Result(call.index, call.attempt, call.skill, call.inputs.sha256, output, executed=True)
 
@@ -125,7 +127,7 @@ async def _call_async(call: Call, limits: Limits) -> Result:
     try:
         arguments = call.skill.bind(call.inputs.data, call.context)
         output = as_payload(await call.skill.function(**arguments), limits.payload_bytes)
-    except (KeyboardInterrupt, GeneratorExit):
+    except KeyboardInterrupt:
         raise
     except BaseException as error:
         return _failed(call, error, limits)
@@ -133,24 +135,35 @@ async def _call_async(call: Call, limits: Limits) -> Result:
 
 
 def _failed(call: Call, error: BaseException, limits: Limits) -> Result:
-    called = not (isinstance(error, StepError) and error.step_code == "SKILL_INPUT_INVALID")
-    return Result(call.index, call.attempt, call.skill, call.inputs.sha256, failure_of(error, limits), executed=called)
+    failure = failure_of(error, limits)
+    called = failure.code != "SKILL_INPUT_INVALID"
+    return Result(call.index, call.attempt, call.skill, call.inputs.sha256, failure, executed=called)
 
 
 def failure_of(error: BaseException, limits: Limits) -> Failure:
     """The failure that an exception stands for: a StepError names its code, anything else is a SKILL_ERROR."""
-    message = str(error)
-    if isinstance(error, StepError) and _CODE.fullmatch(error.step_code):
-        code = error.step_code
+    message, named, retryable = _told(error)
+    if isinstance(named, str) and _CODE.fullmatch(named):
+        code = named
     elif isinstance(error, UnresolvedReferenceError | TextTooLongError | NotCanonicalError):
         code = error.code
     else:
         code = "SKILL_ERROR"
         message = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    retryable = error.retryable if isinstance(error, StepError) and error.retryable is not None else is_retryable(code)
     # Messages are stored: text that is no UTF-8 could not be, and a whole dump of something should not.
-    text = message.encode("utf-8", "replace").decode()[: limits.message_characters]
-    return Failure(code, text, retryable)
+    text = message[: limits.message_characters].encode("utf-8", "replace").decode()
+    return Failure(code, text, is_retryable(code) if retryable is None else bool(retryable))
+
+
+def _told(error: BaseException) -> tuple[str, object, object]:
+    """What an error says of itself, its code and whether it is retryable; a user's class may fail at each of them."""
+    try:
+        message = str(error)
+    except Exception:
+        message = ""
+    if not isinstance(error, StepError):
+        return message, None, None
+    return message, getattr(error, "step_code", None), getattr(error, "retryable", None)
 
 
 class Attempt:

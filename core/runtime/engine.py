@@ -26,12 +26,12 @@ from ..events import SEMANTICS, Event, MessageSent, RunStarted
 from ..ids import check_run_id, check_seed, check_tenant, inbox_of, stream_of
 from ..limits import Limits
 from ..plan import Plan, merge_inputs, plan_of
-from ..ports import EMPTY, Append, Clock, Head, Journal, RunLog, Schedule, Unit
+from ..ports import EMPTY, Append, Clock, Head, Journal, RunLog, Schedule, Unit, Unschedule
 from ..results import WorkflowResult, result_of
 from ..spec import WorkflowSpec, check_skills
-from ..state import RunState, fold
+from ..state import RunState, evolve, fold
 from ..state import start as start_state
-from .actor import Observer, RunActor, Services
+from .actor import Observer, RunActor, Services, take
 from .clock import SystemClock
 from .registry import SkillRegistry
 from .replay import replay
@@ -70,6 +70,7 @@ class Engine:
         self._live: dict[str, asyncio.Future[RunState]] = {}
         self._actors: dict[str, RunActor] = {}
         self._keeper: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def run(
         self,
@@ -96,7 +97,11 @@ class Engine:
         if replay:
             return await self._replay(stream, started)
         while (future := self._live.get(stream)) is not None:
-            _check_same(started, (await asyncio.shield(future)).started)
+            await asyncio.wait([future])
+            # That whoever drove the run was cancelled is no answer for others who asked for it.
+            if not isinstance(future.exception(), asyncio.CancelledError):
+                _check_same(started, future.result().started)
+                return result_of(future.result())
         return result_of(await self._enter(stream, lambda: self._start(stream, started)))
 
     async def resume(self, run_id: str, tenant: str = "default") -> WorkflowResult:
@@ -106,7 +111,9 @@ class Engine:
         """
         stream = stream_of(tenant, run_id)
         state = await self.state(run_id, tenant)
-        if state.paused and state.end is None:
+        waiting = await asyncio.to_thread(self._log.head, inbox_of(stream))
+        # A pause that nobody has taken yet would otherwise stop the run right after it was resumed.
+        if state.end is None and (state.paused or waiting.version > state.taken):
             await self._send(stream, "resume", "", None)
         return result_of(await self._enter(stream, lambda: self._continue(stream)))
 
@@ -133,11 +140,15 @@ class Engine:
 
     async def close(self) -> None:
         """Drop what still runs, as a crash would (nothing recorded is lost), and give up the leases."""
-        for stream, actor in list(self._actors.items()):
+        self._closed = True
+        for actor in list(self._actors.values()):
             actor.abandon(asyncio.CancelledError())
-            await asyncio.to_thread(self._log.release, stream)
+        # Whoever drives a run gives its lease up, and needs the journal and the log for that.
+        if self._live:
+            await asyncio.wait(list(self._live.values()))
         if self._keeper is not None:
             self._keeper.cancel()
+            await asyncio.wait([self._keeper])
 
     def _first_event(
         self,
@@ -183,6 +194,8 @@ class Engine:
         """Have this engine work on `stream` in one place only: whoever comes while it does waits for the same end."""
         while (future := self._live.get(stream)) is not None:
             await asyncio.wait([future])
+        if self._closed:
+            raise CallError(Problem("", "the engine is closed", "open another one"))
         future = asyncio.get_running_loop().create_future()
         self._live[stream] = future
         try:
@@ -206,7 +219,7 @@ class Engine:
             return await self._continue(stream)
         if self._services.observer is not None:
             self._services.observer(stream, 1, started)
-        return await self._act(stream, start_state(started), heads[0])
+        return await self._act(stream, start_state(started), heads[0], fresh=True)
 
     async def _continue(self, stream: str) -> RunState:
         state, head = await self._load(stream)
@@ -227,16 +240,18 @@ class Engine:
             return state
         return await self._act(stream, state, head)
 
-    async def _act(self, stream: str, state: RunState, head: Head) -> RunState:
+    async def _act(self, stream: str, state: RunState, head: Head, *, fresh: bool = False) -> RunState:
         actor = RunActor(self._services, stream, state, head)
         self._actors[stream] = actor
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.get_running_loop().create_task(self._keep())
         try:
-            if state.taken or head.version > 1:
+            if not fresh:
                 await self._deliver_inbox(actor)
+            if self._closed:
+                raise asyncio.CancelledError
             actor.begin()
-            return await actor.done
+            state = await actor.done
         except BaseException as error:
             actor.abandon(error)
             if actor.done.done() and not actor.done.cancelled():
@@ -245,6 +260,17 @@ class Engine:
             raise
         finally:
             del self._actors[stream]
+        return state if state.end is not None else await self._left(stream, state)
+
+    async def _left(self, stream: str, state: RunState) -> RunState:
+        """Give up the lease of a paused run; who sent it a message while we held it counts on us to take it."""
+        await asyncio.to_thread(self._release, stream)
+        if not await self._messages(stream, state.taken):
+            return state
+        try:
+            return await self._continue(stream)
+        except RunOwnedError:  # somebody else goes on with it; here it came to a pause
+            return state
 
     def _release(self, stream: str) -> None:
         try:
@@ -264,35 +290,59 @@ class Engine:
                     await asyncio.to_thread(self._log.renew, streams, self._lease_seconds)
                     renewed = loop.time()
                 heads = await asyncio.to_thread(self._log.heads, [inbox_of(stream) for stream in streams])
+                for stream in streams:
+                    actor = self._actors.get(stream)
+                    head = heads.get(inbox_of(stream))
+                    if actor is not None and head is not None and head.version > actor.delivered:
+                        await self._deliver_inbox(actor)
             except Exception:  # the store is away: the committer decides when that is an error
                 continue
-            for stream in streams:
-                actor = self._actors.get(stream)
-                head = heads.get(inbox_of(stream))
-                if actor is not None and head is not None and head.version > actor.delivered:
-                    await self._deliver_inbox(actor)
 
     async def _deliver_inbox(self, actor: RunActor) -> None:
-        inbox = inbox_of(actor.stream)
-        after = actor.delivered
-        for version, event in enumerate(await asyncio.to_thread(self._log.events, inbox, after), after + 1):
-            if isinstance(event, MessageSent):
-                actor.deliver(version, event)
+        actor.deliver(await self._messages(actor.stream, actor.delivered))
+
+    async def _messages(self, stream: str, after: int) -> list[tuple[int, MessageSent]]:
+        """The messages to a run after the one of version `after`, each with its own."""
+        found = await asyncio.to_thread(self._log.events, inbox_of(stream), after)
+        return [(version, event) for version, event in enumerate(found, after + 1) if isinstance(event, MessageSent)]
 
     async def _tell(self, run_id: str, tenant: str, kind: str, reason: str, key: str | None) -> WorkflowResult:
         stream = stream_of(check_tenant(tenant), check_run_id(run_id))
         state, _ = await self._load(stream)
         if state.end is not None:
             raise RunEndedError(f"run {run_id} has ended ({state.status}) and takes no more messages")
-        await self._send(stream, kind, reason, key)
+        version = await self._send(stream, kind, reason, key)
         actor = self._actors.get(stream)
         if actor is not None:
             await self._deliver_inbox(actor)
-            return result_of(actor.state)
-        try:
-            return result_of(await self._enter(stream, lambda: self._continue(stream)))
-        except RunOwnedError:
+            await actor.taken(version)
             return result_of((await self._load(stream))[0])
+        return result_of(await self._enter(stream, lambda: self._take_inbox(stream)))
+
+    async def _take_inbox(self, stream: str) -> RunState:
+        """Take the messages of a run that no live process holds, on its behalf; nothing is executed."""
+        while await asyncio.to_thread(self._log.claim, stream, self._lease_seconds) is None:
+            try:
+                state, head = await self._load(stream)
+                taken: list[Event] = []
+                for version, message in await self._messages(stream, state.taken):
+                    if state.end is None:
+                        taken.append(take(state, self._clock.now(), version, message))
+                        evolve(state, taken[-1])
+                if taken:
+                    dispatch = () if state.end is None else (Unschedule(stream),)
+                    await self._journal.commit(Unit((Append(stream, head, taken),), dispatch))
+            except OwnershipLostError:
+                break
+            finally:
+                await asyncio.to_thread(self._release, stream)
+            if self._services.observer is not None:
+                for version, event in enumerate(taken, head.version + 1):
+                    self._services.observer(stream, version, event)
+            # Who sent a message while we held the lease counts on us to take it.
+            if state.end is not None or not await self._messages(stream, state.taken):
+                return state
+        return (await self._load(stream))[0]
 
     async def _send(self, stream: str, kind: str, reason: str, key: str | None) -> int:
         """Put a message into the inbox of `stream`, once for each key, and return its version there."""
@@ -300,8 +350,8 @@ class Engine:
         key = key or uuid.uuid4().hex
         while True:
             head = await asyncio.to_thread(self._log.head, inbox)
-            for version, event in enumerate(await asyncio.to_thread(self._log.events, inbox), 1):
-                if isinstance(event, MessageSent) and event.key == key:
+            for version, sent in await self._messages(stream, 0):
+                if sent.key == key:
                     return version
             message = MessageSent(self._clock.now(), kind, key, reason)
             try:

@@ -42,22 +42,29 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
     if recorded.end is None or isinstance(recorded.end, RunCancelled | RunTimedOut):
         return recorded
     quiet = replace(services, journal=_NoJournal(), observer=None, recorded=_served(events, services.skills))
-    actor = RunActor(quiet, "replay", start(events[0]), Head(1, None))
-    actor.begin()
-    again = await actor.done
+    state = start(events[0])
+    state.deadline = None  # The record says that it was met; the clock has gone on since.
+    actor = RunActor(quiet, "replay", state, Head(1, None))
+    try:
+        actor.begin()
+        again = await actor.done
+    finally:
+        actor.abandon(asyncio.CancelledError())
     _compare(recorded, again)
     return recorded
 
 
 def _served(events: Sequence[Event], skills: SkillRegistry) -> dict[int, StepCompleted | StepFailed]:
-    """The recorded outcomes that are served, by step index: of skills that are not deterministic or no longer known,
-    of steps that needed several attempts (something outside was at play), and of time-outs."""
+    """The recorded outcomes that are served, by step index: of skills that are not deterministic, never to be run
+    twice or no longer known, of steps that needed several attempts (something outside was at play), and of time-outs.
+    """
     served: dict[int, StepCompleted | StepFailed] = {}
     for event in events:
         if isinstance(event, StepCompleted | StepFailed):
-            known = event.skill_id in skills and skills.get(event.skill_id).deterministic
+            skill = skills.find(event.skill_id)
+            again = skill is not None and skill.deterministic and not skill.at_most_once
             outside = isinstance(event, StepFailed) and event.error_code in _NOT_REPRODUCED
-            if not known or outside or event.attempt > 1:
+            if not again or outside or event.attempt > 1:
                 served[event.index] = event
     return served
 

@@ -50,9 +50,13 @@ CREATE TABLE notification_tracking (
 CREATE FUNCTION refold_commit(
     a_unit int[], a_stream text[], a_version bigint[], a_hash text[], a_new_version bigint[], a_new_hash text[],
     e_append int[], e_version bigint[], e_topic text[], e_state bytea[],
-    p_hash text[], p_data bytea[],
+    p_unit int[], p_hash text[], p_data bytea[],
     d_unit int[], d_stream text[], d_seconds float8[], d_owner text
-) RETURNS int[] LANGUAGE plpgsql AS $$
+) RETURNS int[] LANGUAGE plpgsql
+-- Planning anew for every call takes longer than the rest; and a plan made while the tables are small must not scan them
+-- when they are large.
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
 DECLARE
     refused int[];
 BEGIN
@@ -64,7 +68,8 @@ BEGIN
 
     IF cardinality(p_hash) > 0 THEN
         INSERT INTO large_payloads (hash, data)
-        SELECT p.hash, p.data FROM unnest(p_hash, p_data) AS p (hash, data)
+        SELECT p.hash, p.data FROM unnest(p_unit, p_hash, p_data) AS p (unit, hash, data)
+        WHERE NOT p.unit = ANY (refused)
         ON CONFLICT (hash) DO NOTHING;
     END IF;
 
@@ -100,15 +105,20 @@ BEGIN
 END;
 $$;
 
--- The events as a person reads them.
+-- The events as a person reads them. PostgreSQL's JSON cannot hold the character NUL: it is shown as U+2400, its symbol.
 CREATE VIEW events AS
 SELECT
     notification_id AS position,
     originator_id AS stream,
     originator_version AS version,
     topic,
-    to_timestamp((convert_from(state, 'UTF8')::json ->> 'at')::bigint / 1000000.0) AS recorded_at,
-    convert_from(state, 'UTF8')::json -> 'data' AS data,
-    convert_from(state, 'UTF8')::json ->> 'prev' AS predecessor,
-    convert_from(state, 'UTF8')::json ->> 'build' AS build
-FROM stored_events;
+    to_timestamp((envelope ->> 'at')::bigint / 1000000.0) AS recorded_at,
+    envelope -> 'data' AS data,
+    envelope ->> 'prev' AS predecessor,
+    envelope ->> 'build' AS build
+FROM
+    stored_events,
+    LATERAL (
+        SELECT
+            regexp_replace(convert_from(state, 'UTF8'), '(?<!\\)((\\\\)*)\\u0000', '\1\\u2400', 'g')::json AS envelope
+    ) AS opened;

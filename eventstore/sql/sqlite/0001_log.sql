@@ -1,6 +1,7 @@
 -- The log. AUTOINCREMENT keeps positions from being reused when the newest row is deleted, and VACUUM from renumbering.
+-- They are called rowid because the eventsourcing library asks for them by that name.
 CREATE TABLE stored_events (
-    notification_id INTEGER PRIMARY KEY AUTOINCREMENT,
+    rowid INTEGER PRIMARY KEY AUTOINCREMENT,
     originator_id TEXT NOT NULL,
     originator_version INTEGER NOT NULL,
     topic TEXT NOT NULL,
@@ -8,7 +9,7 @@ CREATE TABLE stored_events (
     UNIQUE (originator_id, originator_version)
 );
 
-CREATE INDEX runs_by_start ON stored_events (notification_id) WHERE topic = 'run.started';
+CREATE INDEX runs_by_start ON stored_events (rowid) WHERE topic = 'run.started';
 
 -- The end of every stream: an append must name the head it builds on, and moves it in the same transaction.
 CREATE TABLE stream_heads (
@@ -40,7 +41,7 @@ CREATE TABLE tracking (
 -- The events as a person reads them.
 CREATE VIEW events AS
 SELECT
-    notification_id AS position,
+    rowid AS position,
     originator_id AS stream,
     originator_version AS version,
     topic,

@@ -1,0 +1,67 @@
+"""The public face, for type checkers: `__init__.py` loads each of these names when it is first asked for."""
+
+from .compose import WorkflowEngine, open_store
+from .core.canonical import canonical_json
+from .core.errors import (
+    CallError,
+    DocumentError,
+    IntegrityError,
+    InvalidError,
+    NotCanonicalError,
+    OwnershipLostError,
+    Problem,
+    RefoldError,
+    ReplayDivergenceError,
+    RunConflictError,
+    RunEndedError,
+    RunNotFoundError,
+    RunOwnedError,
+    SpecError,
+    StepError,
+    StoreRefusedError,
+    StoreUnreachableError,
+)
+from .core.limits import Limits
+from .core.results import StepResult, WorkflowResult
+from .core.retry import Retry
+from .core.runtime.context import StepContext
+from .core.runtime.registry import SkillRegistry
+from .core.runtime.skill import Skill, skill
+from .core.seeds import step_seed
+from .core.spec import StepDescriptor, WorkflowSpec
+
+__all__ = [
+    "CallError",
+    "DocumentError",
+    "IntegrityError",
+    "InvalidError",
+    "Limits",
+    "NotCanonicalError",
+    "OwnershipLostError",
+    "Problem",
+    "RefoldError",
+    "ReplayDivergenceError",
+    "Retry",
+    "RunConflictError",
+    "RunEndedError",
+    "RunNotFoundError",
+    "RunOwnedError",
+    "Skill",
+    "SkillRegistry",
+    "SpecError",
+    "StepContext",
+    "StepDescriptor",
+    "StepError",
+    "StepResult",
+    "StoreRefusedError",
+    "StoreUnreachableError",
+    "WorkflowEngine",
+    "WorkflowResult",
+    "WorkflowSpec",
+    "canonical_json",
+    "open_store",
+    "skill",
+    "step_seed",
+]
+
+__version__: str

@@ -1,0 +1,119 @@
+"""What a command is given: the spec, the inputs, the skills, the database."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from ...compose import database_url, open_store
+from ...core.canonical import Payload
+from ...core.documents import MAX_DOCUMENT_BYTES, parse_document, parse_json
+from ...core.errors import CallError, InvalidError, NotCanonicalError, Problem, SpecError
+from ...core.ids import check_run_id, check_seed, check_tenant
+from ...core.limits import Limits
+from ...core.plan import merge_inputs, plan_of
+from ...core.runtime.registry import SkillRegistry
+from ...core.spec import WorkflowSpec, check_skills
+from ...eventstore.memory import MemoryStore
+from ...eventstore.store import Store
+from .output import note
+
+
+def read_spec(source: str) -> WorkflowSpec:
+    """The spec in a file of JSON or YAML, or on stdin for `-`. Raises InvalidError."""
+    try:
+        return WorkflowSpec.parse(parse_document(_bytes_of(source, "the spec"), name=source))
+    except InvalidError as error:
+        error.add_note("stdin" if source == "-" else source)
+        raise
+
+
+def read_inputs(argument: str | None) -> Any:
+    """The inputs: JSON, or `@` and the name of a file of JSON or YAML; None for none. Raises InvalidError."""
+    if argument is None:
+        return None
+    limit = Limits().payload_bytes
+    try:
+        if argument.startswith("@"):
+            return parse_document(_bytes_of(argument[1:], "the inputs"), name=argument[1:], max_bytes=limit)
+        return parse_json(argument, max_bytes=limit)
+    except InvalidError as error:
+        error.problems = tuple(p._replace(pointer=f"/inputs{p.pointer}") for p in error.problems)
+        error.args = ("; ".join(map(str, error.problems)),)
+        error.add_note("--inputs")
+        raise
+
+
+def read_skills(modules: Sequence[str]) -> SkillRegistry:
+    """The ready skills and those of `modules`, by dotted name (also from the current folder) or .py file."""
+    registry = SkillRegistry()
+    if modules and str(Path.cwd()) not in sys.path:
+        # At the end: a file here must not take the place of an installed module.
+        sys.path.append(str(Path.cwd()))
+    for module in modules:
+        registry.load_module(module)
+    return registry
+
+
+def check_call(spec: WorkflowSpec, inputs: Any, run_id: str, seed: int, tenant: str, skills: SkillRegistry) -> None:
+    """All that the engine will check, before the database is so much as opened. Raises InvalidError."""
+    check_run_id(run_id)
+    check_seed(seed)
+    check_tenant(tenant)
+    unknown = check_skills(spec, skills.names())
+    if unknown:
+        raise SpecError(unknown)
+    try:
+        size = len(Payload.of(merge_inputs(plan_of(spec.canonical), inputs)).data)
+    except NotCanonicalError as error:
+        raise CallError([p._replace(pointer=f"/inputs{p.pointer}") for p in error.problems]) from error
+    if size > Limits().payload_bytes:
+        reason = f"the inputs take {size} bytes, more than {Limits().payload_bytes}"
+        raise CallError(Problem("/inputs", reason, "store the data elsewhere and pass where it is"))
+
+
+def check_text(text: str, option: str) -> str:
+    """`text` if it can be stored: whole characters, at most 2,000 of them. Raises CallError."""
+    longest = Limits().message_characters
+    if len(text) > longest:
+        raise CallError(Problem("", f"{option} has {len(text)} characters, more than {longest}", "shorten it"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise CallError(Problem("", f"{option} is not UTF-8", "check the terminal's encoding")) from None
+    return text
+
+
+@contextmanager
+def existing_store(url: str | None, *, migrate: bool = False) -> Generator[Store]:
+    """The store as it is, closed at the end. Where a SQLite file is missing none is made: an empty store stands in."""
+    missing = missing_file(url)
+    if missing is not None:
+        note(f"note: there is no database {missing}; choose one by --database or REFOLD_DATABASE_URL")
+    with closing(MemoryStore() if missing is not None else open_store(url, migrate=migrate)) as store:
+        yield store
+
+
+def missing_file(url: str | None) -> Path | None:
+    """The file of a SQLite URL, if there is no such file."""
+    scheme, _, rest = database_url(url).partition(":")
+    path = Path(unquote(rest[3:])) if scheme == "sqlite" and rest.startswith("///") and len(rest) > 3 else None
+    return path if path is not None and not path.exists() else None
+
+
+def _bytes_of(source: str, what: str) -> bytes:
+    """At most one byte more than a document may have: whoever parses it sees that it is too large."""
+    try:
+        if source == "-":
+            if sys.stdin.isatty():
+                note(f"reading {what} from the terminal; Ctrl-D ends it")
+            return sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1)
+        with open(source, "rb") as file:
+            return file.read(MAX_DOCUMENT_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CallError(Problem("", f"{what} cannot be read: {reason}", "name a file of JSON or YAML")) from None

@@ -1,0 +1,142 @@
+"""`refold run` and `refold resume`."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing, suppress
+
+import uuid_utils
+from rich.text import Text
+
+from ...compose import WorkflowEngine, open_store
+from ...core.canonical import canonical_json
+from ...core.errors import RunNotFoundError
+from ...core.ids import check_run_id, check_tenant
+from ...core.results import WorkflowResult
+from ...core.runtime.registry import SkillRegistry
+from ...core.state import RunState
+from ...eventstore.store import Store
+from ..settings import store_patience
+from .faults import FAILED, OK, secrets_of
+from .live import Watch, json_line, progress
+from .output import STATUS_STYLES, cents, console, excerpt, note, plain, stdout_for_json_only, write_json
+from .reading import check_call, existing_store, read_inputs, read_skills, read_spec
+from .signals import ReaderGoneError, StoppedError, run_until_stopped
+
+Work = Callable[[WorkflowEngine], Awaitable[WorkflowResult]]
+"""What an engine is asked to do."""
+
+
+def run_spec(
+    source: str,
+    inputs: str | None,
+    seed: int,
+    run_id: str | None,
+    modules: Sequence[str],
+    tenant: str,
+    database: str | None,
+    json: bool,
+) -> int:
+    """Check everything, then run it; returns the exit code."""
+    spec = read_spec(source)
+    given = read_inputs(inputs)
+    # Named here, so that whoever stops the run at any moment can be told its name.
+    name = str(uuid_utils.uuid7()) if run_id is None else run_id
+    run = _Run(name, modules, tenant, database)
+    with stdout_for_json_only(json):
+        skills = read_skills(modules)
+        check_call(spec, given, name, seed, tenant, skills)
+
+        async def work(engine: WorkflowEngine) -> WorkflowResult:
+            return await engine.run(spec, name, seed, given, tenant=tenant)
+
+        with closing(open_store(database)) as store:
+            return _drive(work, run, store, skills, json)
+
+
+def resume_run(run_id: str, modules: Sequence[str], tenant: str, database: str | None, json: bool) -> int:
+    """Go on with the run; returns the exit code."""
+    run = _Run(check_run_id(run_id), modules, check_tenant(tenant), database)
+
+    async def work(engine: WorkflowEngine) -> WorkflowResult:
+        return await engine.resume(run_id, tenant)
+
+    with stdout_for_json_only(json):
+        skills = read_skills(modules)
+        with existing_store(database, migrate=True) as store:
+            return _drive(work, run, store, skills, json)
+
+
+class _Run:
+    """The run that a command is about, and how to name it in the next command."""
+
+    def __init__(self, run_id: str, modules: Sequence[str], tenant: str, database: str | None):
+        self.run_id = run_id
+        self.tenant = tenant
+        self.database = database
+        self.patience = store_patience()
+        self.known: RunState | None = None
+        self._modules = modules
+
+    def command(self, verb: str) -> str:
+        """`refold VERB RUN` with the options that this run needs; a database whose URL holds a password is left out."""
+        words = ["refold", verb, self.run_id]
+        if verb == "resume":
+            words += [word for module in self._modules for word in ("--skills", module)]
+        if self.tenant != "default":
+            words += ["--tenant", self.tenant]
+        if self.database is not None and not secrets_of(self.database):
+            words += ["--database", self.database]
+        return plain(shlex.join(words))
+
+
+def _drive(work: Work, run: _Run, store: Store, skills: SkillRegistry, json: bool) -> int:
+    watch = Watch()
+
+    async def main() -> WorkflowResult:
+        async with WorkflowEngine(store, skills, observer=watch, patience=run.patience) as engine:
+            if json:
+                watch.watcher = json_line
+                return await work(engine)
+            with suppress(RunNotFoundError):
+                run.known = await engine.state(run.run_id, run.tenant)
+            with progress(console(stderr=True), run.known) as watch.watcher:
+                return await work(engine)
+
+    try:
+        result = run_until_stopped(main)
+    except StoppedError as stopped:
+        why = "Ctrl-C" if stopped.signal == signal.SIGINT else signal.Signals(stopped.signal).name
+        again = run.command("resume")
+        note(f"stopped by {why}; all that was recorded is kept. Go on with: {again}")
+        raise
+    with suppress(ReaderGoneError):  # the exit code is still to tell how the run ended
+        if json:
+            write_json(result.to_json())
+        else:
+            _summarise(result, run)
+    return OK if result.success else FAILED
+
+
+def _summarise(result: WorkflowResult, run: _Run) -> None:
+    screen = console()
+    ended = sum(step.status in ("completed", "failed", "skipped") for step in result.steps)
+    lines = [
+        (result.status, f"{result.workflow_type}, run {result.run_id}"),
+        ("steps", f"{ended} of {len(result.steps)} ended"),
+    ]
+    if result.error_code is not None:
+        lines.append(("error", f"[{result.error_code}] {result.message or ''}"))
+    if result.cost_cents:
+        lines.append(("cost", cents(result.cost_cents)))
+    if result.workflow_hash is not None:
+        lines.append(("hash", result.workflow_hash))
+    if result.success:
+        lines.append(("output", excerpt(canonical_json(result.output), 400)))
+    follow = ["resume", "show"] if result.status in ("paused", "running") else ["show", "verify"]
+    lines += [("next" if at == 0 else "", run.command(verb)) for at, verb in enumerate(follow)]
+    for at, (name, text) in enumerate(lines):
+        line = Text(f"{name:<11}", STATUS_STYLES.get(name, "bold") if at == 0 else "dim")
+        screen.print(line.append(plain(text), "not dim"), soft_wrap=True)

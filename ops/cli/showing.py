@@ -1,0 +1,155 @@
+"""`refold show`: a run as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ...core.canonical import canonical_json
+from ...core.errors import RunNotFoundError
+from ...core.events import Event, StepCompleted, StepFailed, StepSkipped
+from ...core.ids import stream_of
+from ...core.results import StepResult, WorkflowResult, result_of
+from ...core.state import RunState, fold
+from ...eventstore.log import EventLog
+from ...eventstore.owner import is_dead
+from ...eventstore.store import LeaseRow
+from .faults import OK
+from .output import STATUS_STYLES, cents, clock, console, duration, excerpt, plain, write_json
+from .reading import existing_store
+
+_WIDE = 100
+_BAR = 24
+_HASH_SHOWN = 10
+_SIGNS = {"completed": "✓", "failed": "✗", "skipped": "↷", "cancelled": "✗", "pending": "·"}
+
+
+def show_run(run_id: str, limit: int, tenant: str, database: str | None, json: bool) -> int:
+    """Draw the run, or write its result as JSON; returns the exit code."""
+    stream = stream_of(tenant, run_id)
+    with existing_store(database) as store:
+        events = EventLog(store, "").events(stream)
+        lease = store.lease(stream)
+    if not events:
+        raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
+    state = fold(events)
+    result = result_of(state)
+    if json:
+        write_json(result.to_json())
+        return OK
+    screen = console()
+    _head(screen, state, events)
+    screen.print(_table(state, result, _spans(state, events), limit, screen.width))
+    _foot(screen, result, limit)
+    if state.end is None:
+        _say(screen, "now", _owner(lease, run_id))
+    return OK
+
+
+class _Span(NamedTuple):
+    """From when a step could start to when its end was recorded (None: not yet), in µs since the epoch."""
+
+    start: int
+    end: int | None
+
+
+def _spans(state: RunState, events: Sequence[Event]) -> list[_Span | None]:
+    """The span of each step; None for those whose turn has not come."""
+    ended = {e.index: e.at for e in events if isinstance(e, StepCompleted | StepFailed | StepSkipped)}
+    spans: list[_Span | None] = []
+    for step in state.plan.steps:
+        needed = [ended.get(index) for index in step.dependencies]
+        start = max((at for at in needed if at is not None), default=state.started.at)
+        known = None not in needed and (step.index in ended or state.end is None)
+        spans.append(_Span(start, ended.get(step.index)) if known else None)
+    return spans
+
+
+def _head(screen: Console, state: RunState, events: Sequence[Event]) -> None:
+    started = state.started
+    line = Text(f" {state.status} ", f"{STATUS_STYLES.get(state.status, 'dim')} reverse")
+    line.append(f"  {plain(started.workflow_type)}", "bold").append(f"  version {plain(started.workflow_version)}")
+    screen.print(line, soft_wrap=True)
+    _say(screen, "run", started.run_id)
+    words = [f"{clock(started.at)} UTC", f"took {duration(events[-1].at - started.at)}", f"seed {started.seed}"]
+    words += [f"{len(events)} events", f"cost {cents(state.cost_cents)}"]
+    _say(screen, "started", ", ".join(words))
+
+
+def _table(state: RunState, result: WorkflowResult, spans: Sequence[_Span | None], limit: int, width: int) -> Table:
+    """The steps; a narrow screen shows a shorter time line, and neither skills nor hashes."""
+    wide = width >= _WIDE
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0), expand=True)
+    longest = max(len(step.step_id) for step in result.steps[:limit])
+    table.add_column("")
+    table.add_column("step", min_width=min(longest, 24), overflow="fold")
+    for name in ("skill", "tries", "when", "took", "cost", "hash"):
+        if wide or name not in ("skill", "hash"):
+            table.add_column(name, no_wrap=True, justify="right" if name in ("tries", "took", "cost") else "left")
+    table.add_column("output", ratio=1, no_wrap=True)
+    last = max((span.end for span in spans if span and span.end is not None), default=state.started.at)
+    for step, span in zip(result.steps[:limit], spans, strict=False):
+        style = STATUS_STYLES.get(step.status, "dim")
+        bar = _bar(span, state.started.at, last, _BAR if wide else _BAR // 2)
+        table.add_row(
+            Text(_SIGNS.get(step.status, "?"), style),
+            Text(step.step_id, style),
+            *([Text(step.skill_id, "dim")] if wide else []),
+            str(step.attempts or ""),
+            Text(bar, style),
+            "" if span is None or span.end is None else duration(span.end - span.start),
+            cents(step.cost_cents) if step.cost_cents else "",
+            *([Text((step.step_hash or "")[:_HASH_SHOWN], "dim")] if wide else []),
+            Text(_outcome(state, step), "red" if step.error_code is not None else ""),
+        )
+    return table
+
+
+def _outcome(state: RunState, step: StepResult) -> str:
+    """What the step gave, or why it gave nothing."""
+    outcome = state.outcomes[step.index]
+    if step.error_code is not None:
+        return plain(f"[{step.error_code}] {step.message or ''}")
+    if outcome is None or outcome.output is None:
+        return plain(step.message or "")
+    return excerpt(outcome.output.data, 200)
+
+
+def _bar(span: _Span | None, first: int, last: int, length: int) -> str:
+    """The span on a line of `length` characters from `first` to `last`."""
+    if span is None:
+        return ""
+    if span.end is None:
+        return "…".rjust(length)
+    whole = max(last - first, 1)
+    left = min((span.start - first) * length // whole, length - 1)
+    right = max(-((first - span.end) * length // whole), left + 1)
+    return " " * left + "━" * (right - left)
+
+
+def _foot(screen: Console, result: WorkflowResult, limit: int) -> None:
+    hidden = len(result.steps) - limit
+    if hidden > 0:
+        screen.print(Text(f"… and {hidden} more steps: --limit {len(result.steps)}", "dim"))
+    if result.error_code is not None:
+        _say(screen, "error", f"[{result.error_code}] {result.message or ''}", "red")
+    if result.success:
+        _say(screen, "output", excerpt(canonical_json(result.output), 400))
+    if result.workflow_hash is not None:
+        _say(screen, "hash", result.workflow_hash)
+
+
+def _owner(lease: LeaseRow | None, run_id: str) -> str:
+    """Whether anybody works on the run, or how to have somebody do so."""
+    if lease is None or lease.owner is None or lease.seconds_left <= 0 or is_dead(lease.owner):
+        return f"nobody works on it; go on with: refold resume {run_id}"
+    return "a live process works on it"
+
+
+def _say(screen: Console, name: str, text: str, style: str = "") -> None:
+    screen.print(Text(f"{name:<9}", "dim").append(plain(text), f"not dim {style}"), soft_wrap=True)

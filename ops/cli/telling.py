@@ -1,0 +1,39 @@
+"""`refold cancel` and `refold pause`: messages to a run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ...compose import WorkflowEngine
+from ...core.ids import check_run_id, check_tenant
+from ...core.results import WorkflowResult
+from ..settings import store_patience
+from .faults import OK
+from .output import console, write_json
+from .reading import check_text, existing_store
+from .signals import run_until_stopped
+
+
+def tell(
+    verb: Literal["cancel", "pause"], run_id: str, reason: str, tenant: str, database: str | None, json: bool
+) -> int:
+    """Send the message and tell how the run stands then; returns the exit code."""
+    check_run_id(run_id)
+    check_tenant(tenant)
+    check_text(reason, "--reason")
+    patience = store_patience()
+
+    async def work() -> WorkflowResult:
+        async with WorkflowEngine(store, patience=patience) as engine:
+            return await (engine.cancel if verb == "cancel" else engine.pause)(run_id, reason, tenant=tenant)
+
+    with existing_store(database, migrate=True) as store:
+        result = run_until_stopped(work)
+    if json:
+        write_json(result.to_json())
+    elif result.status == "running":
+        told = f"{verb} requested: the process that works on {run_id} will see it within a second"
+        console().print(told, soft_wrap=True)
+    else:
+        console().print(f"{run_id} is {result.status}", soft_wrap=True)
+    return OK

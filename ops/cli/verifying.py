@@ -1,0 +1,107 @@
+"""`refold verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.progress import Progress
+from rich.text import Text
+
+from ...core.errors import CallError, StoreUnreachableError
+from ...core.ids import check_tenant, run_of
+from ...eventstore.store import Store
+from ...replay.findings import Finding
+from ...replay.verify import Verification, verify_run
+from .faults import BROKEN, OK
+from .output import console, plain, write_json
+from .reading import existing_store, missing_file
+
+_PAGE = 2000
+
+
+def verify_one(run_id: str, tenant: str, database: str | None, json: bool) -> int:
+    """Write the verdict on one run; returns the exit code."""
+    with existing_store(database) as store:
+        verdict = verify_run(store, run_id, tenant)
+    if json:
+        write_json(verdict.to_json())
+    else:
+        _tell(verdict)
+    return OK if verdict.ok else BROKEN
+
+
+def verify_all(tenant: str, database: str | None, json: bool) -> int:
+    """Write the verdicts on all runs of the tenant that are not in order (as JSON: on all); returns the exit code."""
+    check_tenant(tenant)
+    if (missing := missing_file(database)) is not None:
+        # Whoever verifies the wrong database must not be told that all is well.
+        raise StoreUnreachableError(f"there is no database {missing}")
+    runs = events = broken = 0
+    for verdict in _verdicts(tenant, database):
+        runs += 1
+        events += verdict.events
+        broken += not verdict.ok
+        if json:
+            write_json(verdict.to_json())
+        elif not verdict.ok:
+            _tell(verdict)
+    if json:
+        write_json({"tenant": tenant, "ok": not broken, "runs": runs, "events": events, "broken": broken})
+    else:
+        head = Text("broken", "bold red") if broken else Text("intact" if runs else "nothing", "bold green")
+        counts = f"  {runs} runs, {events} events" + (f"; not as recorded: {broken}" if broken else "")
+        console().print(head.append(counts, "not bold default"), soft_wrap=True)
+    return BROKEN if broken else OK
+
+
+def _verdicts(tenant: str, database: str | None) -> Iterator[Verification]:
+    screen = console(stderr=True)
+    with (
+        existing_store(database) as store,
+        Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar,
+    ):
+        for stream in bar.track(_streams(store, tenant), description="verifying"):
+            yield _verdict(store, stream)
+
+
+def _streams(store: Store, tenant: str) -> list[str]:
+    """Every run stream of the tenant that has an event anywhere, also without its first event or its head row."""
+    found: dict[str, None] = {}
+    position = 0
+    while page := store.follow(position, _PAGE):
+        for notification in page:
+            stream = notification.record.stream
+            if stream.startswith(f"{tenant}/"):
+                found["/".join(stream.split("/")[:2])] = None
+        position = page[-1].position
+    return list(found)
+
+
+def _verdict(store: Store, stream: str) -> Verification:
+    tenant, _, name = stream.partition("/")
+    try:
+        return verify_run(store, run_of(stream)[1], tenant)
+    except CallError as error:
+        foreign = Finding(stream, 0, "foreign", str(error))
+        return Verification(name, tenant, 0, 0, None, None, (foreign,), ())
+
+
+def _tell(verdict: Verification) -> None:
+    screen = console()
+    head = Text("intact", "bold green") if verdict.ok else Text("broken", "bold red")
+    counts = f"{verdict.events} events" + (f", {verdict.messages} messages" if verdict.messages else "")
+    head.append(f"  {plain(verdict.run_id)}  {verdict.status or ''}  {counts}", "not bold default")
+    screen.print(head, soft_wrap=True)
+    for line in _proofs(verdict):
+        screen.print(line, soft_wrap=True)
+    if verdict.ok and verdict.workflow_hash is not None:
+        screen.print(Text("  hash   ", "dim").append(verdict.workflow_hash, "not dim"), soft_wrap=True)
+
+
+def _proofs(verdict: Verification) -> Iterator[Text]:
+    meanings = {"chain": "no byte was altered, none is missing", "fold": "folding again gives the recorded hashes"}
+    for name, findings in (("chain", verdict.chain), ("fold", verdict.fold)):
+        if not findings:
+            yield Text(f"  {name:<5}  ", "dim").append("ok  ", "not dim green").append(meanings[name])
+        for finding in findings:
+            yield Text(f"  {name:<5}  ", "dim").append(plain(str(finding)), "not dim red")

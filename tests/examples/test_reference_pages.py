@@ -1,0 +1,34 @@
+"""The reference pages name everything there is."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from refold import Skill, SkillRegistry, StepContext, StepDescriptor, WorkflowSpec
+from refold.core.spec import RetrySettings
+from refold.tests.support.root_package import ROOT
+
+SPECS = (ROOT / "docs/specs.md").read_text()
+SKILLS = (ROOT / "docs/skills.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", [*WorkflowSpec.model_fields, *StepDescriptor.model_fields, *RetrySettings.model_fields]
+)
+def test_every_field_of_a_spec_is_explained(name: str) -> None:
+    assert f"\n| `{name}` |" in SPECS, f"docs/specs.md says nothing of {name}"
+
+
+@pytest.mark.parametrize("skill", SkillRegistry().describe(), ids=lambda skill: skill["skill_id"])
+def test_every_ready_skill_is_explained_with_its_inputs(skill: dict[str, list[dict[str, str]]]) -> None:
+    row = next((line for line in SKILLS.splitlines() if line.startswith(f"| `{skill['skill_id']}` |")), "")
+    missing = [each["name"] for each in skill["inputs"] if f"`{each['name']}`" not in row]
+    assert row and not missing, f"docs/skills.md: {skill['skill_id']}: {missing or 'no row'}"
+
+
+def test_every_option_of_a_skill_and_field_of_its_context_is_explained() -> None:
+    options = {field.name for field in dataclasses.fields(Skill) if field.init} - {"function", "skill_id"}
+    names = options | {field.name for field in dataclasses.fields(StepContext)}
+    assert not {name for name in names if f"`{name}`" not in SKILLS}

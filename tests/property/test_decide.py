@@ -1,0 +1,99 @@
+"""The pure core against the oracle: whatever order steps end in, the run ends as serial execution would."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refold.core.canonical import Payload
+from refold.core.decide import decide, outcome_hash, step_failed
+from refold.core.errors import RefoldError
+from refold.core.events import SEMANTICS, Event, RunStarted, StepAttemptFailed, StepCompleted
+from refold.core.limits import Limits
+from refold.core.plan import merge_inputs, plan_of
+from refold.core.results import result_of
+from refold.core.seeds import step_seed
+from refold.core.spec import WorkflowSpec
+from refold.core.state import RunState, evolve, fold, start
+from refold.tests.support.oracle import SkillFailedError, serial_run
+from refold.tests.support.random_specs import behave, random_spec
+from refold.tests.support.states import slots_of
+
+RUN_ID = "r"
+
+
+@settings(max_examples=300)
+@given(st.randoms(use_true_random=False), st.integers(0, 2**53 - 1), st.integers(1, 5))
+def test_any_order_of_completion_ends_as_the_serial_run(random: Random, seed: int, parallel: int) -> None:
+    spec = random_spec(random)
+    state, events = simulate(spec, seed, random, Limits(parallel_steps=parallel))
+    expected = serial_run(spec, RUN_ID, seed, None, behave)
+    result = result_of(state)
+    assert (result.status, result.error_code, result.output) == (expected.status, expected.error_code, expected.output)
+    assert result.step_hashes == expected.step_hashes
+    assert result.workflow_hash == expected.workflow_hash
+    assert {
+        step.step_id: (step.status, step.output, step.error_code, step.attempts)
+        for step in result.steps[: len(expected.steps)]
+    } == expected.steps
+    assert slots_of(fold(events)) == slots_of(state)
+
+
+def simulate(spec: dict[str, object], seed: int, random: Random, limits: Limits) -> tuple[RunState, list[Event]]:
+    """A run without any engine: what runs ends in random order, and now and then all that runs is forgotten."""
+    parsed = WorkflowSpec.parse(spec)
+    inputs = Payload.of(merge_inputs(plan_of(parsed.canonical), None))
+    first = RunStarted(
+        0, RUN_ID, "default", "random", "1", Payload.from_canonical(parsed.canonical), inputs, seed, None, SEMANTICS
+    )
+    state = start(first)
+    events: list[Event] = [first]
+    running: dict[int, int] = {}
+    at = 0
+    while state.end is None:
+        at += 1
+        decision = decide(state, at, running, limits)
+        while decision.events:
+            for event in decision.events:
+                evolve(state, event)
+                events.append(event)
+            decision = decide(state, at, running, limits)
+        running.update({execute.index: execute.attempt for execute in decision.execute})
+        assert len(running) <= limits.parallel_steps
+        if state.end is not None:
+            break
+        if not running:
+            assert decision.wake is not None, "nothing runs, and nothing ever will"
+            at = max(at, decision.wake)
+        elif random.random() > 0.9:
+            running.clear()
+        else:
+            index = random.choice(sorted(running))
+            event = outcome(state, index, running.pop(index), at)
+            if index < state.counted:
+                evolve(state, event)
+                events.append(event)
+            running = {index: attempt for index, attempt in running.items() if index < state.counted}
+    return state, events
+
+
+def outcome(state: RunState, index: int, attempt: int, at: int) -> Event:
+    """The event that the engine would make of one attempt."""
+    step = state.plan.steps[index]
+    try:
+        inputs = Payload.of(step.inputs.resolve(state))
+    except RefoldError as error:
+        return step_failed(state, at, index, "1", attempt, None, error.code, "", 0)
+    try:
+        output = Payload.of(behave(step.skill_id, inputs.fresh(), step_seed(state.started.seed, index), attempt))
+    except SkillFailedError as error:
+        if error.again and attempt <= (step.max_retries or 0):
+            name = (index, step.step_id, step.skill_id)
+            return StepAttemptFailed(at, *name, "1", attempt, error.code, "", 0, at + 1000)
+        return step_failed(state, at, index, "1", attempt, inputs.sha256, error.code, "", 0)
+    hashed = outcome_hash(state, index, inputs.sha256, True, output.sha256, None)
+    return StepCompleted(
+        at, index, step.step_id, step.skill_id, "1", attempt, inputs.sha256, output, output.sha256, hashed, 0
+    )

@@ -1,0 +1,135 @@
+"""The shapes of events are a promise: every topic, version and field is pinned, and old histories fold for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pytest
+
+from refold.core.errors import IntegrityError
+from refold.core.events import EVENTS
+from refold.core.ports import EMPTY, Record
+from refold.core.upcast import UPCASTERS, Upcaster, upcast
+from refold.eventstore import codec
+from refold.replay.chain import prove_chain
+from refold.replay.folding import prove_fold
+from refold.tests.support.histories import History, examples, histories
+
+PINNED = {
+    "message.refused": (1, "at: int, message: int, reason: str"),
+    "message.sent": (1, "at: int, kind: str, key: str, reason: str"),
+    "run.cancelled": (
+        1,
+        "at: int, message: int, reason: str, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float",
+    ),
+    "run.completed": (1, "at: int, output: Payload, output_hash: str, workflow_hash: str, cost_cents: float"),
+    "run.failed": (
+        1,
+        "at: int, step_id: str | None, error_code: str, message: str, workflow_hash: str, cost_cents: float",
+    ),
+    "run.paused": (1, "at: int, message: int, reason: str"),
+    "run.resumed": (1, "at: int, message: int"),
+    "run.started": (
+        1,
+        "at: int, run_id: str, tenant: str, workflow_type: str, workflow_version: str, spec: Payload, "
+        "inputs: Payload, seed: int, agent_id: str | None, semantics: int",
+    ),
+    "run.timed_out": (1, "at: int, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float"),
+    "step.attempt_failed": (
+        1,
+        "at: int, index: int, step_id: str, skill_id: str, skill_version: str, attempt: int, "
+        "error_code: str, message: str, cost_cents: float, retry_at: int",
+    ),
+    "step.completed": (
+        1,
+        "at: int, index: int, step_id: str, skill_id: str, skill_version: str, attempt: int, "
+        "inputs_hash: str, output: Payload, output_hash: str, step_hash: str, cost_cents: float",
+    ),
+    "step.failed": (
+        1,
+        "at: int, index: int, step_id: str, skill_id: str, skill_version: str, attempt: int, "
+        "inputs_hash: str | None, error_code: str, message: str, step_hash: str, cost_cents: float",
+    ),
+    "step.skipped": (1, "at: int, index: int, step_id: str, skill_id: str, because: str, step_hash: str"),
+    "step.started": (1, "at: int, index: int, step_id: str, attempt: int"),
+}
+"""Never change a line: raise the version, write an upcaster, and record histories of the new version."""
+
+
+def test_every_topic_version_and_field_is_as_it_was_promised() -> None:
+    shapes = {
+        topic: (cls.schema, ", ".join(f"{field.name}: {field.type}" for field in fields(cls)))
+        for topic, cls in EVENTS.items()
+    }
+    assert shapes == PINNED
+
+
+def test_events_cannot_be_changed() -> None:
+    for record, event in examples():
+        with pytest.raises(FrozenInstanceError):
+            event.at = 0  # pyright: ignore[reportAttributeAccessIssue]
+        assert not hasattr(event, "__dict__"), record.topic
+
+
+def test_there_is_a_history_of_every_version_of_every_event() -> None:
+    recorded = {
+        (record.topic, codec.open_envelope(record).v) for history in histories() for record in history.all_records()
+    }
+    assert recorded == {(topic, version) for topic, (newest, _) in PINNED.items() for version in range(1, newest + 1)}
+
+
+@pytest.mark.parametrize("history", histories(), ids=lambda history: history.name)
+def test_an_old_history_still_proves_itself_and_folds_to_what_it_folded_to(history: History) -> None:
+    for stream, records in history.records.items():
+        assert prove_chain(stream, records, history.heads.get(stream, EMPTY), history.large) == []
+    inbox = history.records.get(f"{history.stream}/inbox", [])
+    state, findings = prove_fold(history.stream, history.records[history.stream], history.large, inbox)
+    assert findings == []
+    assert state is not None and state.end is not None
+    assert (state.status, state.end.workflow_hash) == (history.status, history.workflow_hash)
+
+
+@pytest.mark.parametrize("history", histories(), ids=lambda history: history.name)
+def test_events_of_todays_shape_are_written_as_they_were(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    for record in history.all_records():
+        envelope = codec.open_envelope(record)
+        if envelope.v == EVENTS[record.topic].schema:
+            inline = 100 if history.large else codec.INLINE_BYTES
+            monkeypatch.setattr(codec, "INLINE_BYTES", inline)
+            event = codec.decode(record, history.large)
+            again = codec.encode(event, envelope.prev, envelope.nonce, envelope.build, {})
+            assert again == record.state
+
+
+def renamed(data: dict[str, Any]) -> dict[str, Any]:
+    return {"because": data.pop("why"), **data}
+
+
+def split(data: dict[str, Any]) -> dict[str, Any]:
+    return {**data, "reason": data["because"]}
+
+
+STEPS: Mapping[tuple[str, int], Upcaster] = {("topic", 1): renamed, ("topic", 2): split}
+
+
+def test_an_old_event_is_brought_to_todays_shape_one_version_at_a_time() -> None:
+    assert upcast("topic", 1, {"why": "x"}, 3, STEPS) == {"because": "x", "reason": "x"}
+    assert upcast("topic", 2, {"because": "x"}, 3, STEPS) == {"because": "x", "reason": "x"}
+    assert upcast("topic", 3, {"because": "x"}, 3, STEPS) == {"because": "x"}
+
+
+@pytest.mark.parametrize("version", [0, -1, 4])
+def test_a_version_that_nobody_knows_is_refused(version: int) -> None:
+    with pytest.raises(IntegrityError, match=f"topic has version {version}"):
+        upcast("topic", version, {}, 3, STEPS)
+
+
+def test_the_codec_reads_old_versions_through_the_upcasters(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = b'{"at":1,"build":"b","data":{"message":1,"why":"x"},"nonce":"n-1","prev":null,"v":1}'
+    record = Record("default/run", 1, "run.paused", state)
+    shapes: dict[str, Any] = codec._SHAPES  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setitem(shapes, "run.paused", shapes["run.paused"]._replace(version=2))
+    monkeypatch.setitem(UPCASTERS, ("run.paused", 1), lambda data: {"message": data["message"], "reason": data["why"]})
+    assert codec.decode(record, {}) == EVENTS["run.paused"](1, 1, "x")  # pyright: ignore[reportCallIssue]
