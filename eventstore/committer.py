@@ -99,7 +99,7 @@ class Committer:
         again: deque[Work] = deque()
 
         def add(work: Work) -> None:
-            names = {append.stream for append in work.unit.appends}
+            names = [append.stream for append in work.unit.appends]
             if streams.isdisjoint(names):
                 batch.append(work)
             else:

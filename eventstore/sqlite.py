@@ -39,7 +39,7 @@ YIELD_SECONDS = 50e-6
 _RECORD = "CAST(originator_id AS BLOB), CAST(originator_version AS INTEGER), CAST(topic AS BLOB), CAST(state AS BLOB)"
 
 _NOW = "((julianday('now') - 2440587.5) * 86400.0)"
-_SIZES = (1, 4, 16, 64, 256, 1024)
+_SIZES = (1, 4, 16, 64, 128, 256, 512, 1024)
 """Rows of one statement; fewer are padded with nulls. Few sizes, so that each is prepared once."""
 
 

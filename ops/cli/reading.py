@@ -10,14 +10,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...compose import database_url, open_store
-from ...core.canonical import Payload
 from ...core.documents import MAX_DOCUMENT_BYTES, parse_document, parse_json
-from ...core.errors import CallError, InvalidError, NotCanonicalError, Problem, SpecError
-from ...core.ids import check_run_id, check_seed, check_tenant
+from ...core.errors import CallError, InvalidError, Problem
 from ...core.limits import Limits
-from ...core.plan import merge_inputs, plan_of
+from ...core.runtime.admission import first_event
 from ...core.runtime.registry import SkillRegistry
-from ...core.spec import WorkflowSpec, check_skills
+from ...core.spec import WorkflowSpec
 from ...eventstore.memory import MemoryStore
 from ...eventstore.store import Store
 from .output import note
@@ -61,31 +59,7 @@ def read_skills(modules: Sequence[str]) -> SkillRegistry:
 
 def check_call(spec: WorkflowSpec, inputs: Any, run_id: str, seed: int, tenant: str, skills: SkillRegistry) -> None:
     """All that the engine will check, before the database is so much as opened. Raises InvalidError."""
-    check_run_id(run_id)
-    check_seed(seed)
-    check_tenant(tenant)
-    unknown = check_skills(spec, skills.names())
-    if unknown:
-        raise SpecError(unknown)
-    try:
-        size = len(Payload.of(merge_inputs(plan_of(spec.canonical), inputs)).data)
-    except NotCanonicalError as error:
-        raise CallError([p._replace(pointer=f"/inputs{p.pointer}") for p in error.problems]) from error
-    if size > Limits().payload_bytes:
-        reason = f"the inputs take {size} bytes, more than {Limits().payload_bytes}"
-        raise CallError(Problem("/inputs", reason, "store the data elsewhere and pass where it is"))
-
-
-def check_text(text: str, option: str) -> str:
-    """`text` if it can be stored: whole characters, at most 2,000 of them. Raises CallError."""
-    longest = Limits().message_characters
-    if len(text) > longest:
-        raise CallError(Problem("", f"{option} has {len(text)} characters, more than {longest}", "shorten it"))
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise CallError(Problem("", f"{option} is not UTF-8", "check the terminal's encoding")) from None
-    return text
+    first_event(spec, run_id, seed, inputs, None, tenant, skills=skills, limits=Limits(), at=0)
 
 
 @contextmanager

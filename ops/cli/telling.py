@@ -7,10 +7,11 @@ from typing import Literal
 from ...compose import WorkflowEngine
 from ...core.ids import check_run_id, check_tenant
 from ...core.results import WorkflowResult
+from ...core.runtime.admission import MAX_REASON, check_text
 from ..settings import store_patience
 from .faults import OK
 from .output import console, write_json
-from .reading import check_text, existing_store
+from .reading import existing_store
 from .signals import run_until_stopped
 
 
@@ -20,7 +21,7 @@ def tell(
     """Send the message and tell how the run stands then; returns the exit code."""
     check_run_id(run_id)
     check_tenant(tenant)
-    check_text(reason, "--reason")
+    check_text("--reason", reason, MAX_REASON)
     patience = store_patience()
 
     async def work() -> WorkflowResult:

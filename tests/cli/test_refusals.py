@@ -181,8 +181,8 @@ def test_a_wrong_command_is_refused_and_says_where_help_is(
 
 
 def test_a_reason_that_cannot_be_stored_is_refused(refold: Refold, folder: Path) -> None:
-    refused(refold("cancel", "a", "--reason", "\udcff", "--json"), folder, "--reason is not UTF-8")
-    refused(refold("cancel", "a", "--reason", "x" * 2001, "--json"), folder, "more than 2000")
+    refused(refold("cancel", "a", "--reason", "\udcff", "--json"), folder, "--reason holds half a character")
+    refused(refold("cancel", "a", "--reason", "x" * 2001, "--json"), folder, "at most 2000 characters")
 
 
 def test_another_seed_or_other_inputs_for_the_same_id_are_refused(refold: Refold) -> None:

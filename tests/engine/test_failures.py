@@ -167,7 +167,9 @@ async def test_without_a_template_the_output_is_that_of_the_steps_nobody_depends
 
 
 async def test_a_template_makes_the_output() -> None:
-    made = spec(step("a", n=1.5), output={"n": "${a.n}", "text": "n=${a.n} $${a}", "in": "${inputs.q}"}, inputs={"q": [1]})
+    made = spec(
+        step("a", n=1.5), output={"n": "${a.n}", "text": "n=${a.n} $${a}", "in": "${inputs.q}"}, inputs={"q": [1]}
+    )
     assert (await finished(lambda e: e.run(made, inputs={"q": {"z": 0}}))).output == {
         "n": 1.5,
         "text": "n=1.5 ${a}",

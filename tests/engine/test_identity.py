@@ -187,7 +187,11 @@ async def test_an_at_most_once_step_that_was_cut_off_is_never_run_again() -> Non
         result = await soon(engine.run(one, "r"))
         await soon(engine.run(one, "r", replay=True))
     assert seen == ["a"]
-    assert (result.status, result.steps[0].error_code, result.output) == ("completed", "INTERRUPTED", {"b": {"x": None}})
+    assert (result.status, result.steps[0].error_code, result.output) == (
+        "completed",
+        "INTERRUPTED",
+        {"b": {"x": None}},
+    )
     assert topics_of(store, "r") == ["run.started", "step.started", "step.failed", "step.completed", "run.completed"]
     assert verify_run(store, "r").ok
 

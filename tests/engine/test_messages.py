@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Sequence
+from random import Random
 
 import pytest
 
-from refold import (
-    RunEndedError,
-    RunNotFoundError,
-    SkillRegistry,
-    WorkflowEngine,
-)
-from refold.core.events import MessageRefused, RunPaused
-from refold.core.ports import EMPTY, Append, Schedule, Unit
+from refold import RunEndedError, RunNotFoundError, SkillRegistry, WorkflowEngine
+from refold.core.events import MessageRefused, MessageSent, RunPaused
+from refold.core.ports import Append, Unit
+from refold.core.runtime.engine import Engine
+from refold.eventstore.journal import Journal
+from refold.eventstore.log import EventLog
 from refold.eventstore.memory import MemoryStore
-from refold.eventstore.sealing import Sealer
+from refold.eventstore.sealing import SealedUnit, Sealer
 from refold.replay.verify import verify_run
 from refold.tests.support.random_specs import Gates
 from refold.tests.support.workflows import events_of, soon, spec, step, topics_of, until
@@ -43,6 +44,7 @@ class Workshop:
         return WorkflowEngine(self.store, skills or self.skills)
 
 
+INBOX = "default/r/inbox"
 CHAIN = spec(step("a", "gated", name="a"), step("b", "gated", name="b", depends_on=["a"]))
 
 
@@ -135,11 +137,11 @@ async def test_a_repeated_pause_request_never_runs_the_workflow() -> None:
         run = asyncio.create_task(engine.run(CHAIN, "r"))
         await until(lambda: work.started)
         await soon(engine.pause("r", key="k"))
-        work.gates.release_one(__import__("random").Random(0))
+        work.gates.release_one(Random(0))
         await soon(run)
         resumed = asyncio.create_task(engine.resume("r"))
         await until(lambda: len(work.started) == 2)
-    assert (await asyncio.gather(resumed, return_exceptions=True))[0] is not None
+    await asyncio.gather(resumed, return_exceptions=True)
     async with work.engine() as engine:
         work.gates.open()
         assert (await soon(engine.pause("r", key="k"))).status == "running"
@@ -162,29 +164,12 @@ async def test_pausing_a_paused_run_is_refused_as_an_event() -> None:
     assert verify_run(work.store, "r").ok
 
 
-async def test_a_message_that_comes_while_the_pause_is_stored_is_taken() -> None:
-    work = Workshop()
-    async with work.engine() as engine:
-        run = asyncio.create_task(engine.run(CHAIN, "r"))
-        await until(lambda: work.started)
-        work.gates.open()
-        stream = "default/r"
-        await engine._send(stream, "pause", "", None)  # pyright: ignore[reportPrivateUsage]
-        await engine._send(stream, "cancel", "", None)  # pyright: ignore[reportPrivateUsage]
-        await soon(run)
-    assert [topic for topic in topics_of(work.store, "r") if topic.startswith("run.")][-1] in (
-        "run.cancelled",
-        "run.completed",
-    )
-
-
 async def test_messages_that_wait_for_a_cut_off_run_are_all_taken() -> None:
     work = Workshop()
     await abandon(work)
     async with work.engine(SkillRegistry()) as sender:
-        stream = "default/r"
-        await sender._send(stream, "pause", "", None)  # pyright: ignore[reportPrivateUsage]
-        await sender._send(stream, "cancel", "", None)  # pyright: ignore[reportPrivateUsage]
+        for kind in ("pause", "cancel"):
+            await sender._mailbox.send("default/r", kind, "", None)  # pyright: ignore[reportPrivateUsage]
     async with work.engine() as engine:
         assert (await soon(engine.run(CHAIN, "r"))).status == "cancelled"
 
@@ -196,18 +181,10 @@ async def test_a_cancel_that_arrives_as_the_owner_pauses_is_not_forgotten() -> N
         await until(lambda: work.started)
         await soon(owner.pause("r"))
 
-        def send_a_cancel(*_: object) -> None:
-            # Between the keeper's looks, the lease still held: nobody but the owner can take it.
-            unit = Unit((Append("default/r/inbox", work.store.heads(["default/r/inbox"])["default/r/inbox"], [cancel]),))
-            assert work.store.commit([Sealer("other").seal(unit)], "other") == [True]
-
-        from refold.core.events import MessageSent
-
+        # Between the keeper's looks at the inbox; the lease is still held, so nobody but the owner can take it.
         cancel = MessageSent(0, "cancel", "late", "")
-        actor = owner._actors["default/r"]  # pyright: ignore[reportPrivateUsage]
-        ended = actor._results  # pyright: ignore[reportPrivateUsage]
-        del ended
-        send_a_cancel()
+        head = work.store.heads([INBOX])[INBOX]
+        assert work.store.commit([Sealer("other").seal(Unit((Append(INBOX, head, [cancel]),)))], "other") == [True]
         work.gates.open()
         assert (await soon(run)).status == "cancelled"
 
@@ -241,7 +218,37 @@ async def abandon(work: Workshop) -> None:
     await asyncio.gather(run, return_exceptions=True)
 
 
-def test_the_inbox_of_nobody_is_empty() -> None:
-    store = MemoryStore()
-    unit = Unit((Append("default/r", EMPTY, ()),), (Schedule("default/r", 0),))
-    assert unit.appends and store.heads(["default/r/inbox"]) == {}
+class SlowStore(MemoryStore):
+    """A store that takes its time over commits when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.go.set()
+
+    def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
+        """Commit when `go` is set; messages are not kept waiting."""
+        if any(not append.stream.endswith("/inbox") for unit in units for append in unit.appends):
+            self.go.wait()
+        return super().commit(units, owner)
+
+
+async def test_cancelling_waits_until_the_end_is_stored() -> None:
+    work = Workshop()
+    store = SlowStore()
+    sealer = Sealer("test")
+    journal = Journal(store, sealer, "owner")
+    engine = Engine(EventLog(store, "owner"), journal, work.skills)
+    run = asyncio.create_task(engine.run(CHAIN, "r"))
+    await until(lambda: work.started)
+    store.go.clear()
+    cancelled = asyncio.create_task(engine.cancel("r"))
+    actor = engine._host.actor("default/r")  # pyright: ignore[reportPrivateUsage]
+    assert actor is not None
+    await until(lambda: actor.state.end)
+    done, _ = await asyncio.wait([cancelled], timeout=0.05)
+    assert not done, "it told of a cancellation that a crash would have undone"
+    store.go.set()
+    assert (await soon(cancelled)).status == (await soon(run)).status == "cancelled"
+    await engine.close()
+    journal.close()

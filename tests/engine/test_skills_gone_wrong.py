@@ -155,7 +155,19 @@ async def test_an_output_at_the_limits_is_stored(form: str) -> None:
         assert verify_run(store, "r").ok
 
 
-VALUES = [1.0, -0.0, 1e17, 1e-7, 0.1 + 0.2, 2.0**70, 2**53 - 1, "é\u2028\0\U0001f600", {"\U0001f600": 1, "\ufb33": 2}, None, ""]
+VALUES = [
+    1.0,
+    -0.0,
+    1e17,
+    1e-7,
+    0.1 + 0.2,
+    2.0**70,
+    2**53 - 1,
+    "é\u2028\0\U0001f600",
+    {"\U0001f600": 1, "\ufb33": 2},
+    None,
+    "",
+]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -192,7 +204,11 @@ async def test_a_skill_cannot_change_what_others_see(form: str) -> None:
 
     registry.skill("spoil", inline=form == "inline")(spoil_async if form == "async" else spoil)
     store = MemoryStore()
-    steps = [step("a", x=[1], n="${inputs.n}"), step("b", "spoil", given="${a}"), step("c", depends_on=["b"], it="${a}")]
+    steps = [
+        step("a", x=[1], n="${inputs.n}"),
+        step("b", "spoil", given="${a}"),
+        step("c", depends_on=["b"], it="${a}"),
+    ]
     inputs: dict[str, Any] = {"n": {"y": [1]}}
     async with WorkflowEngine(store, registry) as engine:
         result = await soon(engine.run(spec(*steps), "r", inputs=inputs))

@@ -28,7 +28,7 @@ from refold.tests.support.random_specs import Gates, behave, random_spec, work_s
 from refold.tests.support.simulation import Simulation
 from refold.tests.support.states import slots_of
 
-SIMULATIONS = int(os.environ.get("REFOLD_SIMULATIONS", "600"))
+SIMULATIONS = int(os.environ.get("REFOLD_SIMULATIONS", "2000"))
 FIRST_SEED = int(os.environ.get("REFOLD_SIMULATION_SEED", "0"))
 PARTS = 6
 STREAM = "default/r"

@@ -108,7 +108,7 @@ class Life:
 
     def _observe(self, stream: str, version: int, event: Event) -> None:
         self.observed.append((stream, version, event))
-        actor = self.engine._actors.get(stream)  # pyright: ignore[reportPrivateUsage]
+        actor = self.engine._host.actor(stream)  # pyright: ignore[reportPrivateUsage]
         if actor is not None:
             self.last_state = actor.state
 
@@ -129,7 +129,10 @@ class Simulation:
 
     async def work(self, engine: Engine) -> WorkflowResult:
         """What each engine is asked to do."""
-        return await engine.run(self.spec, "r", self.seed)
+        result = await engine.run(self.spec, "r", self.seed)
+        while result.status == "paused":
+            result = await engine.resume("r")
+        return result
 
     async def run(self) -> WorkflowResult:
         """Let engines live and die until the run has ended; the result as the engine gave it that ended the run."""
@@ -165,7 +168,7 @@ class Simulation:
             # Late crashes must not keep a long run from ever ending.
             self.trouble *= 0.95
         elif self.messages and self.random.random() < 0.01:
-            await self._pause(self.random.choice(living))
+            await self._pause()
         elif self.random.random() < 0.5:
             self.gates.release_one(self.random)
         await asyncio.sleep(0 if self.random.random() < 0.9 else 0.0005)
@@ -177,12 +180,15 @@ class Simulation:
             result = await life.task
         except (OwnershipLostError, RunOwnedError):
             return None
-        return result if result.status != "paused" else None
+        return result
 
-    async def _pause(self, life: Life) -> None:
-        """A pause and, so that the run goes on, a resume: sent as another process would."""
+    async def _pause(self) -> None:
+        """A pause, half of the time with a resume right behind it: sent as another process would."""
         journal = CrashingJournal(self.store, Sealer("sender"), "sender", self.random, 0)
         sender = Engine(EventLog(self.store, "sender"), journal, work_skills(self.gates))
         with suppress(RunEndedError, LookupError):
-            for kind in ("pause", "resume"):
-                await sender._send(f"{TENANT}/r", kind, "", None)  # pyright: ignore[reportPrivateUsage]
+            if self.random.random() < 0.5:
+                await sender.pause("r")
+            else:
+                for kind in ("pause", "resume"):
+                    await sender._mailbox.send(f"{TENANT}/r", kind, "", None)  # pyright: ignore[reportPrivateUsage]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+from uuid import uuid4
 
-from refold.core.events import Event
+from refold.core.events import Event, MessageSent
+from refold.core.ids import inbox_of
+from refold.core.ports import EMPTY, Append, Unit
 from refold.eventstore.log import EventLog
+from refold.eventstore.sealing import Sealer
 from refold.eventstore.store import Store
 
 T = TypeVar("T")
@@ -48,7 +53,17 @@ def events_of(store: Store, run_id: str, tenant: str = "default") -> list[Event]
     return EventLog(store, "test").events(f"{tenant}/{run_id}")
 
 
+def send(store: Store, run_id: str, *kinds: str) -> None:
+    """Put messages into the inbox of a run and tell nobody, as a process would that dies right afterwards."""
+    inbox = inbox_of(f"default/{run_id}")
+    for kind in kinds:
+        stored = False
+        while not stored:
+            head = store.heads([inbox]).get(inbox, EMPTY)
+            message = MessageSent(time.time_ns() // 1000, kind, uuid4().hex, "")
+            stored = store.commit([Sealer("sender").seal(Unit((Append(inbox, head, (message,)),)))], "sender")[0]
+
+
 def topics_of(store: Store, run_id: str) -> list[str]:
     """The topics of a run's events."""
     return [event.topic for event in events_of(store, run_id)]
-

@@ -1,0 +1,70 @@
+"""The log as the engine awaits it: its blocking calls are made on threads, and events come back folded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ..errors import IntegrityError, RunNotFoundError, StoreError
+from ..events import Event, MessageSent
+from ..ids import inbox_of, run_of
+from ..ports import EMPTY, Head, Lease, RunLog
+from ..state import RunState, fold
+
+_TRIES = 100
+"""How often a stream that grows between two reads is read again."""
+
+
+class History:
+    """Reading runs and their inboxes, and holding their leases, without blocking the event loop."""
+
+    def __init__(self, log: RunLog):
+        self._log = log
+
+    async def load(self, stream: str) -> tuple[RunState, Head]:
+        """The state of a run and the head of its stream, taken at the same point. Raises RunNotFoundError."""
+        head: Head = EMPTY
+        events: Sequence[Event] = ()
+        for _ in range(_TRIES):
+            head = await asyncio.to_thread(self._log.head, stream)
+            events = await self.events(stream)
+            if len(events) == head.version:
+                return fold(events), head
+        reason = f"{stream} holds {len(events)} events, but its head says {head.version}: run refold verify"
+        raise IntegrityError(reason)
+
+    async def events(self, stream: str) -> Sequence[Event]:
+        """All events of a run. Raises RunNotFoundError."""
+        events = await asyncio.to_thread(self._log.events, stream)
+        if not events:
+            tenant, run_id = run_of(stream)
+            raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
+        return events
+
+    async def messages(self, stream: str, after: int) -> list[tuple[int, MessageSent]]:
+        """The messages to a run after the one of version `after`, each with its own."""
+        found = await asyncio.to_thread(self._log.events, inbox_of(stream), after)
+        return [(version, event) for version, event in enumerate(found, after + 1) if isinstance(event, MessageSent)]
+
+    async def inbox_heads(self, streams: Sequence[str]) -> dict[str, int]:
+        """The versions of the last messages to the runs of `streams`, where there are any."""
+        heads = await asyncio.to_thread(self._log.heads, [inbox_of(stream) for stream in streams])
+        return {stream: heads[inbox_of(stream)].version for stream in streams if inbox_of(stream) in heads}
+
+    async def inbox_head(self, stream: str) -> Head:
+        """The head of a run's inbox."""
+        return await asyncio.to_thread(self._log.head, inbox_of(stream))
+
+    async def claim(self, stream: str, seconds: float) -> Lease | None:
+        """Take a run's lease; None when it is ours, else the live lease in the way."""
+        return await asyncio.to_thread(self._log.claim, stream, seconds)
+
+    async def renew(self, streams: Sequence[str], seconds: float) -> None:
+        """Prolong our leases."""
+        await asyncio.to_thread(self._log.renew, streams, seconds)
+
+    async def release(self, stream: str) -> None:
+        """Give up our lease, if the store can be reached; else it runs out by itself."""
+        with suppress(StoreError):
+            await asyncio.to_thread(self._log.release, stream)

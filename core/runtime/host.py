@@ -1,0 +1,156 @@
+"""The runs that live in this process: each in one place only, its lease renewed, its inbox looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ..errors import CallError, OwnershipLostError, Problem, RunOwnedError, StoreError
+from ..events import RunStarted
+from ..ports import EMPTY, Append, Head, Schedule, Unit
+from ..state import RunState, start
+from .actor import RunActor, Services
+from .admission import check_known, check_same
+from .history import History
+
+POLL_SECONDS = 0.2
+"""How often the inboxes of live runs are looked at."""
+
+
+class Host:
+    """Starts runs, goes on with them, and drops them; bound to one event loop."""
+
+    def __init__(self, services: Services, history: History):
+        self._services = services
+        self._history = history
+        self._live: dict[str, asyncio.Future[RunState]] = {}
+        self._actors: dict[str, RunActor] = {}
+        self._keeper: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def actor(self, stream: str) -> RunActor | None:
+        """The actor of a run that lives here."""
+        return self._actors.get(stream)
+
+    async def joined(self, stream: str) -> RunState | None:
+        """The end of a run that lives here already, once it has come; None when none does."""
+        while (future := self._live.get(stream)) is not None:
+            await asyncio.wait([future])
+            # That whoever drove the run was cancelled is no answer for others who asked for it.
+            if not isinstance(future.exception(), asyncio.CancelledError):
+                return future.result()
+        return None
+
+    async def enter(self, stream: str, drive: Callable[[], Awaitable[RunState]]) -> RunState:
+        """Work on `stream` in one place only: whoever comes meanwhile waits for its turn."""
+        while (future := self._live.get(stream)) is not None:
+            await asyncio.wait([future])
+        if self._closed:
+            raise CallError(Problem("", "the engine is closed", "open another one"))
+        future = asyncio.get_running_loop().create_future()
+        self._live[stream] = future
+        try:
+            state = await drive()
+            future.set_result(state)
+            return state
+        except BaseException as error:
+            future.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+            future.exception()
+            raise
+        finally:
+            del self._live[stream]
+
+    async def start(self, stream: str, started: RunStarted) -> RunState:
+        """Record `started` and run; if the run exists and is the same one, go on with it."""
+        unit = Unit((Append(stream, EMPTY, (started,)),), (Schedule(stream, self._services.lease_seconds),))
+        try:
+            heads = await self._services.journal.commit(unit)
+        except OwnershipLostError:
+            state, _ = await self._history.load(stream)
+            check_same(started, state.started)
+            return await self.go_on(stream)
+        if self._services.observer is not None:
+            self._services.observer(stream, 1, started)
+        return await self._act(stream, start(started), heads[0], fresh=True)
+
+    async def go_on(self, stream: str) -> RunState:
+        """Take the lease of a run and work on it; an ended one is returned as it is. Raises RunOwnedError."""
+        state, _ = await self._history.load(stream)
+        if state.end is not None:
+            return state
+        check_known(state.plan, self._services.skills)
+        lease = await self._history.claim(stream, self._services.lease_seconds)
+        # Between the first look and the lease the former owner may have written more.
+        state, head = await self._history.load(stream)
+        if state.end is not None:
+            return state
+        if lease is not None:
+            left = f"{max(lease.seconds_left, 0):.0f} s"
+            raise RunOwnedError(f"run {state.started.run_id} is held by {lease.owner} for another {left}")
+        return await self._act(stream, state, head)
+
+    async def close(self) -> None:
+        """Drop what lives, as a crash would (nothing recorded is lost), and give up the leases."""
+        self._closed = True
+        for actor in list(self._actors.values()):
+            actor.abandon(asyncio.CancelledError())
+        # Whoever drives a run gives its lease up, and needs the journal and the log for that.
+        if self._live:
+            await asyncio.wait(list(self._live.values()))
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+
+    async def _act(self, stream: str, state: RunState, head: Head, *, fresh: bool = False) -> RunState:
+        actor = RunActor(self._services, stream, state, head)
+        self._actors[stream] = actor
+        if self._keeper is None or self._keeper.done():
+            self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        try:
+            if not fresh:
+                await self.deliver_inbox(actor)
+            if self._closed:
+                raise asyncio.CancelledError
+            actor.begin()
+            state = await actor.done
+        except BaseException as error:
+            actor.abandon(error)
+            if actor.done.done() and not actor.done.cancelled():
+                actor.done.exception()
+            await asyncio.shield(self._history.release(stream))
+            raise
+        finally:
+            del self._actors[stream]
+        return state if state.end is not None else await self._left(stream, state)
+
+    async def _left(self, stream: str, state: RunState) -> RunState:
+        """Give up the lease of a paused run; who sent it a message while we held it counts on us to take it."""
+        await self._history.release(stream)
+        if not await self._history.messages(stream, state.taken):
+            return state
+        try:
+            return await self.go_on(stream)
+        except RunOwnedError:  # somebody else goes on with it; here it came to a pause
+            return state
+
+    async def _keep(self) -> None:
+        """While runs live: look at their inboxes, and renew their leases well before they end."""
+        renewed = 0.0
+        loop = asyncio.get_running_loop()
+        while self._actors:
+            await asyncio.sleep(POLL_SECONDS)
+            streams = list(self._actors)
+            try:
+                if streams and loop.time() - renewed > self._services.lease_seconds / 4:
+                    await self._history.renew(streams, self._services.lease_seconds)
+                    renewed = loop.time()
+                for stream, version in (await self._history.inbox_heads(streams)).items():
+                    actor = self._actors.get(stream)
+                    if actor is not None and version > actor.delivered:
+                        await self.deliver_inbox(actor)
+            except StoreError:  # the store is away: the committer decides when that is an error
+                continue
+
+    async def deliver_inbox(self, actor: RunActor) -> None:
+        """Hand the actor what has come in."""
+        actor.deliver(await self._history.messages(actor.stream, actor.delivered))

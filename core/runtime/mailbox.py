@@ -1,0 +1,65 @@
+"""Messages to runs: sent into the inbox by anybody, taken by whoever holds the run."""
+
+from __future__ import annotations
+
+import uuid
+
+from ..errors import OwnershipLostError
+from ..events import Event, MessageSent
+from ..ids import inbox_of
+from ..ports import Append, Unit, Unschedule
+from ..state import RunState, evolve
+from .actor import Services, take
+from .history import History
+
+
+class Mailbox:
+    """Sends messages, and takes them for runs that no live process holds."""
+
+    def __init__(self, services: Services, history: History):
+        self._services = services
+        self._history = history
+
+    async def send(self, stream: str, kind: str, reason: str, key: str | None) -> int:
+        """Put a message into the inbox of `stream`, once for each key, and return its version there."""
+        key = key or uuid.uuid4().hex
+        while True:
+            head = await self._history.inbox_head(stream)
+            for version, sent in await self._history.messages(stream, 0):
+                if sent.key == key:
+                    return version
+            message = MessageSent(self._services.clock.now(), kind, key, reason)
+            try:
+                unit = Unit((Append(inbox_of(stream), head, (message,)),))
+                return (await self._services.journal.commit(unit))[0].version
+            except OwnershipLostError:
+                continue  # Somebody else's message came first.
+
+    async def take_for(self, stream: str) -> RunState:
+        """Take the messages of a run that no live process holds, on its behalf; nothing is executed."""
+        while await self._history.claim(stream, self._services.lease_seconds) is None:
+            try:
+                state, version, taken = await self._take(stream)
+            except OwnershipLostError:
+                break
+            finally:
+                await self._history.release(stream)
+            if self._services.observer is not None:
+                for number, event in enumerate(taken, version + 1):
+                    self._services.observer(stream, number, event)
+            # Who sent a message while we held the lease counts on us to take it.
+            if state.end is not None or not await self._history.messages(stream, state.taken):
+                return state
+        return (await self._history.load(stream))[0]
+
+    async def _take(self, stream: str) -> tuple[RunState, int, list[Event]]:
+        state, head = await self._history.load(stream)
+        taken: list[Event] = []
+        for version, message in await self._history.messages(stream, state.taken):
+            if state.end is None:
+                taken.append(take(state, self._services.clock.now(), version, message))
+                evolve(state, taken[-1])
+        if taken:
+            dispatch = () if state.end is None else (Unschedule(stream),)
+            await self._services.journal.commit(Unit((Append(stream, head, taken),), dispatch))
+        return state, head.version, taken
