@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import unquote
 
 from .core.errors import CallError, Problem
@@ -56,7 +55,11 @@ def open_store(url: str | None = None, *, migrate: bool = True) -> Store:
         fix = "use sqlite:///file.db, postgresql://host/database or memory:"
         raise CallError(Problem("", f"the database URL has the unknown form {scheme!r}:…", fix))
     if migrate:
-        store.migrate()
+        try:
+            store.migrate()
+        except BaseException:
+            store.close()
+            raise
     return store
 
 
@@ -89,14 +92,16 @@ class WorkflowEngine(Engine):
         patience: float = 30.0,
     ):
         """`patience` is for how many seconds a store that does not answer is asked again."""
-        self._opened = None if store is not None and not isinstance(store, str) else open_store(store)
-        self.store: Store = store if store is not None and not isinstance(store, str) else self._opened  # pyright: ignore[reportAttributeAccessIssue]
+        self._opened_here = store is None or isinstance(store, str)
+        self.store = open_store(store) if store is None or isinstance(store, str) else store
         label = os.environ.get("REFOLD_BUILD")
         sealer = Sealer(f"{BUILD} {label}" if label else BUILD)
         owner = this_process(sealer.writer)
-        make: Callable[..., Any] = DirectJournal if isinstance(self.store, MemoryStore) else Journal
-        options = {} if make is DirectJournal else {"patience": patience}
-        self._own_journal: Journal | DirectJournal = make(self.store, sealer, owner, **options)
+        self._own_journal = (
+            DirectJournal(self.store, sealer, owner)
+            if isinstance(self.store, MemoryStore)
+            else Journal(self.store, sealer, owner, patience=patience)
+        )
         super().__init__(
             EventLog(self.store, owner),
             self._own_journal,
@@ -111,8 +116,8 @@ class WorkflowEngine(Engine):
         """Drop what still runs, commit what is queued, close what was opened here."""
         await super().close()
         self._own_journal.close()
-        if self._opened is not None:
-            self._opened.close()
+        if self._opened_here:
+            self.store.close()
 
     async def __aenter__(self) -> Self:
         return self

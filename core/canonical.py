@@ -215,4 +215,9 @@ _LONG_INTEGER = b"," + b"0" * 16
 
 def _integer_or_float(digits: str) -> int | float:
     number = int(digits)
-    return number if -MAX_INTEGER <= number <= MAX_INTEGER else float(number)
+    if -MAX_INTEGER <= number <= MAX_INTEGER:
+        return number
+    try:
+        return float(number)
+    except OverflowError:
+        raise ValueError("an integer beyond all floats") from None

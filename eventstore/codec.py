@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
 from itertools import product
-from operator import attrgetter
-from typing import Any, NamedTuple, get_args, get_type_hints
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple, cast, get_args, get_type_hints
 
 import orjson
 
@@ -110,16 +110,18 @@ def open_envelope(record: Record) -> Envelope:
     """The envelope of `record`. Raises IntegrityError when its bytes are no envelope."""
     try:
         # The time alone has 16 digits; slow to tell from a float, so it is not asked.
-        envelope = Envelope(**decode_json(record.state, exact=1))
-        if envelope.at < _SIXTEEN_DIGITS:
-            envelope = Envelope(**decode_json(record.state))
-    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        opened = decode_json(record.state, exact=1)
+        if opened["at"] < _SIXTEEN_DIGITS:
+            opened = decode_json(record.state)
+        envelope = Envelope(*_PARTS(opened))
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise IntegrityError(f"event {record.version} of {record.stream} holds no readable state: {error}") from None
-    if tuple(map(type, envelope)) not in _ENVELOPES:
+    if len(opened) != len(envelope) or tuple(map(type, envelope)) not in _ENVELOPES:
         raise IntegrityError(f"event {record.version} of {record.stream} has a malformed envelope")
     return envelope
 
 
+_PARTS = cast("Callable[[Any], tuple[Any, ...]]", itemgetter(*Envelope._fields))
 _SIXTEEN_DIGITS = 10**15
 
 _ENVELOPES = {(int, str, dict, str, prev, int) for prev in (str, type(None))}

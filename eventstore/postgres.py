@@ -19,6 +19,7 @@ from psycopg.rows import dict_row, tuple_row
 
 from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
 from ..core.ports import Head, Record, Schedule
+from .arrays import Blobs, Float8s, Int8s, Texts, register
 from .migrate import Migration, pending
 from .sealing import SealedUnit
 from .store import LeaseRow, Notification, StreamRow
@@ -40,11 +41,14 @@ _CONNECTION: dict[str, Any] = {
     "tcp_user_timeout": 25_000,
 }
 
-_COMMIT = (
-    "SELECT refold_commit(%b::int[], %b::text[], %b::bigint[], %b::text[], %b::bigint[], %b::text[], "
-    "%b::int[], %b::bigint[], %b::text[], %b::bytea[], %b::int[], %b::text[], %b::bytea[], "
-    "%b::int[], %b::text[], %b::float8[], %b::text)"
-)
+_PLANNING = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
+_COMMIT = f"SELECT refold_commit({', '.join(['%b'] * 17)})".encode()
 
 
 def _alive(connection: psycopg.Connection[Any]) -> None:
@@ -221,6 +225,11 @@ class PostgresStore(PostgresProcessRecorder):
                 # Under a stricter level the check of the heads would see what stood before the append lock was granted.
                 self._writer.execute("SET default_transaction_isolation = 'read committed'")
                 self._writer.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
+                # Planning refold_commit anew for every call takes longer than the rest of it; and a plan made while
+                # the tables are small must not scan them when they are large.
+                for name, value in _PLANNING.items():
+                    self._writer.execute("SELECT set_config(%s, %s, false)", (name, value))
+                register(self._writer)
             try:
                 yield self._writer
             except _GONE:
@@ -267,21 +276,21 @@ def _columns(units: Sequence[SealedUnit], owner: str) -> tuple[Any, ...]:
     large = [(number, *row) for number, unit in enumerate(units, 1) for row in unit.large.items()]
     changes = [(number, change) for number, unit in enumerate(units, 1) for change in unit.dispatch]
     return (
-        [number for number, _ in appends],
-        [append.stream for _, append in appends],
-        [append.expected.version for _, append in appends],
-        [append.expected.hash or "" for _, append in appends],
-        [append.head.version for _, append in appends],
-        [append.head.hash for _, append in appends],
-        [place for place, _ in records],
-        [record.version for _, record in records],
-        [record.topic for _, record in records],
-        [record.state for _, record in records],
-        [number for number, _, _ in large],
-        [digest for _, digest, _ in large],
-        [data for _, _, data in large],
-        [number for number, _ in changes],
-        [change.stream for _, change in changes],
-        [float(change.lease_seconds) if isinstance(change, Schedule) else -1.0 for _, change in changes],
+        Int8s([number for number, _ in appends]),
+        Texts([append.stream for _, append in appends]),
+        Int8s([append.expected.version for _, append in appends]),
+        Texts([append.expected.hash or "" for _, append in appends]),
+        Int8s([append.head.version for _, append in appends]),
+        Texts([append.head.hash or "" for _, append in appends]),
+        Int8s([place for place, _ in records]),
+        Int8s([record.version for _, record in records]),
+        Texts([record.topic for _, record in records]),
+        Blobs([record.state for _, record in records]),
+        Int8s([number for number, _, _ in large]),
+        Texts([digest for _, digest, _ in large]),
+        Blobs([data for _, _, data in large]),
+        Int8s([number for number, _ in changes]),
+        Texts([change.stream for _, change in changes]),
+        Float8s([change.lease_seconds if isinstance(change, Schedule) else -1.0 for _, change in changes]),
         owner,
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import refold
+from refold.compose import BUILD
 from refold.tests.support.root_package import ROOT
 from refold.tests.support.source import PRODUCT, Module, around, forbid, imports, product
 
@@ -258,3 +259,8 @@ def test_the_public_face_offers_type_checkers_the_names_that_it_loads() -> None:
     assert typed == set(refold.__all__), "__init__.pyi against __init__.py"
     for name in refold.__all__:
         assert getattr(refold, name) is not None
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    assert refold.__version__ == PYPROJECT["project"]["version"]
+    assert f"refold {refold.__version__}" == BUILD

@@ -85,7 +85,7 @@ async def test_a_step_that_succeeded_and_now_fails_diverges(retries: int) -> Non
     pauses = {"initial_seconds": 0.001}
     one = spec(step("a", "work", max_retries=retries, retry=pauses, on_error="continue"), step("b", depends_on=["a"]))
     store = await recorded(one, skills(work=fine))
-    with pytest.raises(ReplayDivergenceError, match="step 'a'.* recorded 1 .* now gives failed BROKEN"):
+    with pytest.raises(ReplayDivergenceError, match=r"step 'a'.* recorded 1 .* now gives failed BROKEN"):
         await replayed(store, one, skills(work=broken))
 
 

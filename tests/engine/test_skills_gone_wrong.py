@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import subprocess
 import sys
 import threading
@@ -289,7 +290,7 @@ async def test_retries_wait_as_the_seed_says_and_cost_every_time() -> None:
     assert pauses[0] == pauses[1] == [int(policy.delay(step_seed(5, 0), n) * 1_000_000) for n in (1, 2, 3)]
     for store in stores:
         events = events_of(store, "r")
-        for failed, then in zip(events[1:], events[2:], strict=False):
+        for failed, then in itertools.pairwise(events):
             if isinstance(failed, StepAttemptFailed):
                 assert then.at >= failed.retry_at
 

@@ -72,10 +72,12 @@ def simulate(spec: dict[str, object], seed: int, random: Random, limits: Limits)
         else:
             index = random.choice(sorted(running))
             event = outcome(state, index, running.pop(index), at)
-            if index < state.counted:
+            # The engine drops what comes in beyond an abort and stops what runs there; the rules must not need it to.
+            if index < state.counted or random.random() > 0.5:
                 evolve(state, event)
                 events.append(event)
-            running = {index: attempt for index, attempt in running.items() if index < state.counted}
+            if random.random() > 0.5:
+                running = {index: attempt for index, attempt in running.items() if index < state.counted}
     return state, events
 
 

@@ -13,7 +13,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from refold import OwnershipLostError, RunOwnedError, SkillRegistry, StepContext, WorkflowEngine, WorkflowResult
+from refold import (
+    OwnershipLostError,
+    RunOwnedError,
+    SkillRegistry,
+    StepContext,
+    StepError,
+    WorkflowEngine,
+    WorkflowResult,
+)
 from refold.core.events import Event
 
 from .oracle import SkillFailedError
@@ -54,8 +62,6 @@ def skills_in(folder: Path | None, random: Random) -> SkillRegistry:
         try:
             return behave(skill_id, inputs, ctx.seed, ctx.attempt)
         except SkillFailedError as error:
-            from refold import StepError
-
             raise StepError(error.code, "as wanted", retryable=None if error.again else False) from None
 
     @registry.skill("async_work", deterministic=True)

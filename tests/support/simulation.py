@@ -22,8 +22,8 @@ from refold.eventstore.memory import MemoryStore
 from refold.eventstore.sealing import Sealer
 
 from .random_specs import Gates, work_skills
+from .workflows import send
 
-TENANT = "default"
 PATIENCE_SECONDS = 30
 LEASE_SECONDS = 60.0
 
@@ -102,7 +102,7 @@ class Life:
             self.journal,
             work_skills(simulation.gates),
             lease_seconds=LEASE_SECONDS,
-            observer=lambda *seen: self._observe(*seen),
+            observer=self._observe,
         )
         self.task = asyncio.create_task(simulation.work(self.engine))
 
@@ -190,5 +190,4 @@ class Simulation:
             if self.random.random() < 0.5:
                 await sender.pause("r")
             else:
-                for kind in ("pause", "resume"):
-                    await sender._mailbox.send(f"{TENANT}/r", kind, "", None)  # pyright: ignore[reportPrivateUsage]
+                send(self.store, "r", "pause", "resume")

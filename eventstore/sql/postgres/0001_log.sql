@@ -48,17 +48,13 @@ CREATE TABLE notification_tracking (
 -- in e_append (both from 1). Every statement of a plpgsql function sees a snapshot of its own, so the check is made on
 -- what was committed before the lock was granted.
 CREATE FUNCTION refold_commit(
-    a_unit int[], a_stream text[], a_version bigint[], a_hash text[], a_new_version bigint[], a_new_hash text[],
-    e_append int[], e_version bigint[], e_topic text[], e_state bytea[],
-    p_unit int[], p_hash text[], p_data bytea[],
-    d_unit int[], d_stream text[], d_seconds float8[], d_owner text
-) RETURNS int[] LANGUAGE plpgsql
--- Planning anew for every call takes longer than the rest; and a plan made while the tables are small must not scan them
--- when they are large.
-SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-AS $$
+    a_unit bigint[], a_stream text[], a_version bigint[], a_hash text[], a_new_version bigint[], a_new_hash text[],
+    e_append bigint[], e_version bigint[], e_topic text[], e_state bytea[],
+    p_unit bigint[], p_hash text[], p_data bytea[],
+    d_unit bigint[], d_stream text[], d_seconds float8[], d_owner text
+) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
-    refused int[];
+    refused bigint[];
 BEGIN
     PERFORM pg_advisory_xact_lock(7310203118230113);
     SELECT coalesce(array_agg(DISTINCT a.unit), '{}') INTO refused

@@ -1,0 +1,82 @@
+"""PostgreSQL's binary arrays, written directly.
+
+psycopg finds out the type of a list by looking at its items, and asks a dumper for each of them; for the sixteen arrays
+of an append that takes longer than the append itself. Here the type of the list says what is in it. The format is
+`array_recv`'s: dimensions, a flag for nulls, the element's type, length, lower bound, then each item with its size.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+_HEADER = struct.Struct("!iiIii")
+_NO_ITEMS = struct.Struct("!iiI")
+_SIZE = struct.Struct("!i")
+_INT8 = struct.Struct("!iq")
+_FLOAT8 = struct.Struct("!id")
+
+
+class Int8s(list[int]):
+    """A `bigint[]`."""
+
+
+class Float8s(list[float]):
+    """A `float8[]`."""
+
+
+class Texts(list[str]):
+    """A `text[]`."""
+
+
+class Blobs(list[bytes]):
+    """A `bytea[]`."""
+
+
+def _int8s(items: Int8s) -> list[bytes]:
+    return [_INT8.pack(8, item) for item in items]
+
+
+def _float8s(items: Float8s) -> list[bytes]:
+    return [_FLOAT8.pack(8, item) for item in items]
+
+
+def _texts(items: Texts) -> list[bytes]:
+    return _blobs([item.encode() for item in items])
+
+
+def _blobs(items: list[bytes]) -> list[bytes]:
+    return [part for item in items for part in (_SIZE.pack(len(item)), item)]
+
+
+def _dumper(array_oid: int, element_oid: int, pack: Callable[[Any], list[bytes]]) -> type[Dumper]:
+    class ArrayDumper(Dumper):
+        format = Format.BINARY
+        oid = array_oid
+
+        def dump(self, obj: Any) -> bytes:
+            if not obj:
+                return _NO_ITEMS.pack(0, 0, element_oid)
+            return b"".join((_HEADER.pack(1, 0, element_oid, len(obj), 1), *pack(obj)))
+
+    return ArrayDumper
+
+
+# Type numbers as in pg_type.dat.
+_DUMPERS: dict[type[Any], type[Dumper]] = {
+    Int8s: _dumper(1016, 20, _int8s),
+    Float8s: _dumper(1022, 701, _float8s),
+    Texts: _dumper(1009, 25, _texts),
+    Blobs: _dumper(1001, 17, _blobs),
+}
+
+
+def register(connection: psycopg.Connection[Any]) -> None:
+    """Let `connection` take these lists as parameters."""
+    for kind, dumper in _DUMPERS.items():
+        connection.adapters.register_dumper(kind, dumper)
