@@ -7,6 +7,9 @@ A name is loaded when it is first asked for, so that `refold --help` need not wa
 Type checkers read the same names from `__init__.pyi`; a test compares the two.
 """
 
+# pyright: reportUnsupportedDunderAll=false
+# (its names come by __getattr__; a test looks for each of them)
+
 from __future__ import annotations
 
 from importlib import import_module

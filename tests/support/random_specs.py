@@ -26,8 +26,8 @@ def random_spec(random: Random, forms: tuple[str, ...] = FORMS, most: int = 12) 
     order = names.copy()
     random.shuffle(order)
     rank = {name: place for place, name in enumerate(order)}
-    density = random.choice((0.1, 0.3, 0.6))
-    trouble = random.choice((0.0, 0.2, 0.5))
+    density = random.choice((0.0, 0.1, 0.3, 0.6))
+    trouble = random.choice((0.0, 0.2, 0.5, 0.9))
     steps: list[dict[str, Any]] = []
     for name in names:
         earlier = [other for other in names if rank[other] < rank[name] and random.random() < density]
