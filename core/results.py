@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, overload
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
 
 from .events import RunCancelled, RunCompleted, RunFailed
 from .state import Outcome, RunState
@@ -29,7 +29,7 @@ class StepResult:
     step_hash: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WorkflowResult:
     """A run as it stands, usually ended. `step_hashes` is in index order, None where nothing ran."""
 
@@ -41,43 +41,30 @@ class WorkflowResult:
     message: str | None
     workflow_hash: str | None
     step_hashes: tuple[str | None, ...]
-    steps: Sequence[StepResult]
     output: Any
     cost_cents: float
+    _state: RunState = field(repr=False, compare=False)
+
+    @cached_property
+    def steps(self) -> tuple[StepResult, ...]:
+        """The steps in index order; made when asked for, since most callers look at the run's own result only."""
+        return tuple(_step(self._state, index, outcome) for index, outcome in enumerate(self._state.outcomes))
 
     def to_json(self) -> dict[str, Any]:
         """The result as a JSON object of the same names."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
         return {
-            **fields,
+            "run_id": self.run_id,
+            "workflow_type": self.workflow_type,
+            "status": self.status,
+            "success": self.success,
+            "error_code": self.error_code,
+            "message": self.message,
+            "workflow_hash": self.workflow_hash,
             "step_hashes": list(self.step_hashes),
             "steps": [asdict(step) for step in self.steps],
+            "output": self.output,
+            "cost_cents": self.cost_cents,
         }
-
-
-class _Steps(Sequence[StepResult]):
-    """The steps of a run, each made when it is asked for: most callers look at the run's own result only."""
-
-    __slots__ = ("_state",)
-
-    def __init__(self, state: RunState):
-        self._state = state
-
-    def __len__(self) -> int:
-        return len(self._state.outcomes)
-
-    @overload
-    def __getitem__(self, index: int) -> StepResult: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[StepResult]: ...
-    def __getitem__(self, index: int | slice) -> StepResult | list[StepResult]:
-        if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
-        at = range(len(self))[index]
-        return _step(self._state, at, self._state.outcomes[at])
-
-    def __repr__(self) -> str:
-        return repr(list(self))
 
 
 def result_of(state: RunState) -> WorkflowResult:
@@ -99,9 +86,9 @@ def result_of(state: RunState) -> WorkflowResult:
         message=message,
         workflow_hash=None if end is None else end.workflow_hash,
         step_hashes=tuple(state.step_hashes),
-        steps=_Steps(state),
         output=end.output.fresh() if isinstance(end, RunCompleted) else None,
         cost_cents=state.cost_cents,
+        _state=state,
     )
 
 

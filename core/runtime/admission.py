@@ -31,14 +31,18 @@ def first_event(
     agent_id: str | None,
     tenant: str,
     *,
-    skills: SkillRegistry,
+    skills: SkillRegistry | None,
     limits: Limits,
     at: int,
 ) -> RunStarted:
-    """The event with which the run would start. Raises SpecError or CallError, naming all that is wrong."""
+    """The event with which the run would start. Raises SpecError or CallError, naming all that is wrong.
+
+    Without `skills` it is not asked whether they are known: a replay may serve them all from the log.
+    """
     parsed = spec if isinstance(spec, WorkflowSpec) else WorkflowSpec.parse(spec)
     plan = plan_of(parsed.canonical)
-    check_known(plan, skills)
+    if skills is not None:
+        check_known(plan, skills)
     return RunStarted(
         at=at,
         run_id=str(uuid_utils.uuid7()) if run_id is None else check_run_id(run_id),

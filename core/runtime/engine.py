@@ -70,9 +70,16 @@ class Engine:
         else; RunOwnedError when another live process holds the run; StoreUnreachableError, OwnershipLostError.
         """
         services = self._services
-        at = services.clock.now()
         started = first_event(
-            spec, run_id, seed, inputs, agent_id, tenant, skills=services.skills, limits=services.limits, at=at
+            spec,
+            run_id,
+            seed,
+            inputs,
+            agent_id,
+            tenant,
+            skills=None if replay else services.skills,
+            limits=services.limits,
+            at=services.clock.now(),
         )
         stream = stream_of(started.tenant, started.run_id)
         if replay:
@@ -80,6 +87,9 @@ class Engine:
             recorded = fold(events)
             check_same(started, recorded.started)
             return result_of(await replay_run(services, events, recorded))
+        actor = self._host.actor(stream)
+        if actor is not None:
+            check_same(started, actor.state.started)
         state = await self._host.joined(stream)
         if state is not None:
             check_same(started, state.started)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from ..errors import CallError, OwnershipLostError, Problem, RunOwnedError, StoreError
+from ..errors import CallError, OwnershipLostError, Problem, RefoldError, RunOwnedError, StoreError
 from ..events import RunStarted
 from ..ports import EMPTY, Append, Head, Schedule, Unit
 from ..state import RunState, start
@@ -144,12 +144,21 @@ class Host:
                 if streams and loop.time() - renewed > self._services.lease_seconds / 4:
                     await self._history.renew(streams, self._services.lease_seconds)
                     renewed = loop.time()
-                for stream, version in (await self._history.inbox_heads(streams)).items():
-                    actor = self._actors.get(stream)
-                    if actor is not None and version > actor.delivered:
-                        await self.deliver_inbox(actor)
+                heads = await self._history.inbox_heads(streams)
             except StoreError:  # the store is away: the committer decides when that is an error
                 continue
+            for stream, version in heads.items():
+                actor = self._actors.get(stream)
+                if actor is not None and version > actor.delivered:
+                    await self._deliver_or_drop(actor)
+
+    async def _deliver_or_drop(self, actor: RunActor) -> None:
+        try:
+            await self.deliver_inbox(actor)
+        except StoreError:  # the next look may find the store again
+            return
+        except RefoldError as error:  # an inbox that cannot be read stops its own run and no other
+            actor.abandon(error)
 
     async def deliver_inbox(self, actor: RunActor) -> None:
         """Hand the actor what has come in."""

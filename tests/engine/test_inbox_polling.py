@@ -69,7 +69,6 @@ async def test_leases_are_renewed_while_a_run_lives() -> None:
         assert (await soon(run)).success
 
 
-@pytest.mark.xfail(reason="one unreadable inbox ends the watch over all live runs")
 async def test_a_broken_inbox_stops_its_run_and_no_other() -> None:
     store, started = MemoryStore(), asyncio.Semaphore(0)
     registry = SkillRegistry()

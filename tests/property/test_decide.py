@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,13 +43,26 @@ def test_any_order_of_completion_ends_as_the_serial_run(random: Random, seed: in
     assert slots_of(fold(events)) == slots_of(state)
 
 
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_the_lowest_abort_decides_even_if_higher_ones_are_recorded_after_it(order: tuple[int, ...]) -> None:
+    fails = {1: "fatal", 2: "always", 3: "fatal"}
+    spec: dict[str, object] = {
+        "workflow_type": "random",
+        "steps": [
+            {"step_id": f"s{n}", "skill_id": "inline_work", "inputs": {"fails": fails.get(n, 0)}} for n in range(4)
+        ],
+    }
+    state = start(first_event(spec, 1))
+    for index in order:
+        evolve(state, outcome(state, index, 1, 1))
+    (end,) = decide(state, 2, (), Limits()).events
+    evolve(state, end)
+    assert result_of(state).workflow_hash == serial_run(spec, RUN_ID, 1, None, behave).workflow_hash
+
+
 def simulate(spec: dict[str, object], seed: int, random: Random, limits: Limits) -> tuple[RunState, list[Event]]:
     """A run without any engine: what runs ends in random order, and now and then all that runs is forgotten."""
-    parsed = WorkflowSpec.parse(spec)
-    inputs = Payload.of(merge_inputs(plan_of(parsed.canonical), None))
-    first = RunStarted(
-        0, RUN_ID, "default", "random", "1", Payload.from_canonical(parsed.canonical), inputs, seed, None, SEMANTICS
-    )
+    first = first_event(spec, seed)
     state = start(first)
     events: list[Event] = [first]
     running: dict[int, int] = {}
@@ -79,6 +94,15 @@ def simulate(spec: dict[str, object], seed: int, random: Random, limits: Limits)
             if random.random() > 0.5:
                 running = {index: attempt for index, attempt in running.items() if index < state.counted}
     return state, events
+
+
+def first_event(spec: dict[str, object], seed: int) -> RunStarted:
+    """What a run of `spec` begins with."""
+    parsed = WorkflowSpec.parse(spec)
+    inputs = Payload.of(merge_inputs(plan_of(parsed.canonical), None))
+    return RunStarted(
+        0, RUN_ID, "default", "random", "1", Payload.from_canonical(parsed.canonical), inputs, seed, None, SEMANTICS
+    )
 
 
 def outcome(state: RunState, index: int, attempt: int, at: int) -> Event:
