@@ -90,7 +90,8 @@ class Payload:
     def of(cls, value: object) -> Payload:
         """Canonicalises `value`, of which nothing is kept; raises NotCanonicalError."""
         payload = cls()
-        payload.data = canonical_json(value)
+        payload.data = data = canonical_json(value)
+        payload.sha256 = sha256_hex(data)  # Whatever is made is hashed: an input, an output.
         return payload
 
     @classmethod

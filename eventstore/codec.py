@@ -33,13 +33,14 @@ INLINE_BYTES = 64 * 1024
 class _Shape(NamedTuple):
     """What the codec knows of an event class: its stored fields and which of them need a hand.
 
-    `values` gives "at" and all the fields. `signatures` holds every sequence of types that the fields may have, for
-    Python itself checks none of them.
+    `names` are "at" and the fields, `values` gives what is in them. `signatures` holds every sequence of types that
+    the fields may have, for Python itself checks none of them.
     """
 
     cls: Callable[..., Event]
     version: int
     fields: tuple[str, ...]
+    names: tuple[str, ...]
     values: Callable[[Event], tuple[Any, ...]]
     payloads: tuple[str, ...]
     floats: tuple[str, ...]
@@ -55,7 +56,9 @@ def _shape(cls: type[Event]) -> _Shape:
         return tuple(name for name in names if hints[name] is kind)
 
     signatures = frozenset(product(*(_types(hints[name]) for name in names)))
-    return _Shape(cls, cls.schema, names, attrgetter("at", *names), of(Payload), of(float), of(Cut), signatures)
+    return _Shape(
+        cls, cls.schema, names, ("at", *names), attrgetter("at", *names), of(Payload), of(float), of(Cut), signatures
+    )
 
 
 def _types(hint: Any) -> tuple[type, ...]:
@@ -72,8 +75,8 @@ def encode(event: Event, prev: str | None, nonce: str, build: str, large: dict[s
     Raises NotCanonicalError for text that UTF-8 cannot express.
     """
     shape = _SHAPES[event.topic]
-    at, *values = shape.values(event)
-    data: dict[str, Any] = dict(zip(shape.fields, values, strict=True))
+    data: dict[str, Any] = dict(zip(shape.names, shape.values(event), strict=True))
+    at = data.pop("at")
     for name in shape.payloads:
         payload: Payload = data[name]
         if len(payload.data) <= INLINE_BYTES:

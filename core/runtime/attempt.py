@@ -113,7 +113,7 @@ def _context(state: RunState, step: PlannedStep, attempt: int) -> StepContext:
 def call_inline(call: Call, limits: Limits) -> Result:
     """Call the skill on this thread and wait for it; only for `inline` skills, or from a thread of its own."""
     try:
-        arguments = call.skill.bind(call.inputs.data, call.context)
+        arguments = call.skill.binder(call.inputs.data, call.context)
         output = as_payload(call.skill.function(**arguments), limits.payload_bytes)
     except BaseException as error:
         # On the main thread it is the user who wants to stop; elsewhere only a skill can have raised it.
@@ -125,7 +125,7 @@ def call_inline(call: Call, limits: Limits) -> Result:
 
 async def _call_async(call: Call, limits: Limits) -> Result:
     try:
-        arguments = call.skill.bind(call.inputs.data, call.context)
+        arguments = call.skill.binder(call.inputs.data, call.context)
         output = as_payload(await call.skill.function(**arguments), limits.payload_bytes)
     except KeyboardInterrupt:
         raise
