@@ -37,11 +37,25 @@ class Append(NamedTuple):
     events: Sequence[Event]
 
 
+NEVER = 2**62
+"""A due time that does not come: only a message brings the run back."""
+
+
 class Schedule(NamedTuple):
-    """A run's dispatch row: it is due now, and leased to this process for `lease_seconds` (0: free to be taken)."""
+    """A run's dispatch row: from when on it may be worked on, and that this process leases it (0 s: it is free).
+
+    `due` is in microseconds since the epoch. With `taken`, the row is due at once if the run's inbox holds more than
+    that many messages: a message may have come in while its owner was putting the run to rest. `queue`, `priority`
+    (higher first) and `needs` (the skills it takes, as canonical JSON) count when the row is made, and then stay.
+    """
 
     stream: str
     lease_seconds: float
+    due: int = 0
+    taken: int | None = None
+    queue: str = "default"
+    priority: int = 0
+    needs: str = "[]"
 
 
 class Unschedule(NamedTuple):
@@ -50,11 +64,21 @@ class Unschedule(NamedTuple):
     stream: str
 
 
+class Wake(NamedTuple):
+    """Makes a run due at once, if it has a dispatch row: there is a message for it."""
+
+    stream: str
+
+
+Dispatch = Schedule | Unschedule | Wake
+"""A change of a dispatch row."""
+
+
 class Unit(NamedTuple):
     """The unit of commit: all of it is stored, or nothing. Each stream occurs once."""
 
     appends: Sequence[Append]
-    dispatch: Sequence[Schedule | Unschedule] = ()
+    dispatch: Sequence[Dispatch] = ()
 
 
 Ack = Sequence[Head] | RefoldError

@@ -38,17 +38,17 @@ class EventLog:
 
         A lease of a process of this host that has ended counts for nothing.
         """
-        row = self.store.lease(stream)
+        row = self.store.dispatch.lease(stream)
         dead = row.owner if row is not None and row.owner is not None and is_dead(row.owner) else None
-        if self.store.take_lease(stream, self._owner, seconds, dead):
+        if self.store.dispatch.take(stream, self._owner, seconds, dead):
             return None
-        row = self.store.lease(stream)
+        row = self.store.dispatch.lease(stream)
         return Lease(row.owner or "?", row.seconds_left) if row is not None else Lease("?", 0.0)
 
     def renew(self, streams: Sequence[str], seconds: float) -> None:
         """Prolong this process's leases on `streams`."""
-        self.store.renew_leases(streams, self._owner, seconds)
+        self.store.dispatch.renew(streams, self._owner, seconds)
 
     def release(self, stream: str) -> None:
         """Give up this process's lease on `stream`."""
-        self.store.release_lease(stream, self._owner)
+        self.store.dispatch.release(stream, self._owner)

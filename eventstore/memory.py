@@ -7,34 +7,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from eventsourcing.persistence import Notification as LibraryNotification
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.popo import POPOProcessRecorder
 
-from ..core.ports import EMPTY, Head, Record, Schedule
+from ..core.ports import EMPTY, Head, Record
+from .dispatch_memory import MemoryDispatch
 from .sealing import SealedUnit
-from .store import LeaseRow, Notification, StreamRow
-
-
-class _Due(NamedTuple):
-    owner: str | None
-    lease_until: float
+from .store import Notification, StreamRow
 
 
 class MemoryStore(POPOProcessRecorder):
     """A store in one process; fulfils `refold.eventstore.store.Store`."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic):
+    def __init__(self, seconds: Callable[[], float] = time.time):
         super().__init__()
-        self._monotonic = monotonic
         self._log: list[Record] = []
         self._streams: dict[str, list[Record]] = {}
         self._heads: dict[str, Head] = {}
         self._large: dict[str, bytes] = {}
-        self._dispatch: dict[str, _Due] = {}
+        self.dispatch = MemoryDispatch(self._database_lock, self._heads, seconds)
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """See `Store.commit`."""
@@ -51,11 +46,7 @@ class MemoryStore(POPOProcessRecorder):
             heads[append.stream] = append.head
         self._large.update(unit.large)
         for change in unit.dispatch:
-            if isinstance(change, Schedule):
-                until = self._monotonic() + change.lease_seconds
-                self._dispatch[change.stream] = _Due(owner if change.lease_seconds else None, until)
-            else:
-                self._dispatch.pop(change.stream, None)
+            self.dispatch.apply(change, owner)
         return True
 
     def heads(self, streams: Sequence[str]) -> dict[str, Head]:
@@ -96,38 +87,6 @@ class MemoryStore(POPOProcessRecorder):
                     if len(found) == limit:
                         break
             return found
-
-    def lease(self, stream: str) -> LeaseRow | None:
-        """See `Store.lease`."""
-        with self._database_lock:
-            due = self._dispatch.get(stream)
-            return due and LeaseRow(stream, due.owner, due.lease_until - self._monotonic())
-
-    def take_lease(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
-        """See `Store.take_lease`."""
-        with self._database_lock:
-            due = self._dispatch.get(stream)
-            now = self._monotonic()
-            if due is None or (due.owner not in (None, owner, instead_of) and due.lease_until > now):
-                return False
-            self._dispatch[stream] = _Due(owner, now + seconds)
-            return True
-
-    def renew_leases(self, streams: Sequence[str], owner: str, seconds: float) -> None:
-        """See `Store.renew_leases`."""
-        with self._database_lock:
-            until = self._monotonic() + seconds
-            for stream in streams:
-                due = self._dispatch.get(stream)
-                if due is not None and due.owner == owner:
-                    self._dispatch[stream] = _Due(owner, until)
-
-    def release_lease(self, stream: str, owner: str) -> None:
-        """See `Store.release_lease`."""
-        with self._database_lock:
-            due = self._dispatch.get(stream)
-            if due is not None and due.owner == owner:
-                self._dispatch[stream] = _Due(None, self._monotonic())
 
     def close(self) -> None:
         """Nothing is open."""

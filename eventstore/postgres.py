@@ -18,11 +18,12 @@ from eventsourcing.postgres import ConnectionPool, PostgresDatastore, PostgresPr
 from psycopg.rows import dict_row, tuple_row
 
 from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
-from ..core.ports import Head, Record, Schedule
+from ..core.ports import Dispatch, Head, Record, Schedule, Unschedule, Wake
 from .arrays import Blobs, Float8s, Int8s, Texts, register
+from .dispatch import POSTGRES, SQLDispatch, seconds_of
 from .migrate import Migration, pending
 from .sealing import SealedUnit
-from .store import LeaseRow, Notification, StreamRow
+from .store import Notification, StreamRow
 
 CONNECT_SECONDS = 5
 """How long to wait for a connection before the store counts as unreachable."""
@@ -48,7 +49,7 @@ _PLANNING = {
     "enable_mergejoin": "off",
 }
 
-_COMMIT = f"SELECT refold_commit({', '.join(['%b'] * 17)})".encode()
+_COMMIT = f"SELECT refold_commit({', '.join(['%b'] * 23)})".encode()
 
 
 def _alive(connection: psycopg.Connection[Any]) -> None:
@@ -91,6 +92,7 @@ class PostgresStore(PostgresProcessRecorder):
         self._write_lock = threading.Lock()
         self._writer: psycopg.Connection[tuple[Any, ...]] | None = None
         super().__init__(_Datastore(url))
+        self.dispatch = SQLDispatch(self._rows, self._rows, POSTGRES)
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
@@ -165,40 +167,6 @@ class PostgresStore(PostgresProcessRecorder):
         # '0' follows '/' in ASCII, so these are the bounds of all names that begin with "tenant/".
         bounds = (f"{tenant}/", f"{tenant}0", 2**62 if before is None else before, limit)
         return [StreamRow(*row) for row in self._rows(sql, bounds)]
-
-    def lease(self, stream: str) -> LeaseRow | None:
-        """See `Store.lease`."""
-        sql = (
-            "SELECT stream, owner, extract(epoch FROM lease_until - clock_timestamp())::float8 "
-            "FROM dispatch WHERE stream = %s"
-        )
-        rows = self._rows(sql, (stream,))
-        return LeaseRow(*rows[0]) if rows else None
-
-    def take_lease(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
-        """See `Store.take_lease`."""
-        sql = (
-            "UPDATE dispatch SET owner = %s, lease_until = clock_timestamp() + make_interval(secs => %s) "
-            "WHERE stream = %s AND (owner IS NULL OR owner IN (%s, %s) OR lease_until <= clock_timestamp()) "
-            "RETURNING 1"
-        )
-        return bool(self._rows(sql, (owner, seconds, stream, owner, instead_of)))
-
-    def renew_leases(self, streams: Sequence[str], owner: str, seconds: float) -> None:
-        """See `Store.renew_leases`."""
-        sql = (
-            "UPDATE dispatch SET lease_until = clock_timestamp() + make_interval(secs => %s) "
-            "WHERE owner = %s AND stream = ANY(%b::text[]) RETURNING 1"
-        )
-        self._rows(sql, (seconds, owner, list(streams)))
-
-    def release_lease(self, stream: str, owner: str) -> None:
-        """See `Store.release_lease`."""
-        sql = (
-            "UPDATE dispatch SET owner = NULL, lease_until = clock_timestamp() "
-            "WHERE stream = %s AND owner = %s RETURNING 1"
-        )
-        self._rows(sql, (stream, owner))
 
     def close(self) -> None:
         """Close every connection."""
@@ -289,8 +257,23 @@ def _columns(units: Sequence[SealedUnit], owner: str) -> tuple[Any, ...]:
         Int8s([number for number, _, _ in large]),
         Texts([digest for _, digest, _ in large]),
         Blobs([data for _, _, data in large]),
-        Int8s([number for number, _ in changes]),
-        Texts([change.stream for _, change in changes]),
-        Float8s([change.lease_seconds if isinstance(change, Schedule) else -1.0 for _, change in changes]),
+        *_dispatch_columns(changes),
         owner,
+    )
+
+
+def _dispatch_columns(changes: Sequence[tuple[int, Dispatch]]) -> tuple[Any, ...]:
+    """Each change as the schedule it is, or for the other kinds an idle one of the same stream."""
+    kinds = {Unschedule: 0, Schedule: 1, Wake: 2}
+    puts = [change if isinstance(change, Schedule) else Schedule(change.stream, 0) for _, change in changes]
+    return (
+        Int8s([number for number, _ in changes]),
+        Int8s([kinds[type(change)] for _, change in changes]),
+        Texts([put.stream for put in puts]),
+        Float8s([put.lease_seconds for put in puts]),
+        Float8s([seconds_of(put.due) for put in puts]),
+        Int8s([-1 if put.taken is None else put.taken for put in puts]),
+        Texts([put.queue for put in puts]),
+        Int8s([put.priority for put in puts]),
+        Texts([put.needs for put in puts]),
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
-from ..core.ports import Append, Head, Record, Schedule, Unit, Unschedule
+from ..core.ports import Append, Dispatch, Head, Record, Unit
 from .chain import event_hash
 from .codec import encode
 
@@ -26,7 +26,7 @@ class SealedUnit(NamedTuple):
 
     appends: Sequence[SealedAppend]
     large: dict[str, bytes]
-    dispatch: Sequence[Schedule | Unschedule]
+    dispatch: Sequence[Dispatch]
 
 
 class Sealer:

@@ -24,10 +24,11 @@ from eventsourcing.persistence import PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore, SQLiteProcessRecorder
 
 from ..core.errors import StoreRefusedError, StoreUnreachableError
-from ..core.ports import Head, Record, Schedule
+from ..core.ports import NEVER, Dispatch, Head, Record, Schedule, Unschedule, Wake
+from .dispatch import SQLITE, SQLDispatch, seconds_of
 from .migrate import Migration, pending
 from .sealing import SealedUnit
-from .store import LeaseRow, Notification, StreamRow
+from .store import Notification, StreamRow
 
 BUSY_SECONDS = 10
 """How long to wait for another process's transaction before the store counts as unreachable."""
@@ -38,7 +39,6 @@ YIELD_SECONDS = 50e-6
 # Columns of SQLite hold what was put there, of any type and in any bytes: an altered row must be read, too.
 _RECORD = "CAST(originator_id AS BLOB), CAST(originator_version AS INTEGER), CAST(topic AS BLOB), CAST(state AS BLOB)"
 
-_NOW = "((julianday('now') - 2440587.5) * 86400.0)"
 _SIZES = (1, 4, 16, 64, 128, 256, 512, 1024)
 """Rows of one statement; fewer are padded with nulls. Few sizes, so that each is prepared once."""
 
@@ -74,6 +74,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         super().__init__(datastore)
         self._write_lock = threading.Lock()
         self._last_commit = 0.0
+        self.dispatch = SQLDispatch(self._ask, self._change, SQLITE)
         with _reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
             self._writer = sqlite3.connect(
@@ -166,38 +167,6 @@ class SQLiteStore(SQLiteProcessRecorder):
         with self._read() as connection:
             return [StreamRow(*row) for row in connection.execute(sql, bounds)]
 
-    def lease(self, stream: str) -> LeaseRow | None:
-        """See `Store.lease`."""
-        with self._read() as connection:
-            sql = f"SELECT stream, owner, lease_until - {_NOW} FROM dispatch WHERE stream = ?"
-            row = connection.execute(sql, (stream,)).fetchone()
-        return LeaseRow(*row) if row else None
-
-    def take_lease(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
-        """See `Store.take_lease`."""
-        sql = (
-            f"UPDATE dispatch SET owner = ?, lease_until = {_NOW} + ? WHERE stream = ? "
-            f"AND (owner IS NULL OR owner IN (?, ?) OR lease_until <= {_NOW})"
-        )
-        with self._write() as connection:
-            return connection.execute(sql, (owner, seconds, stream, owner, instead_of)).rowcount == 1
-
-    def renew_leases(self, streams: Sequence[str], owner: str, seconds: float) -> None:
-        """See `Store.renew_leases`."""
-        sql = (
-            f"UPDATE dispatch SET lease_until = {_NOW} + ? "
-            "WHERE owner = ? AND stream IN (SELECT value FROM json_each(?))"
-        )
-        with self._write() as connection:
-            connection.execute(sql, (seconds, owner, orjson.dumps(streams).decode()))
-
-    def release_lease(self, stream: str, owner: str) -> None:
-        """See `Store.release_lease`."""
-        with self._write() as connection:
-            connection.execute(
-                "UPDATE dispatch SET owner = NULL, lease_until = 0 WHERE stream = ? AND owner = ?", (stream, owner)
-            )
-
     def close(self) -> None:
         """Close every connection."""
         self._writer.close()
@@ -206,6 +175,14 @@ class SQLiteStore(SQLiteProcessRecorder):
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Refused: the library's own append knows neither heads nor the chain."""
         raise NotImplementedError("events are appended through commit()")
+
+    def _ask(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._read() as connection:
+            return [tuple(row) for row in connection.execute(sql, parameters)]
+
+    def _change(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with self._write() as connection:
+            return connection.execute(sql, parameters).fetchall()
 
     @contextmanager
     def _read(self) -> Generator[sqlite3.Connection]:
@@ -293,17 +270,41 @@ def _insert_units(connection: sqlite3.Connection, units: Sequence[SealedUnit], o
     )
     large = [item for unit in units for item in unit.large.items()]
     _insert(connection, "large_payloads", large, "ON CONFLICT DO NOTHING")
-    changes = [change for unit in units for change in unit.dispatch]
-    gone = [change.stream for change in changes if not isinstance(change, Schedule)]
+    _change_dispatch(connection, [change for unit in units for change in unit.dispatch], owner)
+
+
+def _change_dispatch(connection: sqlite3.Connection, changes: Sequence[Dispatch], owner: str) -> None:
+    gone = [change.stream for change in changes if isinstance(change, Unschedule)]
     if gone:
         sql = "DELETE FROM dispatch WHERE stream IN (SELECT value FROM json_each(?))"
         connection.execute(sql, (orjson.dumps(gone).decode(),))
-    due = [change for change in changes if isinstance(change, Schedule)]
-    if due:
-        now: float = connection.execute(f"SELECT {_NOW}").fetchone()[0]
-        rows = [(c.stream, now, owner if c.lease_seconds else None, now + c.lease_seconds) for c in due]
-        update = "SET due_at = excluded.due_at, owner = excluded.owner, lease_until = excluded.lease_until"
-        _insert(connection, "dispatch", rows, f"ON CONFLICT DO UPDATE {update}")
+    woken = [change.stream for change in changes if isinstance(change, Wake)]
+    if woken:
+        sql = "UPDATE dispatch SET due_at = 0 WHERE stream IN (SELECT value FROM json_each(?))"
+        connection.execute(sql, (orjson.dumps(woken).decode(),))
+    rows: list[tuple[Any, ...]] = []
+    for c in changes:
+        if isinstance(c, Schedule):
+            holder = owner if c.lease_seconds else None
+            heard = NEVER if c.taken is None else c.taken
+            due = seconds_of(c.due)
+            inbox = f"{c.stream}/inbox"
+            rows.append((c.stream, c.queue, c.priority, c.needs, due, holder, c.lease_seconds, inbox, heard))
+    for start in range(0, len(rows), _SIZES[-1]):
+        _execute(connection, _SCHEDULE, rows[start : start + _SIZES[-1]])
+
+
+# A message that came in while the run was being put to rest must not be overlooked: then it is due at once.
+_SCHEDULE = f"""
+INSERT INTO dispatch
+SELECT
+    column1, column2, column3, column4,
+    CASE WHEN coalesce((SELECT version FROM stream_heads WHERE stream = column8), 0) > column9 THEN 0 ELSE column5 END,
+    column6,
+    CASE WHEN column6 IS NULL THEN 0 ELSE {SQLITE.now} + column7 END
+FROM ({{rows}}) WHERE column1 IS NOT NULL
+ON CONFLICT DO UPDATE SET due_at = excluded.due_at, owner = excluded.owner, lease_until = excluded.lease_until
+"""
 
 
 def _insert(connection: sqlite3.Connection, target: str, rows: Sequence[tuple[Any, ...]], tail: str = "") -> None:

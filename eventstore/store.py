@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from ..core.ports import Head, Record
+from .dispatch import DispatchStore
 from .sealing import SealedUnit
 
 
@@ -14,14 +15,6 @@ class Notification(NamedTuple):
 
     position: int
     record: Record
-
-
-class LeaseRow(NamedTuple):
-    """A dispatch row: who holds the run, and for how many more seconds by the database's clock."""
-
-    stream: str
-    owner: str | None
-    seconds_left: float
 
 
 class StreamRow(NamedTuple):
@@ -37,6 +30,11 @@ class Store(Protocol):
 
     Every call raises StoreUnreachableError when the database does not answer.
     """
+
+    @property
+    def dispatch(self) -> DispatchStore:
+        """Which runs are due, and who holds them."""
+        ...
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """Store those units whose every expected head is the stream's head, in one transaction, durably.
@@ -68,22 +66,6 @@ class Store(Protocol):
 
     def runs(self, tenant: str, before: int | None, limit: int) -> list[StreamRow]:
         """Run streams of a tenant, latest started first; `before` is the position at which the page before ended."""
-        ...
-
-    def lease(self, stream: str) -> LeaseRow | None:
-        """The dispatch row of a run, None when it has none (it has ended, or never was)."""
-        ...
-
-    def take_lease(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
-        """Take the lease if it is free, run out, or held by `instead_of` (an owner known to be dead)."""
-        ...
-
-    def renew_leases(self, streams: Sequence[str], owner: str, seconds: float) -> None:
-        """Prolong those leases on `streams` that `owner` holds."""
-        ...
-
-    def release_lease(self, stream: str, owner: str) -> None:
-        """Give the lease up if `owner` holds it."""
         ...
 
     def close(self) -> None:

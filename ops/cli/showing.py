@@ -16,9 +16,9 @@ from ...core.events import Event, StepCompleted, StepFailed, StepSkipped
 from ...core.ids import stream_of
 from ...core.results import StepResult, WorkflowResult, result_of
 from ...core.state import RunState, fold
+from ...eventstore.dispatch import LeaseRow
 from ...eventstore.log import EventLog
 from ...eventstore.owner import is_dead
-from ...eventstore.store import LeaseRow
 from .faults import OK
 from .output import STATUS_STYLES, cents, clock, console, duration, excerpt, plain, write_json
 from .reading import existing_store
@@ -34,7 +34,7 @@ def show_run(run_id: str, limit: int, tenant: str, database: str | None, json: b
     stream = stream_of(tenant, run_id)
     with existing_store(database) as store:
         events = EventLog(store, "").events(stream)
-        lease = store.lease(stream)
+        lease = store.dispatch.lease(stream)
     if not events:
         raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
     state = fold(events)

@@ -91,7 +91,7 @@ def test_a_unit_over_several_streams_is_stored_whole_or_not_at_all(store: Store)
     )
     assert store.commit([both], "me") == [False]
     assert store.read("default/child") == []
-    assert store.lease("default/child") is None
+    assert store.dispatch.lease("default/child") is None
     whole = writer.unit(("default/child", [started("child")]), ("default/parent", [said()]))
     assert store.commit([whole], "me") == [True]
     assert [len(store.read(f"default/{name}")) for name in ("child", "parent")] == [1, 2]
@@ -115,10 +115,10 @@ def test_a_stream_may_have_a_thousand_events_in_one_unit(store: Store) -> None:
 def test_the_dispatch_row_comes_and_goes_with_its_unit(store: Store) -> None:
     writer = Writer()
     store.commit([writer.run("run", lease_seconds=60)], "me")
-    row = store.lease(STREAM)
+    row = store.dispatch.lease(STREAM)
     assert row is not None and row.owner == "me" and 50 < row.seconds_left <= 60
     store.commit([writer.unit((STREAM, [said()]), dispatch=[Schedule(STREAM, 0)])], "me")
-    row = store.lease(STREAM)
+    row = store.dispatch.lease(STREAM)
     assert row is not None and row.owner is None and row.seconds_left <= 0
     store.commit([writer.unit((STREAM, [said()]), dispatch=[Unschedule(STREAM)])], "me")
-    assert store.lease(STREAM) is None
+    assert store.dispatch.lease(STREAM) is None

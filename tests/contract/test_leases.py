@@ -23,56 +23,56 @@ def leased(store: Store) -> Store:
 
 
 def test_a_run_that_nobody_scheduled_has_no_lease_to_take(store: Store) -> None:
-    assert store.lease(RUN) is None
-    assert not store.take_lease(RUN, "me", 60, None)
-    store.renew_leases([RUN], "me", 60)
-    store.release_lease(RUN, "me")
-    assert store.lease(RUN) is None
+    assert store.dispatch.lease(RUN) is None
+    assert not store.dispatch.take(RUN, "me", 60, None)
+    store.dispatch.renew([RUN], "me", 60)
+    store.dispatch.release(RUN, "me")
+    assert store.dispatch.lease(RUN) is None
 
 
 def test_a_live_lease_is_taken_by_nobody_else(leased: Store) -> None:
-    assert not leased.take_lease(RUN, "another", 60, None)
-    assert not leased.take_lease(RUN, "another", 60, instead_of="a third")
+    assert not leased.dispatch.take(RUN, "another", 60, None)
+    assert not leased.dispatch.take(RUN, "another", 60, instead_of="a third")
     assert _owner(leased) == "me"
 
 
 def test_its_holder_may_take_a_lease_again(leased: Store) -> None:
-    assert leased.take_lease(RUN, "me", 120, None)
+    assert leased.dispatch.take(RUN, "me", 120, None)
     assert _seconds_left(leased) > 100
 
 
 def test_a_dead_holder_is_replaced_at_once(leased: Store) -> None:
-    assert leased.take_lease(RUN, "another", 60, instead_of="me")
+    assert leased.dispatch.take(RUN, "another", 60, instead_of="me")
     assert _owner(leased) == "another"
 
 
 def test_a_lease_that_was_given_up_is_free(leased: Store) -> None:
-    leased.release_lease(RUN, "another")
+    leased.dispatch.release(RUN, "another")
     assert _owner(leased) == "me", "somebody else gave it up"
-    leased.release_lease(RUN, "me")
+    leased.dispatch.release(RUN, "me")
     assert _owner(leased) is None and _seconds_left(leased) <= 0
-    assert leased.take_lease(RUN, "another", 60, None)
+    assert leased.dispatch.take(RUN, "another", 60, None)
 
 
 def test_a_lease_that_ran_out_is_free(leased: Store) -> None:
-    assert leased.take_lease(RUN, "me", 0.05, None)
+    assert leased.dispatch.take(RUN, "me", 0.05, None)
     deadline = time.monotonic() + 10
-    while not leased.take_lease(RUN, "another", 60, None):
+    while not leased.dispatch.take(RUN, "another", 60, None):
         assert time.monotonic() < deadline, "the lease never ran out"
     assert _owner(leased) == "another"
 
 
 def test_only_its_holder_prolongs_a_lease(leased: Store) -> None:
-    leased.renew_leases([RUN, "default/nobody"], "another", 1_000)
+    leased.dispatch.renew([RUN, "default/nobody"], "another", 1_000)
     assert 0 < _seconds_left(leased) <= 60
-    leased.renew_leases([RUN, "default/nobody"], "me", 1_000)
+    leased.dispatch.renew([RUN, "default/nobody"], "me", 1_000)
     assert 900 < _seconds_left(leased) <= 1_000
-    leased.renew_leases([], "me", 1)
+    leased.dispatch.renew([], "me", 1)
 
 
 def test_a_holder_whose_lease_was_taken_cannot_prolong_it_any_more(leased: Store) -> None:
-    leased.take_lease(RUN, "another", 60, instead_of="me")
-    leased.renew_leases([RUN], "me", 1_000)
+    leased.dispatch.take(RUN, "another", 60, instead_of="me")
+    leased.dispatch.renew([RUN], "me", 1_000)
     assert _owner(leased) == "another" and _seconds_left(leased) <= 60
 
 
@@ -80,7 +80,7 @@ def test_of_many_who_want_a_free_lease_one_gets_it(place: Place) -> None:
     stores = [place.open() for _ in range(8)]
     stores[0].commit([Writer().run("run")], "nobody")
     with ThreadPoolExecutor(8) as pool:
-        taken = list(pool.map(lambda n: stores[n].take_lease(RUN, f"worker {n}", 60, None), range(8)))
+        taken = list(pool.map(lambda n: stores[n].dispatch.take(RUN, f"worker {n}", 60, None), range(8)))
     assert sum(taken) == 1
     assert _owner(stores[0]) == f"worker {taken.index(True)}"
 
@@ -89,7 +89,7 @@ def test_the_lease_ends_with_the_run(store: Store) -> None:
     writer = Writer()
     store.commit([writer.run("run", lease_seconds=60)], "me")
     store.commit([writer.unit((RUN, [said()]), dispatch=[Unschedule(RUN)])], "me")
-    assert store.lease(RUN) is None and not store.take_lease(RUN, "me", 60, None)
+    assert store.dispatch.lease(RUN) is None and not store.dispatch.take(RUN, "me", 60, None)
 
 
 def test_a_new_schedule_replaces_whoever_held_the_lease(store: Store) -> None:
@@ -108,17 +108,17 @@ def test_a_lease_is_measured_by_the_clock_of_the_database(
     store.commit([Writer().run("run", lease_seconds=60)], "me")
     monkeypatch.setattr(time, "time", lambda: 0.0)
     monkeypatch.setattr(time, "monotonic", lambda: 1e9)
-    assert not store.take_lease(RUN, "another", 60, None)
+    assert not store.dispatch.take(RUN, "another", 60, None)
     assert 0 < _seconds_left(store) <= 60
 
 
 def _owner(store: Store) -> str | None:
-    row = store.lease(RUN)
+    row = store.dispatch.lease(RUN)
     assert row is not None
     return row.owner
 
 
 def _seconds_left(store: Store) -> float:
-    row = store.lease(RUN)
+    row = store.dispatch.lease(RUN)
     assert row is not None
     return row.seconds_left

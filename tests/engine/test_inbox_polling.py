@@ -59,11 +59,11 @@ async def test_leases_are_renewed_while_a_run_lives() -> None:
     async with WorkflowEngine(store, registry, lease_seconds=1) as engine:
         run = asyncio.create_task(engine.run(spec(step("a", "wait")), "r"))
         await soon(started.wait())
-        lease = store.lease("default/r")
+        lease = store.dispatch.lease("default/r")
         assert lease is not None and lease.owner is not None
         first_end = asyncio.get_running_loop().time() + lease.seconds_left
         await until(lambda: asyncio.get_running_loop().time() > first_end)
-        renewed = store.lease("default/r")
+        renewed = store.dispatch.lease("default/r")
         assert renewed is not None and renewed.owner == lease.owner and renewed.seconds_left > 0
         go.set()
         assert (await soon(run)).success

@@ -123,7 +123,7 @@ class Simulation:
         self.trouble = trouble
         self.messages = messages
         self.elapsed = 0.0
-        self.store = MemoryStore(monotonic=lambda: self.elapsed)
+        self.store = MemoryStore(seconds=lambda: self.elapsed)
         self.gates = Gates()
         self.lives: list[Life] = []
 

@@ -67,5 +67,5 @@ def contents(store: Store) -> dict[str, Any]:
     return {
         "log": notifications,
         "heads": store.heads([*streams, "default/nobody"]),
-        "owners": [(row.stream, row.owner) for stream in streams if (row := store.lease(stream))],
+        "owners": [(row.stream, row.owner) for stream in streams if (row := store.dispatch.lease(stream))],
     }

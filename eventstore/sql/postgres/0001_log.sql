@@ -28,13 +28,26 @@ CREATE TABLE large_payloads (
     data bytea NOT NULL
 );
 
--- One row for each run that has not ended: when it is due, and who holds it until when.
+-- One row for each run that has not ended: from when on it may be worked on, and who holds it until when. Times are
+-- seconds since 1970-01-01 UTC; a run that only a message brings back is due at the end of time.
 CREATE TABLE dispatch (
     stream text COLLATE "C" PRIMARY KEY,
-    due_at timestamptz NOT NULL,
+    queue text COLLATE "C" NOT NULL,
+    priority bigint NOT NULL,
+    needs text COLLATE "C" NOT NULL,
+    due_at float8 NOT NULL,
     owner text COLLATE "C",
-    lease_until timestamptz NOT NULL
+    lease_until float8 NOT NULL
 ) WITH (fillfactor = 70);
+
+CREATE INDEX dispatch_due ON dispatch (queue, due_at);
+
+-- The processes that work on runs, as they last reported themselves.
+CREATE TABLE workers (
+    owner text COLLATE "C" PRIMARY KEY,
+    report text NOT NULL,
+    beat_at float8 NOT NULL
+);
 
 -- How far each projection has followed the log.
 CREATE TABLE notification_tracking (
@@ -51,7 +64,8 @@ CREATE FUNCTION refold_commit(
     a_unit bigint[], a_stream text[], a_version bigint[], a_hash text[], a_new_version bigint[], a_new_hash text[],
     e_append bigint[], e_version bigint[], e_topic text[], e_state bytea[],
     p_unit bigint[], p_hash text[], p_data bytea[],
-    d_unit bigint[], d_stream text[], d_seconds float8[], d_owner text
+    d_unit bigint[], d_kind bigint[], d_stream text[], d_seconds float8[], d_due float8[], d_taken bigint[],
+    d_queue text[], d_priority bigint[], d_needs text[], d_owner text
 ) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     refused bigint[];
@@ -83,17 +97,27 @@ BEGIN
 
     IF cardinality(d_unit) > 0 THEN
         DELETE FROM dispatch
-        USING unnest(d_unit, d_stream, d_seconds) AS d (unit, stream, seconds)
-        WHERE dispatch.stream = d.stream AND d.seconds < 0 AND NOT d.unit = ANY (refused);
+        USING unnest(d_unit, d_kind, d_stream) AS d (unit, kind, stream)
+        WHERE dispatch.stream = d.stream AND d.kind = 0 AND NOT d.unit = ANY (refused);
 
-        INSERT INTO dispatch (stream, due_at, owner, lease_until)
+        UPDATE dispatch SET due_at = 0
+        FROM unnest(d_unit, d_kind, d_stream) AS d (unit, kind, stream)
+        WHERE dispatch.stream = d.stream AND d.kind = 2 AND NOT d.unit = ANY (refused);
+
+        INSERT INTO dispatch (stream, queue, priority, needs, due_at, owner, lease_until)
         SELECT
             d.stream,
-            clock_timestamp(),
+            d.queue,
+            d.priority,
+            d.needs,
+            -- A message that came in while the run was being put to rest must not be overlooked.
+            CASE WHEN d.taken >= 0 AND inbox.version > d.taken THEN 0 ELSE d.due END,
             CASE WHEN d.seconds > 0 THEN d_owner END,
-            clock_timestamp() + make_interval(secs => d.seconds)
-        FROM unnest(d_unit, d_stream, d_seconds) AS d (unit, stream, seconds)
-        WHERE d.seconds >= 0 AND NOT d.unit = ANY (refused)
+            CASE WHEN d.seconds > 0 THEN extract(epoch FROM clock_timestamp()) + d.seconds ELSE 0 END
+        FROM unnest(d_unit, d_kind, d_stream, d_seconds, d_due, d_taken, d_queue, d_priority, d_needs)
+            AS d (unit, kind, stream, seconds, due, taken, queue, priority, needs)
+        LEFT JOIN stream_heads inbox ON inbox.stream = d.stream || '/inbox'
+        WHERE d.kind = 1 AND NOT d.unit = ANY (refused)
         ON CONFLICT (stream) DO UPDATE
         SET due_at = excluded.due_at, owner = excluded.owner, lease_until = excluded.lease_until;
     END IF;

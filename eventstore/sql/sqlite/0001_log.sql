@@ -24,12 +24,25 @@ CREATE TABLE large_payloads (
     data BLOB NOT NULL
 );
 
--- One row for each run that has not ended: when it is due, and who holds it until when (seconds since the epoch).
+-- One row for each run that has not ended: from when on it may be worked on, and who holds it until when. Times are
+-- seconds since 1970-01-01 UTC; a run that only a message brings back is due at the end of time.
 CREATE TABLE dispatch (
     stream TEXT PRIMARY KEY,
+    queue TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    needs TEXT NOT NULL,
     due_at REAL NOT NULL,
     owner TEXT,
     lease_until REAL NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX dispatch_due ON dispatch (queue, due_at);
+
+-- The processes that work on runs, as they last reported themselves.
+CREATE TABLE workers (
+    owner TEXT PRIMARY KEY,
+    report TEXT NOT NULL,
+    beat_at REAL NOT NULL
 ) WITHOUT ROWID;
 
 -- How far each projection has followed the log.

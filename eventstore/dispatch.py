@@ -1,0 +1,250 @@
+"""Dispatch rows: which runs are due, and who holds them until when, in the database's own time.
+
+One row for each run that has not ended, made and removed in the transaction of the events that cause it. Leases save
+work; they do not protect the log, which does that itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from ..core.ports import NEVER
+
+Query = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
+"""Runs one statement with its parameters and returns the rows."""
+
+
+class LeaseRow(NamedTuple):
+    """Who holds a run, and for how many more seconds."""
+
+    stream: str
+    owner: str | None
+    seconds_left: float
+
+
+class DispatchRow(NamedTuple):
+    """A row without its lease: all of it follows from the log. `due_at` is in seconds since the epoch."""
+
+    stream: str
+    queue: str
+    priority: int
+    needs: str
+    due_at: float
+
+
+class WorkerRow(NamedTuple):
+    """A process that works on runs: its last report (JSON), and how many seconds ago that was."""
+
+    owner: str
+    report: str
+    seconds_ago: float
+
+
+class DispatchStore(Protocol):
+    """The dispatch and worker tables of a store. All calls block and are thread-safe."""
+
+    def lease(self, stream: str) -> LeaseRow | None:
+        """The lease of a run, None when it has no row (it has ended, or never was)."""
+        ...
+
+    def take(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
+        """Take the lease if it is free, run out, or held by `instead_of` (an owner known to be dead)."""
+        ...
+
+    def renew(self, streams: Sequence[str], owner: str, seconds: float) -> None:
+        """Prolong those leases on `streams` that `owner` holds."""
+        ...
+
+    def release(self, stream: str, owner: str, due: int | None = None, taken: int | None = None) -> None:
+        """Give the lease up if `owner` holds it; with `due` and `taken` as in `refold.core.ports.Schedule`."""
+        ...
+
+    def due_needs(self, queues: Sequence[str]) -> list[str]:
+        """What the runs need that are due and free, each once."""
+        ...
+
+    def claim(self, owner: str, queues: Sequence[str], needs: Sequence[str], limit: int, seconds: float) -> list[str]:
+        """Lease up to `limit` runs that are due and free and need one of `needs`; highest priority first."""
+        ...
+
+    def owners(self) -> list[str]:
+        """Those who hold leases."""
+        ...
+
+    def free(self, owner: str) -> int:
+        """Free all leases of `owner`, who is known to be dead; returns how many there were."""
+        ...
+
+    def now(self) -> int:
+        """The database's time, in microseconds since the epoch."""
+        ...
+
+    def rows(self) -> list[DispatchRow]:
+        """Every row, by stream."""
+        ...
+
+    def replace(self, rows: Sequence[DispatchRow]) -> None:
+        """Put `rows` in the place of all there are; nobody holds a lease then."""
+        ...
+
+    def beat(self, owner: str, report: str) -> None:
+        """Record that the worker `owner` lives."""
+        ...
+
+    def leave(self, owner: str) -> None:
+        """Record that the worker `owner` has gone."""
+        ...
+
+    def workers(self) -> list[WorkerRow]:
+        """The workers that have reported and not left."""
+        ...
+
+
+class Dialect(NamedTuple):
+    """Where the databases differ: the time in seconds, a test for membership in a list and how that list is passed,
+    the mark of a parameter, and what keeps two claims from waiting for each other."""
+
+    now: str
+    among: str
+    listed: Callable[[Sequence[str]], Any]
+    mark: str
+    skip_locked: str
+
+
+def _as_json(items: Sequence[str]) -> str:
+    return orjson.dumps(list(items)).decode()
+
+
+SQLITE = Dialect(
+    now="((julianday('now') - 2440587.5) * 86400.0)",
+    among="IN (SELECT value FROM json_each(?))",
+    listed=_as_json,
+    mark="?",
+    skip_locked="",
+)
+POSTGRES = Dialect(
+    now="extract(epoch FROM clock_timestamp())::float8",
+    among="= ANY(?)",
+    listed=list,
+    mark="%s",
+    skip_locked="FOR UPDATE SKIP LOCKED",
+)
+
+
+def seconds_of(due: int) -> float:
+    """A due time in microseconds as the tables hold it."""
+    return due / 1_000_000 if due < NEVER else float(NEVER)
+
+
+class SQLDispatch:
+    """The tables in a SQL database; fulfils `DispatchStore`. `write` runs a statement in a transaction of its own."""
+
+    def __init__(self, read: Query, write: Query, dialect: Dialect):
+        self._read = read
+        self._write = write
+        self._dialect = dialect
+
+    def _sql(self, text: str) -> str:
+        """`text` in the database's words: {now}, {among}, {skip_locked} and ? are replaced."""
+        d = self._dialect
+        filled = text.replace("{now}", d.now).replace("{among}", d.among).replace("{skip_locked}", d.skip_locked)
+        return filled.replace("?", d.mark)
+
+    def lease(self, stream: str) -> LeaseRow | None:
+        """See `DispatchStore.lease`."""
+        rows = self._read(
+            self._sql("SELECT stream, owner, lease_until - {now} FROM dispatch WHERE stream = ?"), (stream,)
+        )
+        return LeaseRow(*rows[0]) if rows else None
+
+    def take(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
+        """See `DispatchStore.take`."""
+        sql = self._sql(
+            "UPDATE dispatch SET owner = ?, lease_until = {now} + ? WHERE stream = ? "
+            "AND (owner IS NULL OR owner IN (?, ?) OR lease_until <= {now}) RETURNING 1"
+        )
+        return bool(self._write(sql, (owner, seconds, stream, owner, instead_of)))
+
+    def renew(self, streams: Sequence[str], owner: str, seconds: float) -> None:
+        """See `DispatchStore.renew`."""
+        sql = self._sql("UPDATE dispatch SET lease_until = {now} + ? WHERE owner = ? AND stream {among} RETURNING 1")
+        self._write(sql, (seconds, owner, self._dialect.listed(streams)))
+
+    def release(self, stream: str, owner: str, due: int | None = None, taken: int | None = None) -> None:
+        """See `DispatchStore.release`."""
+        if due is None:
+            sql = "UPDATE dispatch SET owner = NULL, lease_until = 0 WHERE stream = ? AND owner = ? RETURNING 1"
+            self._write(self._sql(sql), (stream, owner))
+            return
+        sql = self._sql(
+            "UPDATE dispatch SET owner = NULL, lease_until = 0, due_at = CASE WHEN ? < "
+            "coalesce((SELECT version FROM stream_heads WHERE stream_heads.stream = ?), 0) THEN 0 ELSE ? END "
+            "WHERE stream = ? AND owner = ? RETURNING 1"
+        )
+        heard = NEVER if taken is None else taken
+        self._write(sql, (heard, f"{stream}/inbox", seconds_of(due), stream, owner))
+
+    def due_needs(self, queues: Sequence[str]) -> list[str]:
+        """See `DispatchStore.due_needs`."""
+        sql = self._sql(
+            "SELECT DISTINCT needs FROM dispatch "
+            "WHERE queue {among} AND due_at <= {now} AND (owner IS NULL OR lease_until <= {now})"
+        )
+        return [row[0] for row in self._read(sql, (self._dialect.listed(queues),))]
+
+    def claim(self, owner: str, queues: Sequence[str], needs: Sequence[str], limit: int, seconds: float) -> list[str]:
+        """See `DispatchStore.claim`."""
+        sql = self._sql(
+            "UPDATE dispatch SET owner = ?, lease_until = {now} + ? WHERE stream IN ("
+            "SELECT stream FROM dispatch WHERE queue {among} AND needs {among} AND due_at <= {now} "
+            "AND (owner IS NULL OR lease_until <= {now}) ORDER BY priority DESC, due_at LIMIT ? {skip_locked}"
+            ") RETURNING stream"
+        )
+        listed = self._dialect.listed
+        return [row[0] for row in self._write(sql, (owner, seconds, listed(queues), listed(needs), limit))]
+
+    def owners(self) -> list[str]:
+        """See `DispatchStore.owners`."""
+        sql = "SELECT DISTINCT owner FROM dispatch WHERE owner IS NOT NULL AND lease_until > {now}"
+        return [row[0] for row in self._read(self._sql(sql), ())]
+
+    def free(self, owner: str) -> int:
+        """See `DispatchStore.free`."""
+        sql = "UPDATE dispatch SET owner = NULL, lease_until = 0 WHERE owner = ? RETURNING 1"
+        return len(self._write(self._sql(sql), (owner,)))
+
+    def now(self) -> int:
+        """See `DispatchStore.now`."""
+        return int(self._read(self._sql("SELECT {now}"), ())[0][0] * 1_000_000)
+
+    def rows(self) -> list[DispatchRow]:
+        """See `DispatchStore.rows`."""
+        sql = "SELECT stream, queue, priority, needs, due_at FROM dispatch ORDER BY stream"
+        return [DispatchRow(*row) for row in self._read(sql, ())]
+
+    def replace(self, rows: Sequence[DispatchRow]) -> None:
+        """See `DispatchStore.replace`."""
+        self._write("DELETE FROM dispatch RETURNING 1", ())
+        sql = self._sql("INSERT INTO dispatch VALUES (?, ?, ?, ?, ?, NULL, 0) ON CONFLICT DO NOTHING RETURNING 1")
+        for row in rows:
+            self._write(sql, row)
+
+    def beat(self, owner: str, report: str) -> None:
+        """See `DispatchStore.beat`."""
+        sql = (
+            "INSERT INTO workers (owner, report, beat_at) VALUES (?, ?, {now}) "
+            "ON CONFLICT (owner) DO UPDATE SET report = excluded.report, beat_at = excluded.beat_at RETURNING 1"
+        )
+        self._write(self._sql(sql), (owner, report))
+
+    def leave(self, owner: str) -> None:
+        """See `DispatchStore.leave`."""
+        self._write(self._sql("DELETE FROM workers WHERE owner = ? RETURNING 1"), (owner,))
+
+    def workers(self) -> list[WorkerRow]:
+        """See `DispatchStore.workers`."""
+        sql = self._sql("SELECT owner, report, {now} - beat_at FROM workers ORDER BY owner")
+        return [WorkerRow(*row) for row in self._read(sql, ())]
