@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "compose": (
+        "Worker",
         "WorkflowEngine",
         "open_store",
     ),
@@ -89,6 +90,7 @@ __all__ = [
     "StepResult",
     "StoreRefusedError",
     "StoreUnreachableError",
+    "Worker",
     "WorkflowEngine",
     "WorkflowResult",
     "WorkflowSpec",

@@ -1,6 +1,6 @@
 """The public face, for type checkers: `__init__.py` loads each of these names when it is first asked for."""
 
-from .compose import WorkflowEngine, open_store
+from .compose import Worker, WorkflowEngine, open_store
 from .core.canonical import canonical_json
 from .core.errors import (
     CallError,
@@ -55,6 +55,7 @@ __all__ = [
     "StepResult",
     "StoreRefusedError",
     "StoreUnreachableError",
+    "Worker",
     "WorkflowEngine",
     "WorkflowResult",
     "WorkflowSpec",

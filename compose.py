@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,7 @@ from .core.errors import CallError, Problem
 from .core.limits import Limits
 from .core.ports import Clock
 from .core.runtime.actor import Observer
+from .core.runtime.admission import DEFAULT_QUEUE, check_queue
 from .core.runtime.engine import LEASE_SECONDS, Engine
 from .core.runtime.registry import SkillRegistry
 from .eventstore.journal import DirectJournal, Journal
@@ -90,6 +92,7 @@ class WorkflowEngine(Engine):
         lease_seconds: float = LEASE_SECONDS,
         observer: Observer | None = None,
         patience: float = 30.0,
+        parks: bool = False,
     ):
         """`patience` is for how many seconds a store that does not answer is asked again."""
         self._opened_here = store is None or isinstance(store, str)
@@ -110,6 +113,7 @@ class WorkflowEngine(Engine):
             limits=limits,
             lease_seconds=lease_seconds,
             observer=observer,
+            parks=parks,
         )
 
     async def close(self) -> None:
@@ -126,3 +130,46 @@ class WorkflowEngine(Engine):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+class Worker:
+    """A worker on the store at a database URL, or on a store given: works on runs that `start` has recorded.
+
+    worker = Worker("postgresql://…", skills, queues=["default"], concurrency=100)
+    await worker.run()      # until worker.drain() is called, from a signal handler for instance
+    """
+
+    def __init__(
+        self,
+        store: str | Store | None = None,
+        skills: SkillRegistry | None = None,
+        *,
+        queues: Sequence[str] = (DEFAULT_QUEUE,),
+        concurrency: int = 100,
+        lease_seconds: float = LEASE_SECONDS,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+        observer: Observer | None = None,
+    ):
+        """`concurrency` is how many runs are worked on at a time; `lease_seconds` after how long without a sign of
+        life another worker may take them over."""
+        self._engine = WorkflowEngine(
+            store, skills, clock=clock, limits=limits, lease_seconds=lease_seconds, observer=observer, parks=True
+        )
+        self._loop = self._engine.work_loop([check_queue(queue) for queue in queues], concurrency, BUILD)
+
+    @property
+    def running(self) -> int:
+        """How many runs it holds in memory."""
+        return self._loop.running
+
+    def drain(self) -> None:
+        """Stop with grace: running steps end and are recorded, the runs are left to others, and `run` returns."""
+        self._loop.drain()
+
+    async def run(self) -> None:
+        """Work until drained, then close what was opened."""
+        try:
+            await self._loop.run()
+        finally:
+            await self._engine.close()

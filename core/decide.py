@@ -6,15 +6,28 @@ abort lower indexes are let finish and the lowest aborting step decides; how fas
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .canonical import Payload
 from .errors import NotCanonicalError
-from .events import Cut, Event, RunCancelled, RunCompleted, RunFailed, RunTimedOut, StepFailed, StepSkipped
+from .events import (
+    Cut,
+    Event,
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunTimedOut,
+    StepCompleted,
+    StepFailed,
+    StepSkipped,
+    StepWaiting,
+)
 from .hashing import step_hash, workflow_hash
 from .limits import Limits, exceeds
+from .ports import NEVER
 from .references import FAILED, TextTooLongError, UnresolvedReferenceError
 from .seeds import step_seed
 from .state import FIRST, RunState
@@ -57,19 +70,34 @@ def decide(state: RunState, at: int, running: Collection[int], limits: Limits) -
         events = _forced_outcomes(state, at, running)
         if events:
             return Decision(events=events)
+    if state.waits:
+        ended = _ended_waits(state, at)
+        if ended:
+            return Decision(events=ended)
     if len(state.ready) == len(running) and not state.attempted:
         return _NOTHING if deadline is None else Decision(wake=deadline)
     return _executions(state, at, running, limits.parallel_steps - len(running), deadline)
+
+
+def due_of(state: RunState) -> int:
+    """From when on the run can be worked on, as its log alone says: its start if there is something to do now."""
+    decision = decide(state, state.started.at, (), Limits())
+    if decision.events or decision.execute:
+        return state.started.at
+    return NEVER if decision.wake is None else decision.wake
 
 
 def _executions(state: RunState, at: int, running: Collection[int], slots: int, wake: int | None) -> Decision:
     execute: list[Execute] = []
     horizon = state.counted
     attempted = state.attempted
+    for index, wait in state.waits.items():
+        if index < horizon and wait.until is not None and (wake is None or wait.until < wake):
+            wake = wait.until
     for index in state.ready:
         if index >= horizon or len(execute) >= slots:
             break
-        if index in running:
+        if index in running or index in state.waits:
             continue
         pending = attempted.get(index, FIRST)
         if pending.due <= at:
@@ -77,6 +105,49 @@ def _executions(state: RunState, at: int, running: Collection[int], slots: int, 
         elif wake is None or pending.due < wake:
             wake = pending.due
     return Decision((), execute, wake)
+
+
+def _ended_waits(state: RunState, at: int) -> list[StepCompleted | StepFailed]:
+    """Outcomes of the waiting steps whose signal has come or whose time is up, by index; each signal ends one wait."""
+    events: list[StepCompleted | StepFailed] = []
+    used: Counter[str] = Counter()
+    for index in sorted(state.waits):
+        wait = state.waits[index]
+        if index >= state.counted:
+            break
+        arrived = () if wait.signal is None else state.signals.get(wait.signal, ())
+        if wait.signal is not None and len(arrived) > used[wait.signal]:
+            events.append(_wait_completed(state, at, wait, arrived[used[wait.signal]]))
+            used[wait.signal] += 1
+        elif wait.until is not None and at >= wait.until:
+            events.append(_time_is_up(state, at, wait))
+    return events
+
+
+def _time_is_up(state: RunState, at: int, wait: StepWaiting) -> StepCompleted | StepFailed:
+    if wait.fails is None:
+        return _wait_completed(state, at, wait, wait.output)
+    message = "the wait took longer than it may" if wait.signal is None else f"no signal {wait.signal!r} came in time"
+    return step_failed(
+        state, at, wait.index, wait.skill_version, wait.attempt, wait.inputs_hash, wait.fails, message, 0
+    )
+
+
+def _wait_completed(state: RunState, at: int, wait: StepWaiting, output: Payload) -> StepCompleted:
+    hashed = outcome_hash(state, wait.index, wait.inputs_hash, True, output.sha256, None)
+    return StepCompleted(
+        at=at,
+        index=wait.index,
+        step_id=wait.step_id,
+        skill_id=wait.skill_id,
+        skill_version=wait.skill_version,
+        attempt=wait.attempt,
+        inputs_hash=wait.inputs_hash,
+        output=output,
+        output_hash=output.sha256,
+        step_hash=hashed,
+        cost_cents=0,
+    )
 
 
 def _forced_outcomes(state: RunState, at: int, running: Collection[int]) -> tuple[Event, ...]:

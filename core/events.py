@@ -27,10 +27,10 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The first event of every run: all that determines it."""
+    """The first event of every run: all that determines it, and where it is to be worked on."""
 
     topic: ClassVar = "run.started"
-    schema: ClassVar = 1
+    schema: ClassVar = 2
 
     at: int
     run_id: str
@@ -42,6 +42,8 @@ class RunStarted:
     seed: int
     agent_id: str | None
     semantics: int
+    queue: str
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,31 @@ class StepAttemptFailed:
     message: str
     cost_cents: float
     retry_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepWaiting:
+    """A step began to wait: for `signal`, or (None) for the time `until`, in microseconds since the epoch.
+
+    When `until` has come (None: it never does) the step fails with the code `fails`, or without one completes with
+    `output`.
+    """
+
+    topic: ClassVar = "step.waiting"
+    schema: ClassVar = 1
+
+    at: int
+    index: int
+    step_id: str
+    skill_id: str
+    skill_version: str
+    attempt: int
+    inputs_hash: str
+    signal: str | None
+    until: int | None
+    fails: str | None
+    output: Payload
+    cost_cents: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +182,19 @@ class RunResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalReceived:
+    """Inbox message `message` was a signal; it waits for the first step that waits for one of its name."""
+
+    topic: ClassVar = "signal.received"
+    schema: ClassVar = 1
+
+    at: int
+    message: int
+    name: str
+    body: Payload
+
+
+@dataclass(frozen=True, slots=True)
 class MessageRefused:
     """An inbox message that changed nothing (a pause of a paused run), taken so that it is not read again."""
 
@@ -227,15 +267,20 @@ class RunTimedOut:
 
 @dataclass(frozen=True, slots=True)
 class MessageSent:
-    """A message in a run's inbox: `kind` is cancel, pause or resume; `key` makes sending it twice harmless."""
+    """A message in a run's inbox: `kind` is cancel, pause, resume or signal; `key` makes sending it twice harmless.
+
+    `name` and `body` are a signal's; of other kinds they are empty and null.
+    """
 
     topic: ClassVar = "message.sent"
-    schema: ClassVar = 1
+    schema: ClassVar = 2
 
     at: int
     kind: str
     key: str
     reason: str
+    name: str
+    body: Payload
 
 
 RunEnd = RunCompleted | RunFailed | RunCancelled | RunTimedOut
@@ -245,11 +290,13 @@ Event = (
     RunStarted
     | StepStarted
     | StepAttemptFailed
+    | StepWaiting
     | StepCompleted
     | StepFailed
     | StepSkipped
     | RunPaused
     | RunResumed
+    | SignalReceived
     | MessageRefused
     | RunEnd
     | MessageSent

@@ -55,6 +55,7 @@ FAILURES: dict[str, Failure] = _table(
     Failure("SKILL_OUTPUT_INVALID", _V, False, "The skill returned something that is no JSON value."),
     Failure("INPUT_TOO_LARGE", _R, False, "The inputs exceed the size limit."),
     Failure("OUTPUT_TOO_LARGE", _R, False, "The output exceeds the size limit."),
+    Failure("SIGNAL_TIMEOUT", _R, False, "The signal that the step waited for did not come in time."),
     Failure("INTERRUPTED", _P, False, "An at-most-once step was cut off; whether it took effect is unknown."),
     Failure("RUN_TIMEOUT", _R, False, "The run took longer than its timeout_seconds."),
     Failure("RUN_CANCELLED", _P, False, "The run was cancelled."),

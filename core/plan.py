@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, cast
 
-from .canonical import decode
+from .canonical import canonical_json, decode
 from .errors import CallError, Problem, SpecError
 from .graph import dependents_of, topological_order
 from .references import INPUTS, Reference, Template, compile_template, compile_text
@@ -87,6 +87,11 @@ def compile_plan(spec: WorkflowSpec) -> Plan:
         sinks=tuple(step.index for step in steps if not step.dependents),
         required_inputs=_required([*references, output.references if output else ()]),
     )
+
+
+def needs_of(plan: Plan) -> str:
+    """The skills that the plan takes, each once and sorted, as canonical JSON: what a worker must offer to serve it."""
+    return canonical_json(sorted({step.skill_id for step in plan.steps})).decode()
 
 
 @lru_cache(maxsize=256)

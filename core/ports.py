@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from .errors import RefoldError
@@ -104,6 +104,13 @@ class Lease(NamedTuple):
     seconds_left: float
 
 
+class Claimed(NamedTuple):
+    """Runs that were just leased, and the database's time then (microseconds since the epoch)."""
+
+    streams: Sequence[str]
+    at: int
+
+
 class RunLog(Protocol):
     """Reading the log and holding leases. Calls block: the engine makes them from threads."""
 
@@ -127,8 +134,24 @@ class RunLog(Protocol):
         """Prolong this process's leases on `streams`."""
         ...
 
-    def release(self, stream: str) -> None:
-        """Give up this process's lease on `stream`."""
+    def release(self, stream: str, due: int | None = None, taken: int | None = None) -> None:
+        """Give up this process's lease on `stream`; `due` and `taken` as in `Schedule`, None leaves the due time."""
+        ...
+
+    def claim_due(self, queues: Sequence[str], skills: Collection[str], limit: int, seconds: float) -> Claimed:
+        """Lease up to `limit` runs of `queues` that are due and need no skills but those of `skills`."""
+        ...
+
+    def bury_the_dead(self) -> int:
+        """Free the leases of owners that are dead for certain (ended processes of this host); how many there were."""
+        ...
+
+    def beat(self, report: str) -> None:
+        """Record that this process lives, with a report of itself (JSON)."""
+        ...
+
+    def leave(self) -> None:
+        """Record that this process has gone."""
         ...
 
 

@@ -7,6 +7,7 @@ happen to be running. Folding the same events anywhere gives the same state.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
@@ -23,16 +24,18 @@ from .events import (
     RunResumed,
     RunStarted,
     RunTimedOut,
+    SignalReceived,
     StepAttemptFailed,
     StepCompleted,
     StepFailed,
     StepSkipped,
     StepStarted,
+    StepWaiting,
 )
 from .plan import Plan, plan_of
 from .references import FAILED
 
-Status = Literal["running", "paused", "completed", "failed", "cancelled", "timed_out"]
+Status = Literal["running", "waiting", "paused", "completed", "failed", "cancelled", "timed_out"]
 """Where a run stands, as far as the log alone can say."""
 
 
@@ -70,7 +73,8 @@ class RunState:
     blame, and `skippable` holds those of them whose turn has come. `leading` counts the steps that have ended without
     a gap from index 0. `abort_at` is the lowest index that failed with `abort`, and `counted` how many steps, from
     index 0, belong to the result: all, or those up to there. `deadline` is when the run times out, in microseconds
-    since the epoch. `taken` is the version of the last inbox message taken.
+    since the epoch. `waits` holds the steps that wait, `signals` by name those that came and that no step has used
+    yet. `taken` is the version of the last inbox message taken.
     """
 
     __slots__ = (
@@ -89,10 +93,12 @@ class RunState:
         "paused",
         "plan",
         "ready",
+        "signals",
         "skippable",
         "started",
         "taken",
         "unmet",
+        "waits",
     )
 
     def __init__(self, started: RunStarted, plan: Plan):
@@ -106,6 +112,8 @@ class RunState:
         self.skippable: set[int] = set()
         self.attempted: dict[int, Pending] = {}
         self.announced: set[int] = set()
+        self.waits: dict[int, StepWaiting] = {}
+        self.signals: dict[str, deque[Payload]] = {}
         self.leading = 0
         self.ended_steps = 0
         self.abort_at: int | None = None
@@ -120,9 +128,12 @@ class RunState:
     @property
     def status(self) -> Status:
         """Where the run stands, as the log says it."""
-        if self.end is None:
-            return "paused" if self.paused else "running"
-        return _END_STATUS[type(self.end)]
+        if self.end is not None:
+            return _END_STATUS[type(self.end)]
+        if self.paused:
+            return "paused"
+        idle = self.waits and all(index in self.waits or index in self.attempted for index in self.ready)
+        return "waiting" if idle else "running"
 
     @property
     def step_hashes(self) -> list[str | None]:
@@ -183,6 +194,7 @@ def _close(state: RunState, index: int, outcome: Outcome, blame: str | None) -> 
     state.ended_steps += 1
     state.attempted.pop(index, None)
     state.announced.discard(index)
+    state.waits.pop(index, None)
     state.skippable.discard(index)
     ready = state.ready
     del ready[bisect_left(ready, index)]
@@ -208,6 +220,33 @@ def _step_started(state: RunState, event: StepStarted) -> None:
     state.announced.add(event.index)
 
 
+def _step_waiting(state: RunState, event: StepWaiting) -> None:
+    _open_step(state, event.index, event.step_id, event.topic)
+    if event.index in state.waits:
+        raise IntegrityError(f"{event.topic}: step {event.step_id!r} waits already")
+    state.waits[event.index] = event
+    state.announced.discard(event.index)
+    state.cost_cents += event.cost_cents
+
+
+def _signal_received(state: RunState, event: SignalReceived) -> None:
+    state.signals.setdefault(event.name, deque()).append(event.body)
+    state.taken = event.message
+
+
+def _consume(state: RunState, event: StepCompleted) -> None:
+    """Check that a wait ended with what it waited for, and use the signal up."""
+    wait = state.waits[event.index]
+    if wait.signal is None:
+        wanted = wait.output
+    elif state.signals.get(wait.signal):
+        wanted = state.signals[wait.signal].popleft()
+    else:
+        raise IntegrityError(f"{event.topic}: the signal {wait.signal!r} had not come")
+    if event.output_hash != wanted.sha256:
+        raise IntegrityError(f"{event.topic}: the output is not what step {event.step_id!r} waited for")
+
+
 def _step_attempt_failed(state: RunState, event: StepAttemptFailed) -> None:
     _open_step(state, event.index, event.step_id, event.topic)
     spent = state.attempted.get(event.index, FIRST).cost_cents + event.cost_cents
@@ -220,6 +259,9 @@ def _step_completed(state: RunState, event: StepCompleted) -> None:
     index = event.index
     _open_step(state, index, event.step_id, event.topic)
     spent = state.attempted.get(index, FIRST).cost_cents + event.cost_cents
+    if index in state.waits:
+        spent += state.waits[index].cost_cents
+        _consume(state, event)
     _close(
         state,
         index,
@@ -290,12 +332,14 @@ _END_STATUS: dict[type[RunEnd], Status] = {
 
 _HANDLERS: dict[type[Any], Callable[[RunState, Any], None]] = {
     StepStarted: _step_started,
+    StepWaiting: _step_waiting,
     StepAttemptFailed: _step_attempt_failed,
     StepCompleted: _step_completed,
     StepFailed: _step_failed,
     StepSkipped: _step_skipped,
     RunPaused: _paused,
     RunResumed: _resumed,
+    SignalReceived: _signal_received,
     MessageRefused: _message_refused,
     RunCompleted: _completed,
     RunFailed: _completed,

@@ -9,8 +9,12 @@ from .errors import IntegrityError
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
-UPCASTERS: dict[tuple[str, int], Upcaster] = {}
-"""(topic, version) to the function that gives version + 1. Empty as long as no shape has changed."""
+UPCASTERS: dict[tuple[str, int], Upcaster] = {
+    # Runs knew no queues and inboxes no signals.
+    ("run.started", 1): lambda data: {**data, "queue": "default", "priority": 0},
+    ("message.sent", 1): lambda data: {**data, "name": "", "body": None},
+}
+"""(topic, version) to the function that gives version + 1."""
 
 
 def upcast(

@@ -125,6 +125,7 @@ SQLITE = Dialect(
     mark="?",
     skip_locked="",
 )
+"""SQLite's; its time is that of the host."""
 POSTGRES = Dialect(
     now="extract(epoch FROM clock_timestamp())::float8",
     among="= ANY(?)",
@@ -132,6 +133,7 @@ POSTGRES = Dialect(
     mark="%s",
     skip_locked="FOR UPDATE SKIP LOCKED",
 )
+"""PostgreSQL's."""
 
 
 def seconds_of(due: int) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+
+import orjson
 
 from ..core.events import Event
-from ..core.ports import EMPTY, Head, Lease
+from ..core.ports import EMPTY, Claimed, Head, Lease
 from .codec import decode, references
 from .owner import is_dead
 from .store import Store
@@ -49,6 +51,26 @@ class EventLog:
         """Prolong this process's leases on `streams`."""
         self.store.dispatch.renew(streams, self._owner, seconds)
 
-    def release(self, stream: str) -> None:
-        """Give up this process's lease on `stream`."""
-        self.store.dispatch.release(stream, self._owner)
+    def release(self, stream: str, due: int | None = None, taken: int | None = None) -> None:
+        """Give up this process's lease on `stream`; see `refold.core.ports.RunLog.release`."""
+        self.store.dispatch.release(stream, self._owner, due, taken)
+
+    def claim_due(self, queues: Sequence[str], skills: Collection[str], limit: int, seconds: float) -> Claimed:
+        """Lease runs that are due and that `skills` can serve."""
+        dispatch = self.store.dispatch
+        served = [needs for needs in dispatch.due_needs(queues) if not set(orjson.loads(needs)).difference(skills)]
+        streams = dispatch.claim(self._owner, queues, served, limit, seconds) if served else []
+        return Claimed(streams, dispatch.now() if streams else 0)
+
+    def bury_the_dead(self) -> int:
+        """Free the leases of ended processes of this host."""
+        dispatch = self.store.dispatch
+        return sum(dispatch.free(owner) for owner in dispatch.owners() if owner != self._owner and is_dead(owner))
+
+    def beat(self, report: str) -> None:
+        """Record that this process lives."""
+        self.store.dispatch.beat(self._owner, report)
+
+    def leave(self) -> None:
+        """Record that this process has gone."""
+        self.store.dispatch.leave(self._owner)

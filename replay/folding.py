@@ -23,11 +23,13 @@ from ..core.events import (
     RunPaused,
     RunResumed,
     RunTimedOut,
+    SignalReceived,
     StepAttemptFailed,
     StepCompleted,
     StepFailed,
     StepSkipped,
     StepStarted,
+    StepWaiting,
 )
 from ..core.hashing import sha256_hex
 from ..core.ids import check_seed, stream_of
@@ -41,8 +43,13 @@ from .findings import Finding
 _NO_LIMITS = Limits(payload_bytes=2**62)
 _NOTHING_FITS = Limits(payload_bytes=-1)
 
-_Taken = RunPaused | RunResumed | RunCancelled | MessageRefused
-_ASKED_BY: dict[type[Event], str] = {RunPaused: "pause", RunResumed: "resume", RunCancelled: "cancel"}
+_Taken = RunPaused | RunResumed | RunCancelled | SignalReceived | MessageRefused
+_ASKED_BY: dict[type[Event], str] = {
+    RunPaused: "pause",
+    RunResumed: "resume",
+    RunCancelled: "cancel",
+    SignalReceived: "signal",
+}
 
 Fault = tuple[str, str]
 """A finding's kind and reason."""
@@ -91,6 +98,8 @@ def prove_fold(
 def _received(sent: list[MessageSent], event: Event) -> Fault | None:
     if not isinstance(event, MessageSent):
         return "impossible", f"{event.topic} in an inbox"
+    if event.kind != "signal" and (event.name or event.body.value is not None):
+        return "impossible", f"a {event.kind} carries nothing but its reason"
     if event.kind not in _ASKED_BY.values():
         return "impossible", f"nobody sends messages of the kind {event.kind!r}"
     sent.append(event)
@@ -123,7 +132,7 @@ def _fault(state: RunState, event: Event, sent: Sequence[MessageSent]) -> Fault 
     if isinstance(event, RunCompleted | RunFailed):
         return _run_ended(state, event)
     fault = None
-    if isinstance(event, RunPaused | RunResumed | RunCancelled | MessageRefused):
+    if isinstance(event, _Taken):
         fault = _message(state, event, sent)
     if isinstance(event, RunCancelled):
         return fault or _same(event, cancel(state, event.at, event.message, event.reason))
@@ -144,14 +153,47 @@ def _completed(state: RunState, event: StepCompleted) -> Fault | None:
     recorded = (event.skill_id, event.attempt, event.inputs_hash, event.output_hash, event.step_hash)
     again = (step.skill_id, attempt, inputs_hash, output_hash, hashed)
     if recorded == again:  # The hot path of verification: one comparison for nearly all events.
-        return None
+        return _too_early(state, event) if index in state.waits else None
     names = ("skill_id", "attempt", "inputs_hash", "output_hash", "step_hash")
     return next(filter(None, map(_differs, names, recorded, again)), None)
+
+
+def _too_early(state: RunState, event: StepCompleted | StepFailed) -> Fault | None:
+    """What is wrong with the end of a wait that only time can have brought about."""
+    wait = state.waits[event.index]
+    if isinstance(event, StepCompleted) and wait.signal is not None:
+        return None  # evolve() asks for the signal.
+    if wait.until is None or event.at < wait.until:
+        return "impossible", "it ends a wait before its time"
+    return _differs("error_code", getattr(event, "error_code", None), wait.fails)
+
+
+def _waiting(state: RunState, event: StepWaiting) -> Fault | None:
+    step = state.plan.steps[event.index]
+    inputs_hash = sha256_hex(canonical_json(step.inputs.resolve(state)))
+    return (
+        _differs("skill_id", event.skill_id, step.skill_id)
+        or _attempt(state, event)
+        or _differs("inputs_hash", event.inputs_hash, inputs_hash)
+        or _ending(event, step.timeout_seconds)
+    )
+
+
+def _ending(event: StepWaiting, limit: float | None) -> Fault | None:
+    """What is wrong with how a wait may end."""
+    if event.signal is None and event.until is None:
+        return "impossible", "it waits for nothing"
+    usual = None if event.signal is None else "SIGNAL_TIMEOUT"
+    if event.fails == usual or (event.fails == "STEP_TIMEOUT" and limit is not None):
+        return None
+    return "impossible", f"such a wait does not fail with {event.fails!r}"
 
 
 def _failed(state: RunState, event: StepFailed) -> Fault | None:
     step = state.plan.steps[event.index]
     fault = _differs("skill_id", event.skill_id, step.skill_id)
+    if event.index in state.waits:
+        fault = fault or _too_early(state, event)
     # An interrupted step was announced, perhaps by a declaration that its earlier attempts did not know.
     if event.error_code != "INTERRUPTED":
         fault = fault or _attempt(state, event)
@@ -175,13 +217,14 @@ def _attempt_failed(state: RunState, event: StepAttemptFailed) -> Fault | None:
     return _differs("skill_id", event.skill_id, skill_id) or _attempt(state, event)
 
 
-def _attempt(state: RunState, event: StepStarted | StepAttemptFailed | StepFailed) -> Fault | None:
+def _attempt(state: RunState, event: StepStarted | StepAttemptFailed | StepWaiting | StepFailed) -> Fault | None:
     return _differs("attempt", event.attempt, state.attempted.get(event.index, FIRST).attempt)
 
 
 _STEP_CHECKS: dict[type[Event], Callable[[RunState, Any], Fault | None]] = {
     StepStarted: _attempt,
     StepAttemptFailed: _attempt_failed,
+    StepWaiting: _waiting,
     StepCompleted: _completed,
     StepFailed: _failed,
     StepSkipped: _skipped,

@@ -11,32 +11,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from ..decide import Decision, Execute, cancel, decide, outcome_hash, step_failed
+from ..decide import Decision, Execute, decide
 from ..errors import RefoldError, StepError
-from ..events import (
-    Event,
-    MessageRefused,
-    MessageSent,
-    RunPaused,
-    RunResumed,
-    StepAttemptFailed,
-    StepCompleted,
-    StepFailed,
-    StepStarted,
-)
+from ..events import Event, MessageSent, StepCompleted, StepFailed, StepStarted
 from ..limits import Limits
-from ..plan import PlannedStep
-from ..ports import Ack, Append, Clock, Head, Journal, Schedule, Unit, Unschedule
-from ..retry import Retry
-from ..seeds import step_seed
+from ..ports import NEVER, Ack, Append, Clock, Head, Journal, Schedule, Unit, Unschedule
 from ..state import RunState, evolve
-from .attempt import Attempt, Call, Failure, Result, call_inline, failure_of, prepare
+from .attempt import Attempt, Call, Result, call_inline, failure_of, prepare
+from .outcomes import outcome_event, take
 from .registry import SkillRegistry
-from .skill import Skill
 from .threads import ThreadPool
+
+PARK_MICROSECONDS = 1_000_000
+"""A run that has nothing to do for longer than this leaves memory."""
 
 Observer = Callable[[str, int, Event], None]
 """Told of every event once it is durable: stream, version, event."""
@@ -44,7 +34,11 @@ Observer = Callable[[str, int, Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What all actors of an engine share. `recorded` holds outcomes to serve instead of executing (for a replay)."""
+    """What all actors of an engine share.
+
+    With `parks`, runs with nothing to do for a while leave memory. `recorded` holds outcomes to serve instead of
+    executing (for a replay).
+    """
 
     journal: Journal
     skills: SkillRegistry
@@ -53,14 +47,17 @@ class Services:
     pool: ThreadPool
     lease_seconds: float
     observer: Observer | None = None
+    parks: bool = False
     recorded: Mapping[int, StepCompleted | StepFailed] = field(default_factory=dict[int, StepCompleted | StepFailed])
 
 
 class RunActor:
     """One live run. `done` ends with its state, ended or paused with nothing running, or with the error that cut it."""
 
-    def __init__(self, services: Services, stream: str, state: RunState, head: Head):
+    def __init__(self, services: Services, stream: str, state: RunState, head: Head, floor: int = 0):
+        """`floor` is a time, in microseconds since the epoch, before which it certainly is not."""
         self.stream = stream
+        self.rest: int | None = None
         self.state = state
         self.head = head
         self.done: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
@@ -69,7 +66,8 @@ class RunActor:
         self._results: list[Result | StepCompleted | StepFailed] = []
         self._messages: deque[tuple[int, MessageSent]] = deque()
         self._committing = False
-        self._lease_given_up = False
+        self._lease_given_up = self._draining = False
+        self._floor = floor
         self._timer: asyncio.TimerHandle | None = None
         self._delivered = self._stored = state.taken
         self._waiters: list[asyncio.Future[None]] = []
@@ -90,6 +88,11 @@ class RunActor:
     def delivered(self) -> int:
         """The version of the last inbox message handed over."""
         return self._delivered
+
+    def drain(self) -> None:
+        """Start nothing more: what runs ends and is recorded, then the run is left for others, due at once."""
+        self._draining = True
+        self._advance()
 
     async def taken(self, version: int) -> None:
         """Wait until the inbox message of `version` is taken and that is durable, or until the run is done."""
@@ -115,7 +118,9 @@ class RunActor:
 
     def _follow_up(self) -> None:
         state, limits = self.state, self._services.limits
-        at = self._services.clock.now()
+        if self._draining:
+            limits = limits._replace(parallel_steps=0)
+        at = self._now()
         events = self._take_results(at) if self._results else []
         if self._messages:
             self._take_messages(at, events)
@@ -128,6 +133,7 @@ class RunActor:
         for execute in decision.execute:
             self._running[execute.index] = None
             self._announce(execute, at, events)
+        self.rest = self._rest(decision, at)
         if events:
             self._append(events, decision)
         elif self._rests():
@@ -135,10 +141,24 @@ class RunActor:
         else:
             self._launch(decision)
 
+    def _now(self) -> int:
+        """The time of day, never going back, nor behind the database's when the run was claimed."""
+        self._floor = max(self._floor, self._services.clock.now())
+        return self._floor
+
+    def _rest(self, decision: Decision, at: int) -> int | None:
+        """When the run is next due, if until then nothing happens and it may leave memory; None if it stays."""
+        if self._running or self.state.end is not None:
+            return None
+        until = NEVER if decision.wake is None else decision.wake
+        if self._draining:
+            return min(at, until)
+        parks = self._services.parks and until - at > PARK_MICROSECONDS
+        return until if self.state.paused or parks else None
+
     def _rests(self) -> bool:
-        """Whether nothing more will happen here: the run has ended, or it is paused and all has been heard."""
-        state = self.state
-        return state.end is not None or (state.paused and not self._running and not self._messages)
+        """Whether nothing more will happen here: the run has ended, or it rests and all has been heard."""
+        return self.state.end is not None or (self.rest is not None and not self._messages)
 
     def _finish(self) -> None:
         self._stop()
@@ -149,7 +169,7 @@ class RunActor:
         for result in self._results:
             index = result.index
             if self._running.pop(index, _ABSENT) is not _ABSENT and index < self.state.counted:
-                event = self._event(result, at)
+                event = outcome_event(self.state, result, at)
                 evolve(self.state, event)
                 events.append(event)
         self._results.clear()
@@ -175,11 +195,11 @@ class RunActor:
         dispatch: tuple[Schedule | Unschedule, ...] = ()
         if state.end is not None:
             dispatch = (Unschedule(self.stream),)
-        elif state.paused and not self._running:
-            dispatch = (Schedule(self.stream, 0),)
+        elif self.rest is not None:
+            dispatch = (Schedule(self.stream, 0, self.rest, state.taken),)
             self._lease_given_up = True
         elif self._lease_given_up:
-            dispatch = (Schedule(self.stream, self._services.lease_seconds),)
+            dispatch = (Schedule(self.stream, self._services.lease_seconds, state.started.at),)
             self._lease_given_up = False
         self._committing = True
 
@@ -252,57 +272,12 @@ class RunActor:
         self._results.append(result)
         self._advance()
 
-    def _event(
-        self, result: Result | StepCompleted | StepFailed, at: int
-    ) -> StepCompleted | StepAttemptFailed | StepFailed:
-        if not isinstance(result, Result):
-            return replace(result, at=at)
-        step = self.state.plan.steps[result.index]
-        skill, output = result.skill, result.output
-        cost = _cost(step, skill) if result.executed else 0
-        version = "" if skill is None else skill.version
-        if not isinstance(output, Failure):
-            digest = output.sha256
-            hashed = outcome_hash(self.state, step.index, result.inputs_hash, True, digest, None)
-            # By position: the hot path, and keywords cost as much as the rest of the call.
-            return StepCompleted(
-                at,
-                step.index,
-                step.step_id,
-                step.skill_id,
-                version,
-                result.attempt,
-                result.inputs_hash or "",
-                output,
-                digest,
-                hashed,
-                cost,
-            )
-        policy = retry_policy(step, skill)
-        if output.retryable and result.attempt < policy.max_attempts:
-            pause = policy.delay(step_seed(self.state.started.seed, step.index), result.attempt)
-            return StepAttemptFailed(
-                at=at,
-                index=step.index,
-                step_id=step.step_id,
-                skill_id=step.skill_id,
-                skill_version=version,
-                attempt=result.attempt,
-                error_code=output.code,
-                message=output.message,
-                cost_cents=cost,
-                retry_at=at + int(pause * 1_000_000),
-            )
-        return step_failed(
-            self.state, at, step.index, version, result.attempt, result.inputs_hash, output.code, output.message, cost
-        )
-
     def _wake_at(self, wake: int | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if wake is not None:
-            delay = max(0.0, (wake - self._services.clock.now()) / 1_000_000)
+            delay = max(0.0, (wake - self._now()) / 1_000_000)
             self._timer = asyncio.get_running_loop().call_later(delay, self._advance)
 
     def _cancel_beyond(self, horizon: int) -> None:
@@ -323,32 +298,3 @@ class RunActor:
 
 
 _ABSENT: Any = object()
-
-
-def take(state: RunState, at: int, version: int, message: MessageSent) -> Event:
-    """The event that records the taking of a message: what it brings about, or why it changes nothing."""
-    if message.kind == "cancel":
-        return cancel(state, at, version, message.reason)
-    if message.kind == "pause" and not state.paused:
-        return RunPaused(at, version, message.reason)
-    if message.kind == "resume" and state.paused:
-        return RunResumed(at, version)
-    return MessageRefused(at, version, f"{message.kind} while the run is {state.status}")
-
-
-def _cost(step: PlannedStep, skill: Skill[..., Any] | None) -> float:
-    """What one attempt costs: what the skill declares, else what the step estimates, else nothing."""
-    if skill is not None and skill.cost_cents is not None:
-        return skill.cost_cents
-    return step.estimated_cost_cents or 0
-
-
-def retry_policy(step: PlannedStep, skill: Skill[..., Any] | None) -> Retry:
-    """The step's own retries where the spec gives any, else the skill's default; none for at-most-once skills."""
-    if skill is not None and skill.at_most_once:
-        return Retry()
-    default = skill.retry if skill is not None and skill.retry is not None else Retry()
-    retries = default.max_attempts - 1 if step.max_retries is None else step.max_retries
-    if step.backoff is not None:
-        return step.backoff.retry(retries)
-    return Retry(retries + 1, default.initial_seconds, default.multiplier, default.max_seconds, default.jitter)

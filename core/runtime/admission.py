@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,14 @@ from .registry import SkillRegistry
 MAX_LABEL = 200
 """Characters of an agent's id."""
 
+DEFAULT_QUEUE = "default"
+"""Where runs are worked on when nothing else is said."""
+
+MAX_PRIORITY = 1_000_000
+"""The highest priority, and negated the lowest; 0 is the usual one."""
+
+_QUEUE = re.compile(r"[A-Za-z0-9._:@~-]{1,100}")
+
 MAX_REASON = 2_000
 """Characters of the reason given with a message."""
 
@@ -31,6 +40,8 @@ def first_event(
     agent_id: str | None,
     tenant: str,
     *,
+    queue: str = DEFAULT_QUEUE,
+    priority: int = 0,
     skills: SkillRegistry | None,
     limits: Limits,
     at: int,
@@ -54,7 +65,22 @@ def first_event(
         seed=check_seed(seed),
         agent_id=None if agent_id is None else check_text("agent_id", agent_id, MAX_LABEL),
         semantics=SEMANTICS,
+        queue=check_queue(queue),
+        priority=_checked_priority(priority),
     )
+
+
+def check_queue(queue: object) -> str:
+    """Raises CallError for what cannot be the name of a queue."""
+    if not isinstance(queue, str) or not _QUEUE.fullmatch(queue):
+        raise CallError(Problem("", "a queue is 1 to 100 letters, digits and . _ : @ ~ -", "name another one"))
+    return queue
+
+
+def _checked_priority(priority: object) -> int:
+    if type(priority) is not int or abs(priority) > MAX_PRIORITY:
+        raise CallError(Problem("", f"the priority is a whole number, -{MAX_PRIORITY} to {MAX_PRIORITY}", "choose one"))
+    return priority
 
 
 def check_known(plan: Plan, skills: SkillRegistry) -> None:

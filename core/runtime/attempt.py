@@ -24,6 +24,7 @@ from ..state import RunState
 from .context import StepContext
 from .skill import Skill, as_payload
 from .threads import ThreadPool
+from .wait import Wait
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
@@ -36,15 +37,25 @@ class Failure(NamedTuple):
     retryable: bool
 
 
+class Waiting(NamedTuple):
+    """A wait that begins, and what it will output if it is one for the time to pass."""
+
+    wait: Wait
+    output: Payload
+
+
 @dataclass(slots=True)
 class Result:
-    """What came of an attempt: an output or a failure. `executed` is False when the skill was never called."""
+    """What came of an attempt: an output, a failure, or a wait that begins.
+
+    `executed` is False when the skill was never called.
+    """
 
     index: int
     attempt: int
     skill: Skill[..., Any] | None
     inputs_hash: str | None
-    output: Payload | Failure
+    output: Payload | Failure | Waiting
     executed: bool
 
 
@@ -114,7 +125,7 @@ def call_inline(call: Call, limits: Limits) -> Result:
     """Call the skill on this thread and wait for it; only for `inline` skills, or from a thread of its own."""
     try:
         arguments = call.skill.binder(call.inputs.data, call.context)
-        output = as_payload(call.skill.function(**arguments), limits.payload_bytes)
+        output = _outcome(call.skill.function(**arguments), limits)
     except BaseException as error:
         # On the main thread it is the user who wants to stop; elsewhere only a skill can have raised it.
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
@@ -126,12 +137,18 @@ def call_inline(call: Call, limits: Limits) -> Result:
 async def _call_async(call: Call, limits: Limits) -> Result:
     try:
         arguments = call.skill.binder(call.inputs.data, call.context)
-        output = as_payload(await call.skill.function(**arguments), limits.payload_bytes)
+        output = _outcome(await call.skill.function(**arguments), limits)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         return _failed(call, error, limits)
     return Result(call.index, call.attempt, call.skill, call.inputs.sha256, output, executed=True)
+
+
+def _outcome(returned: Any, limits: Limits) -> Payload | Waiting:
+    if isinstance(returned, Wait):
+        return Waiting(returned, as_payload(returned.output, limits.payload_bytes))
+    return as_payload(returned, limits.payload_bytes)
 
 
 def _failed(call: Call, error: BaseException, limits: Limits) -> Result:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import RunEndedError
+from ..canonical import Payload
+from ..errors import CallError, NotCanonicalError, OwnershipLostError, Problem, RunEndedError
 from ..ids import check_run_id, check_tenant, stream_of
 from ..limits import Limits
 from ..ports import Clock, Journal, RunLog
 from ..results import WorkflowResult, result_of
 from ..spec import WorkflowSpec
 from ..state import RunState, fold
+from ..state import start as begin
 from .actor import Observer, Services
-from .admission import MAX_REASON, check_same, check_text, first_event
+from .admission import DEFAULT_QUEUE, MAX_LABEL, MAX_REASON, check_same, check_text, first_event
 from .clock import SystemClock
 from .history import History
 from .host import Host
-from .mailbox import Mailbox
+from .mailbox import NO_BODY, Mailbox
 from .registry import SkillRegistry
 from .replay import replay as replay_run
 from .threads import ThreadPool
+from .workloop import WorkLoop
 
 LEASE_SECONDS = 30.0
 """For how long a run stays with a process that gives no sign of life."""
@@ -39,10 +42,12 @@ class Engine:
         limits: Limits | None = None,
         lease_seconds: float = LEASE_SECONDS,
         observer: Observer | None = None,
+        parks: bool = False,
     ):
+        """With `parks`, runs with nothing to do for a while leave memory: for workers, to whom they come back."""
         self.skills = skills
         services = Services(
-            journal, skills, clock or SystemClock(), limits or Limits(), ThreadPool(), lease_seconds, observer
+            journal, skills, clock or SystemClock(), limits or Limits(), ThreadPool(), lease_seconds, observer, parks
         )
         self._services = services
         self._history = History(log)
@@ -96,6 +101,68 @@ class Engine:
             return result_of(state)
         return result_of(await self._host.enter(stream, lambda: self._host.start(stream, started)))
 
+    async def start(
+        self,
+        spec: WorkflowSpec | Mapping[str, Any],
+        run_id: str | None = None,
+        seed: int = 0,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        agent_id: str | None = None,
+        tenant: str = "default",
+        queue: str = DEFAULT_QUEUE,
+        priority: int = 0,
+    ) -> WorkflowResult:
+        """Record a run for workers to take up, and return how it stands; nothing is executed here.
+
+        The skills need not be known here: a worker of `queue` that has them all takes the run up, higher `priority`
+        first. Called again with the same id, spec, inputs and seed it changes nothing. Raises as `run` does.
+        """
+        at = self._services.clock.now()
+        limits = self._services.limits
+        started = first_event(
+            spec,
+            run_id,
+            seed,
+            inputs,
+            agent_id,
+            tenant,
+            queue=queue,
+            priority=priority,
+            skills=None,
+            limits=limits,
+            at=at,
+        )
+        stream = stream_of(started.tenant, started.run_id)
+        try:
+            await self._host.record_start(stream, started, 0)
+        except OwnershipLostError:
+            state, _ = await self._history.load(stream)
+            check_same(started, state.started)
+            return result_of(state)
+        return result_of(begin(started))
+
+    async def signal(
+        self, run_id: str, name: str, payload: Any = None, *, key: str | None = None, tenant: str = "default"
+    ) -> WorkflowResult:
+        """Send the signal `name` with a JSON `payload` to a run; a step that waits for it, now or later, outputs it.
+
+        Signals of one name are used in the order they came, each once; `key` makes a repeated call the same signal.
+        Raises RunNotFoundError, RunEndedError, CallError for what is no JSON.
+        """
+        check_text("the signal's name", name, MAX_LABEL)
+        try:
+            body = Payload.of(payload)
+        except NotCanonicalError as error:
+            raise CallError([p._replace(pointer=f"/payload{p.pointer}") for p in error.problems]) from error
+        if len(body) > self._services.limits.payload_bytes:
+            raise CallError(Problem("/payload", "the payload is too large", "store it elsewhere, send where"))
+        return await self._tell(run_id, tenant, "signal", "", key, name, body)
+
+    def work_loop(self, queues: Sequence[str], concurrency: int, version: str) -> WorkLoop:
+        """The loop of a worker on this engine, which must have been made with `parks`."""
+        return WorkLoop(self._services, self._history, self._host, queues, concurrency, version)
+
     async def resume(self, run_id: str, tenant: str = "default") -> WorkflowResult:
         """Go on with a run that was cut off or paused; an ended one is returned as it is.
 
@@ -134,7 +201,16 @@ class Engine:
         """Drop what still runs, as a crash would (nothing recorded is lost), and give up the leases."""
         await self._host.close()
 
-    async def _tell(self, run_id: str, tenant: str, kind: str, reason: str, key: str | None) -> WorkflowResult:
+    async def _tell(
+        self,
+        run_id: str,
+        tenant: str,
+        kind: str,
+        reason: str,
+        key: str | None,
+        name: str = "",
+        body: Payload = NO_BODY,
+    ) -> WorkflowResult:
         stream = stream_of(check_tenant(tenant), check_run_id(run_id))
         check_text("the reason", reason, MAX_REASON)
         if key is not None:
@@ -142,8 +218,10 @@ class Engine:
         state, _ = await self._history.load(stream)
         if state.end is not None:
             raise RunEndedError(f"run {run_id} has ended ({state.status}) and takes no more messages")
-        version = await self._mailbox.send(stream, kind, reason, key)
+        version = await self._mailbox.send(stream, kind, reason, key, name, body)
         actor = self._host.actor(stream)
+        if actor is None and kind == "signal":
+            return result_of(state)  # Whoever works on the run takes it; with nobody there, it waits in the inbox.
         if actor is None:
             return result_of(await self._host.enter(stream, lambda: self._mailbox.take_for(stream)))
         await self._host.deliver_inbox(actor)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from ..errors import IntegrityError, RunNotFoundError, StoreError
 from ..events import Event, MessageSent
 from ..ids import inbox_of, run_of
-from ..ports import EMPTY, Head, Lease, RunLog
+from ..ports import EMPTY, Claimed, Head, Lease, RunLog
 from ..state import RunState, fold
 
 _TRIES = 100
@@ -64,7 +64,24 @@ class History:
         """Prolong our leases."""
         await asyncio.to_thread(self._log.renew, streams, seconds)
 
-    async def release(self, stream: str) -> None:
-        """Give up our lease, if the store can be reached; else it runs out by itself."""
+    async def release(self, stream: str, due: int | None = None, taken: int | None = None) -> None:
+        """Give up our lease, if the store can be reached; else it runs out by itself. See `RunLog.release`."""
         with suppress(StoreError):
-            await asyncio.to_thread(self._log.release, stream)
+            await asyncio.to_thread(self._log.release, stream, due, taken)
+
+    async def claim_due(self, queues: Sequence[str], skills: Collection[str], limit: int, seconds: float) -> Claimed:
+        """Lease runs that are due and that `skills` can serve."""
+        return await asyncio.to_thread(self._log.claim_due, queues, skills, limit, seconds)
+
+    async def bury_the_dead(self) -> int:
+        """Free the leases of ended processes of this host."""
+        return await asyncio.to_thread(self._log.bury_the_dead)
+
+    async def beat(self, report: str) -> None:
+        """Record that this process lives."""
+        await asyncio.to_thread(self._log.beat, report)
+
+    async def leave(self) -> None:
+        """Record that this process has gone, if the store can be reached."""
+        with suppress(StoreError):
+            await asyncio.to_thread(self._log.leave)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from ..errors import CallError, OwnershipLostError, Problem, RefoldError, RunOwnedError, StoreError
 from ..events import RunStarted
+from ..plan import needs_of, plan_of
 from ..ports import EMPTY, Append, Head, Schedule, Unit
 from ..state import RunState, start
 from .actor import RunActor, Services
@@ -62,9 +63,8 @@ class Host:
 
     async def start(self, stream: str, started: RunStarted) -> RunState:
         """Record `started` and run; if the run exists and is the same one, go on with it."""
-        unit = Unit((Append(stream, EMPTY, (started,)),), (Schedule(stream, self._services.lease_seconds),))
         try:
-            heads = await self._services.journal.commit(unit)
+            heads = await self.record_start(stream, started, self._services.lease_seconds)
         except OwnershipLostError:
             state, _ = await self._history.load(stream)
             check_same(started, state.started)
@@ -72,6 +72,26 @@ class Host:
         if self._services.observer is not None:
             self._services.observer(stream, 1, started)
         return await self._act(stream, start(started), heads[0], fresh=True)
+
+    async def record_start(self, stream: str, started: RunStarted, lease_seconds: float) -> Sequence[Head]:
+        """Append the run's first event with its dispatch row. Raises OwnershipLostError when the run exists."""
+        row = Schedule(
+            stream,
+            lease_seconds,
+            due=started.at,
+            queue=started.queue,
+            priority=started.priority,
+            needs=needs_of(plan_of(started.spec.data)),
+        )
+        return await self._services.journal.commit(Unit((Append(stream, EMPTY, (started,)),), (row,)))
+
+    async def work_on(self, stream: str, at: int) -> RunState:
+        """Work on a run whose lease was claimed at the database's time `at`, until it ends or rests."""
+        state, head = await self._history.load(stream)
+        if state.end is not None:
+            await self._history.release(stream)
+            return state
+        return await self._act(stream, state, head, floor=at)
 
     async def go_on(self, stream: str) -> RunState:
         """Take the lease of a run and work on it; an ended one is returned as it is. Raises RunOwnedError."""
@@ -101,8 +121,13 @@ class Host:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
 
-    async def _act(self, stream: str, state: RunState, head: Head, *, fresh: bool = False) -> RunState:
-        actor = RunActor(self._services, stream, state, head)
+    def drain(self) -> None:
+        """Let what runs end and be recorded, start nothing more, and leave the rest to others."""
+        for actor in list(self._actors.values()):
+            actor.drain()
+
+    async def _act(self, stream: str, state: RunState, head: Head, *, fresh: bool = False, floor: int = 0) -> RunState:
+        actor = RunActor(self._services, stream, state, head, floor)
         self._actors[stream] = actor
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.get_running_loop().create_task(self._keep())
@@ -121,12 +146,13 @@ class Host:
             raise
         finally:
             del self._actors[stream]
-        return state if state.end is not None else await self._left(stream, state)
+        return state if state.end is not None else await self._left(stream, state, actor.rest)
 
-    async def _left(self, stream: str, state: RunState) -> RunState:
-        """Give up the lease of a paused run; who sent it a message while we held it counts on us to take it."""
-        await self._history.release(stream)
-        if not await self._history.messages(stream, state.taken):
+    async def _left(self, stream: str, state: RunState, due: int | None) -> RunState:
+        """Give up the lease of a run at rest. Who sent it a message while we held it counts on somebody to take it:
+        workers find it due; without them it is for us."""
+        await self._history.release(stream, due, state.taken)
+        if self._services.parks or not await self._history.messages(stream, state.taken):
             return state
         try:
             return await self.go_on(stream)

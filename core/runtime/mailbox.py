@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import uuid
 
+from ..canonical import Payload
+from ..decide import due_of
 from ..errors import OwnershipLostError
 from ..events import Event, MessageSent
 from ..ids import inbox_of
-from ..ports import Append, Unit, Unschedule
+from ..ports import Append, Schedule, Unit, Unschedule, Wake
 from ..state import RunState, evolve
-from .actor import Services, take
+from .actor import Services
 from .history import History
+from .outcomes import take
+
+NO_BODY = Payload.of(None)
+"""What messages carry that are no signals."""
 
 
 class Mailbox:
@@ -20,7 +26,9 @@ class Mailbox:
         self._services = services
         self._history = history
 
-    async def send(self, stream: str, kind: str, reason: str, key: str | None) -> int:
+    async def send(
+        self, stream: str, kind: str, reason: str, key: str | None, name: str = "", body: Payload = NO_BODY
+    ) -> int:
         """Put a message into the inbox of `stream`, once for each key, and return its version there."""
         key = key or uuid.uuid4().hex
         while True:
@@ -28,9 +36,9 @@ class Mailbox:
             for version, sent in await self._history.messages(stream, 0):
                 if sent.key == key:
                     return version
-            message = MessageSent(self._services.clock.now(), kind, key, reason)
+            message = MessageSent(self._services.clock.now(), kind, key, reason, name, body)
             try:
-                unit = Unit((Append(inbox_of(stream), head, (message,)),))
+                unit = Unit((Append(inbox_of(stream), head, (message,)),), (Wake(stream),))
                 return (await self._services.journal.commit(unit))[0].version
             except OwnershipLostError:
                 continue  # Somebody else's message came first.
@@ -60,6 +68,6 @@ class Mailbox:
                 taken.append(take(state, self._services.clock.now(), version, message))
                 evolve(state, taken[-1])
         if taken:
-            dispatch = () if state.end is None else (Unschedule(stream),)
-            await self._services.journal.commit(Unit((Append(stream, head, taken),), dispatch))
+            dispatch = Unschedule(stream) if state.end is not None else Schedule(stream, 0, due_of(state), state.taken)
+            await self._services.journal.commit(Unit((Append(stream, head, taken),), (dispatch,)))
         return state, head.version, taken

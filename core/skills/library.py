@@ -16,6 +16,7 @@ def ready_skills() -> tuple[Skill[..., Any], ...]:
         basic.random_value,
         basic.transform,
         waiting.sleep,
+        waiting.wait_signal,
         http.http_call,
         files.file_write,
     )

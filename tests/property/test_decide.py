@@ -101,7 +101,18 @@ def first_event(spec: dict[str, object], seed: int) -> RunStarted:
     parsed = WorkflowSpec.parse(spec)
     inputs = Payload.of(merge_inputs(plan_of(parsed.canonical), None))
     return RunStarted(
-        0, RUN_ID, "default", "random", "1", Payload.from_canonical(parsed.canonical), inputs, seed, None, SEMANTICS
+        0,
+        RUN_ID,
+        "default",
+        "random",
+        "1",
+        Payload.from_canonical(parsed.canonical),
+        inputs,
+        seed,
+        None,
+        SEMANTICS,
+        "default",
+        0,
     )
 
 

@@ -80,10 +80,10 @@ class CrashingLog(EventLog):
 
     journal: CrashingJournal
 
-    def release(self, stream: str) -> None:
+    def release(self, stream: str, due: int | None = None, taken: int | None = None) -> None:
         """Give the lease up, unless there is nobody left to do so."""
         if not self.journal.dead:
-            super().release(stream)
+            super().release(stream, due, taken)
 
 
 class Life:

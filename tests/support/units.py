@@ -27,12 +27,14 @@ def started(run_id: str, tenant: str = "default", inputs: Any = None) -> RunStar
         seed=7,
         agent_id=None,
         semantics=1,
+        queue="default",
+        priority=0,
     )
 
 
 def said(text: str = "") -> MessageSent:
     """An event that is good in any stream and carries `text`."""
-    return MessageSent(1_700_000_000_000_001, "pause", "key", text)
+    return MessageSent(1_700_000_000_000_001, "pause", "key", text, "", Payload.of(None))
 
 
 class Writer:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from uuid import uuid4
 
+from refold.core.canonical import Payload
 from refold.core.events import Event, MessageSent
 from refold.core.ids import inbox_of
 from refold.core.ports import EMPTY, Append, Unit
@@ -60,7 +61,7 @@ def send(store: Store, run_id: str, *kinds: str) -> None:
         stored = False
         while not stored:
             head = store.heads([inbox]).get(inbox, EMPTY)
-            message = MessageSent(time.time_ns() // 1000, kind, uuid4().hex, "")
+            message = MessageSent(time.time_ns() // 1000, kind, uuid4().hex, "", "", Payload.of(None))
             stored = store.commit([Sealer("sender").seal(Unit((Append(inbox, head, (message,)),)))], "sender")[0]
 
 

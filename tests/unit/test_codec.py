@@ -38,7 +38,7 @@ def stored(event: Event, large: dict[str, bytes] | None = None) -> Record:
 def test_every_value_makes_the_round_in_canonical_bytes(value: Any, cost: float, text: str) -> None:
     completed = RunCompleted(1, Payload.of(value), sha256_hex(b""), "hash", cost)
     failed = StepAttemptFailed(1, 0, text, text, text, 1, text, text, cost, 2)
-    for event in (completed, failed, MessageSent(1, text, text, text)):
+    for event in (completed, failed, MessageSent(1, text, text, text, text, Payload.of(value))):
         large: dict[str, bytes] = {}
         record = stored(event, large)
         assert decode(record, large) == event
@@ -56,7 +56,7 @@ def test_costs_come_back_equal(cost: float) -> None:
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff", "\ud83d"])
 def test_text_that_utf_8_cannot_express_is_refused(text: str) -> None:
     with pytest.raises(NotCanonicalError, match=r"message\.sent"):
-        stored(MessageSent(1, "pause", "key", text))
+        stored(MessageSent(1, "pause", "key", text, "", Payload.of(None)))
 
 
 def test_large_payloads_leave_the_event() -> None:
@@ -134,6 +134,7 @@ FITTING: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "float": (int, float),
     "str | None": (str, type(None)),
+    "int | None": (int, type(None)),
     "Payload": (object,),
     "Cut": (),
 }

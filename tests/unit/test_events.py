@@ -19,7 +19,7 @@ from refold.tests.support.histories import History, examples, histories
 
 PINNED = {
     "message.refused": (1, "at: int, message: int, reason: str"),
-    "message.sent": (1, "at: int, kind: str, key: str, reason: str"),
+    "message.sent": (2, "at: int, kind: str, key: str, reason: str, name: str, body: Payload"),
     "run.cancelled": (
         1,
         "at: int, message: int, reason: str, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float",
@@ -32,9 +32,9 @@ PINNED = {
     "run.paused": (1, "at: int, message: int, reason: str"),
     "run.resumed": (1, "at: int, message: int"),
     "run.started": (
-        1,
+        2,
         "at: int, run_id: str, tenant: str, workflow_type: str, workflow_version: str, spec: Payload, "
-        "inputs: Payload, seed: int, agent_id: str | None, semantics: int",
+        "inputs: Payload, seed: int, agent_id: str | None, semantics: int, queue: str, priority: int",
     ),
     "run.timed_out": (1, "at: int, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float"),
     "step.attempt_failed": (
@@ -53,7 +53,13 @@ PINNED = {
         "inputs_hash: str | None, error_code: str, message: str, step_hash: str, cost_cents: float",
     ),
     "step.skipped": (1, "at: int, index: int, step_id: str, skill_id: str, because: str, step_hash: str"),
+    "signal.received": (1, "at: int, message: int, name: str, body: Payload"),
     "step.started": (1, "at: int, index: int, step_id: str, attempt: int"),
+    "step.waiting": (
+        1,
+        "at: int, index: int, step_id: str, skill_id: str, skill_version: str, attempt: int, inputs_hash: str, "
+        "signal: str | None, until: int | None, fails: str | None, output: Payload, cost_cents: float",
+    ),
 }
 """Never change a line: raise the version, write an upcaster, and record histories of the new version."""
 

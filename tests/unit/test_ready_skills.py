@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import time
@@ -16,11 +15,12 @@ from refold.core.canonical import canonical_json
 from refold.core.errors import StepError
 from refold.core.runtime.context import StepContext
 from refold.core.runtime.skill import as_payload
+from refold.core.runtime.wait import Wait
 from refold.core.seeds import MAX_SEED, step_seed
 from refold.core.skills.basic import echo, hash_inputs, random_value, transform
 from refold.core.skills.expressions import ExpressionError, evaluate
 from refold.core.skills.library import ready_skills
-from refold.core.skills.waiting import sleep
+from refold.core.skills.waiting import sleep, wait_signal
 
 
 def _context(seed: int) -> StepContext:
@@ -33,13 +33,14 @@ def _run(skill: Any, inputs: dict[str, Any], seed: int = 0) -> Any:
 
 def test_the_library_declares_what_replay_and_policies_need() -> None:
     declared = {s.skill_id: (s.deterministic, s.side_effect, s.inline, s.is_async) for s in ready_skills()}
-    computes, waits = (True, False, True, False), (False, False, False, True)
+    computes, waits = (True, False, True, False), (False, False, True, False)
     assert declared == {
         "echo": computes,
         "hash": computes,
         "random": computes,
         "transform": computes,
         "sleep": waits,
+        "wait_signal": waits,
         "http_call": (False, True, False, True),
         "file_write": (False, True, False, False),
     }
@@ -142,22 +143,21 @@ def test_whatever_the_expression_only_one_error_comes_out(expression: str) -> No
         evaluate(expression, {"a": [{"b": 1}, {"b": [0, "x"]}], "b": {"a": None}})
 
 
-async def test_sleep_waits_and_says_how_long() -> None:
-    assert await sleep(**sleep.bind(b'{"seconds":0}', None)) == {"slept_seconds": 0}
-    waiting = asyncio.create_task(_slept(3_600))
-    done, _ = await asyncio.wait([waiting], timeout=0.05)
-    assert not done
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
+def test_sleep_and_wait_signal_only_say_what_to_wait_for() -> None:
+    assert sleep(**sleep.bind(b'{"seconds":3600}', None)) == Wait(seconds=3600, output={"slept_seconds": 3600})
+    assert wait_signal("go") == Wait(signal="go")
+    assert wait_signal("go", timeout_seconds=5) == Wait(seconds=5, signal="go")
 
 
-@pytest.mark.parametrize("seconds", [-1, 86_401, 1e300])
-async def test_sleep_refuses_what_is_out_of_bounds(seconds: float) -> None:
-    with pytest.raises(StepError, match="wanted 0 to 86400") as caught:
-        await sleep(seconds)
-    assert caught.value.step_code == "SKILL_INPUT_INVALID"
+@pytest.mark.parametrize("seconds", [-1, 400_000_000, 1e300])
+def test_a_wait_out_of_bounds_is_refused(seconds: float) -> None:
+    for call in (lambda: sleep(seconds), lambda: wait_signal("go", seconds)):
+        with pytest.raises(StepError, match="wanted 0 to ") as caught:
+            call()
+        assert caught.value.step_code == "SKILL_INPUT_INVALID"
 
 
-async def _slept(seconds: float) -> dict[str, float]:
-    return await sleep(seconds)
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 201, "\n"])
+def test_a_signal_needs_a_plain_name(name: str) -> None:
+    with pytest.raises(StepError, match="input 'name'"):
+        wait_signal(name)

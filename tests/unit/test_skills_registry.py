@@ -13,7 +13,7 @@ from refold.core.retry import Retry
 from refold.core.runtime.registry import SkillRegistry
 from refold.core.runtime.skill import skill
 
-READY = ["echo", "file_write", "hash", "http_call", "random", "sleep", "transform"]
+READY = ["echo", "file_write", "hash", "http_call", "random", "sleep", "transform", "wait_signal"]
 
 
 @skill

@@ -37,7 +37,7 @@ def attacked(crime: Crime, name: str, records: Sequence[Record], inbox: bool = F
     return proof
 
 
-def edited(crime: Crime, name: str, number: int, inbox: bool = False, **values: Any) -> list[Record]:
+def edited(crime: Crime, name: str, number: int, inbox: bool = False, /, **values: Any) -> list[Record]:
     """The records of the run with fields of one event replaced."""
     records = crime.records(f"default/{name}" + ("/inbox" if inbox else ""))
     records[number - 1] = changed(records[number - 1], lambda envelope: envelope["data"].update(values))
@@ -166,7 +166,7 @@ ONLY_ELSEWHERE = {
     "message.refused": {"reason"},
     "message.sent": {"key", "reason"},
     "run.failed": {"message"},
-    "run.started": {"agent_id"},
+    "run.started": {"agent_id", "priority", "queue"},
     "step.attempt_failed": {"error_code", "message", "retry_at", "skill_version"},
     "step.completed": {"skill_version"},
     "step.failed": {"message", "skill_version"},

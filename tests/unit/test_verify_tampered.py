@@ -32,7 +32,7 @@ BYTE_CLASSES: dict[str, Change] = {
     "nonce": lambda state: _flip(state, b'"nonce":"', 3),
     "at": lambda state: _flip(state, b'"at":', 9),
     "build": lambda state: _flip(state, b'"build":"', 2),
-    "v": lambda state: state.replace(b'"v":1', b'"v":2'),
+    "v": lambda state: state.replace(b'"v":', b'"v":9'),
     "a space": lambda state: state.replace(b'"at":', b'"at": '),
     "everything": lambda _: b"{}",
     "nothing left": lambda _: b"",

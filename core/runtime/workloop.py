@@ -1,0 +1,137 @@
+"""The worker's loop: claims runs that are due, works on them until they end or rest, and stops with grace."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ..canonical import canonical_json
+from ..errors import OwnershipLostError, RefoldError, RunOwnedError, StoreUnreachableError
+from .actor import Services
+from .history import History
+from .host import Host
+
+CLAIM = 64
+"""At most this many runs are claimed at once, so that several workers share a burst."""
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
+"""Seconds between looks for work: the longer nothing was found, the longer."""
+
+HOUSEKEEPING_SECONDS = 1.0
+"""How often the worker reports itself and looks for owners that died."""
+
+SET_ASIDE_SECONDS = 60
+"""For how long a run that could not be worked on at all is left alone."""
+
+_log = logging.getLogger(__name__)
+
+
+class WorkLoop:
+    """One worker: at most `concurrency` runs of `queues` at a time."""
+
+    def __init__(
+        self, services: Services, history: History, host: Host, queues: Sequence[str], concurrency: int, version: str
+    ):
+        self._services = services
+        self._history = history
+        self._host = host
+        self._queues = list(queues)
+        self._concurrency = concurrency
+        self._version = version
+        self._runs: set[asyncio.Task[None]] = set()
+        self._stirred = asyncio.Event()
+        self._draining = False
+
+    @property
+    def running(self) -> int:
+        """How many runs are in memory."""
+        return len(self._runs)
+
+    def drain(self) -> None:
+        """Claim nothing more; let running steps end and be recorded, and leave the runs to others."""
+        self._draining = True
+        self._stirred.set()
+
+    async def run(self) -> None:
+        """Work until drained. Survives an absent store: what it held is taken over or comes back."""
+        keeper = asyncio.create_task(self._keep_house())
+        pause = SHORTEST_PAUSE
+        try:
+            while not self._draining:
+                found = await self._claim()
+                pause = SHORTEST_PAUSE if found else min(pause * 2, LONGEST_PAUSE)
+                self._stirred.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stirred.wait(), pause)
+            self._host.drain()
+            if self._runs:
+                await asyncio.wait(self._runs)
+        finally:
+            keeper.cancel()
+            await asyncio.wait([keeper])
+            await self._history.leave()
+
+    async def _claim(self) -> int:
+        free = min(self._concurrency - len(self._runs), CLAIM)
+        if free <= 0:
+            return 0
+        try:
+            skills = self._services.skills.names()
+            claimed = await self._history.claim_due(self._queues, skills, free, self._services.lease_seconds)
+        except StoreUnreachableError as error:
+            _log.warning("looking for work: %s", error)
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            return 0
+        for stream in claimed.streams:
+            task = asyncio.create_task(self._work(stream, claimed.at))
+            self._runs.add(task)
+            task.add_done_callback(self._ended)
+        return len(claimed.streams)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._runs.discard(task)
+        self._stirred.set()
+
+    async def _work(self, stream: str, at: int) -> None:
+        try:
+            await self._host.enter(stream, lambda: self._host.work_on(stream, at))
+        except (OwnershipLostError, RunOwnedError) as error:
+            _log.info("%s: %s", stream, error)
+        except StoreUnreachableError as error:
+            _log.warning("%s: %s", stream, error)
+        except Exception as error:  # one run that cannot be worked on must not stop the others, nor be tried for ever
+            _log.error("%s is set aside for %d s: %s", stream, SET_ASIDE_SECONDS, error, exc_info=_unforeseen(error))
+            later = self._services.clock.now() + SET_ASIDE_SECONDS * 1_000_000
+            await self._history.release(stream, later)
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                await self._history.beat(self._report())
+                if await self._history.bury_the_dead():
+                    self._stirred.set()
+            except RefoldError as error:
+                _log.warning("housekeeping: %s", error)
+            await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+    def _report(self) -> str:
+        return canonical_json(
+            {
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "version": self._version,
+                "queues": self._queues,
+                "skills": self._services.skills.names(),
+                "concurrency": self._concurrency,
+                "running": len(self._runs),
+                "draining": self._draining,
+            }
+        ).decode()
+
+
+def _unforeseen(error: Exception) -> Exception | None:
+    return None if isinstance(error, RefoldError) else error
