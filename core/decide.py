@@ -239,8 +239,10 @@ def end_by_steps(state: RunState, at: int, limits: Limits) -> RunCompleted | Run
         if exceeds(value, limits.payload_bytes):
             return _failed(state, at, None, "OUTPUT_TOO_LARGE", f"output: more than {limits.payload_bytes} bytes")
         output = Payload.of(value)
-    except (UnresolvedReferenceError, NotCanonicalError) as error:
+    except UnresolvedReferenceError as error:
         return _failed(state, at, None, "REFERENCE_UNRESOLVED", f"output: {error}")
+    except NotCanonicalError as error:
+        return _failed(state, at, None, "OUTPUT_INVALID", f"output: {error}")
     except TextTooLongError as error:
         return _failed(state, at, None, "OUTPUT_TOO_LARGE", f"output: {error}")
     if len(output) > limits.payload_bytes:

@@ -54,6 +54,7 @@ FAILURES: dict[str, Failure] = _table(
     Failure("SKILL_INPUT_INVALID", _V, False, "The step's inputs do not fit the skill's parameters."),
     Failure("SKILL_OUTPUT_INVALID", _V, False, "The skill returned something that is no JSON value."),
     Failure("INPUT_TOO_LARGE", _R, False, "The inputs exceed the size limit."),
+    Failure("OUTPUT_INVALID", _V, False, "The run's output has no canonical JSON, such as one nested too deeply."),
     Failure("OUTPUT_TOO_LARGE", _R, False, "The output exceeds the size limit."),
     Failure("SIGNAL_TIMEOUT", _R, False, "The signal that the step waited for did not come in time."),
     Failure("INTERRUPTED", _P, False, "An at-most-once step was cut off; whether it took effect is unknown."),

@@ -17,7 +17,7 @@ from eventsourcing.popo import POPOProcessRecorder
 from ..core.ports import EMPTY, Head, Record
 from .dispatch_memory import MemoryDispatch
 from .sealing import SealedUnit
-from .store import Notification, StreamRow
+from .store import Notification, StreamRow, run_streams
 
 
 class MemoryStore(POPOProcessRecorder):
@@ -58,7 +58,8 @@ class MemoryStore(POPOProcessRecorder):
         """See `Store.read`."""
         with self._database_lock:
             records = self._streams.get(stream, [])
-            return records[after : None if limit is None else after + limit]
+            start = max(after, 0)
+            return records[start : None if limit is None else start + limit]
 
     def follow(self, position: int, limit: int) -> list[Notification]:
         """See `Store.follow`."""
@@ -69,6 +70,11 @@ class MemoryStore(POPOProcessRecorder):
     def last_position(self) -> int:
         """See `Store.last_position`."""
         return len(self._log)
+
+    def streams(self, tenant: str) -> list[str]:
+        """See `Store.streams`."""
+        with self._database_lock:
+            return run_streams(name for name in self._heads if name.startswith(f"{tenant}/"))
 
     def large(self, hashes: Sequence[str]) -> dict[str, bytes]:
         """See `Store.large`."""

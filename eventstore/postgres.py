@@ -23,10 +23,14 @@ from .arrays import Blobs, Float8s, Int8s, Texts, register
 from .dispatch import POSTGRES, SQLDispatch, seconds_of
 from .migrate import Migration, pending
 from .sealing import SealedUnit
-from .store import Notification, StreamRow
+from .store import Notification, StreamRow, run_streams
+from .watchdog import Watchdog
 
 CONNECT_SECONDS = 5
 """How long to wait for a connection before the store counts as unreachable."""
+
+CALL_SECONDS = 20
+"""How long one call may take before the server counts as standing still; migrations may take longer."""
 
 LOCK_SECONDS = 10
 """How long to wait for another process's append before the store counts as unreachable."""
@@ -40,6 +44,8 @@ _CONNECTION: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
+    # Somebody else's table lock must not hold us for ever.
+    "options": f"-c lock_timeout={LOCK_SECONDS}s",
 }
 
 _PLANNING = {
@@ -54,8 +60,11 @@ _COMMIT = f"SELECT refold_commit({', '.join(['%b'] * 23)})".encode()
 
 def _alive(connection: psycopg.Connection[Any]) -> None:
     """Fails for a connection that a restarted server has left behind, so that the pool replaces it."""
-    connection.execute("")
+    with _WATCHDOG.over(connection.fileno):
+        connection.execute("")
 
+
+_WATCHDOG = Watchdog(CALL_SECONDS)
 
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
 """Another connection may do better; a server that turned read-only was replaced by another one."""
@@ -96,33 +105,24 @@ class PostgresStore(PostgresProcessRecorder):
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
-        with self._write() as connection, connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = 0")
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
-            applied: dict[int, str] = {}
-            row = connection.execute("SELECT to_regclass('refold_migrations') IS NOT NULL").fetchone()
-            if row and row[0]:
-                applied = dict(connection.execute("SELECT number, checksum FROM refold_migrations").fetchall())
-            todo = pending("postgres", applied)
+        with self._write() as connection:
+            todo = pending("postgres", _applied(connection))
             if dry_run or not todo:
                 return todo
-            if not applied:
-                connection.execute(
-                    "CREATE TABLE refold_migrations (number int PRIMARY KEY, name text NOT NULL, "
-                    "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-                )
-            for migration in todo:
-                connection.execute(migration.sql.encode())
-                connection.execute(
-                    "INSERT INTO refold_migrations (number, name, checksum) VALUES (%s, %s, %s)",
-                    (migration.number, migration.name, migration.checksum),
-                )
-        return todo
+            # Outside the transaction: one that was open before may not see what another process has made meanwhile.
+            connection.execute("SELECT set_config('lock_timeout', '0', false)")
+            connection.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+            try:
+                with connection.transaction():
+                    return _apply(connection)
+            finally:
+                connection.execute("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
+                connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """See `Store.commit`."""
         parameters = _columns(units, owner)
-        with self._write() as connection:
+        with self._write() as connection, _WATCHDOG.over(connection.fileno):
             row = connection.execute(_COMMIT, parameters, prepare=True).fetchone()
         refused = set(row[0]) if row else set[int]()
         return [number not in refused for number in range(1, len(units) + 1)]
@@ -152,6 +152,14 @@ class PostgresStore(PostgresProcessRecorder):
         """See `Store.last_position`."""
         return self._rows("SELECT coalesce(max(notification_id), 0) FROM stored_events", ())[0][0]
 
+    def streams(self, tenant: str) -> list[str]:
+        """See `Store.streams`."""
+        sql = (
+            "SELECT stream FROM stream_heads WHERE stream >= %s AND stream < %s "
+            "UNION SELECT originator_id FROM stored_events WHERE originator_id >= %s AND originator_id < %s"
+        )
+        return run_streams(row[0] for row in self._rows(sql, (f"{tenant}/", f"{tenant}0") * 2))
+
     def large(self, hashes: Sequence[str]) -> dict[str, bytes]:
         """See `Store.large`."""
         return dict(self._rows("SELECT hash, data FROM large_payloads WHERE hash = ANY(%b::text[])", (list(hashes),)))
@@ -180,7 +188,11 @@ class PostgresStore(PostgresProcessRecorder):
         raise NotImplementedError("events are appended through commit()")
 
     def _rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with _reported(), self.datastore.get_connection() as connection:
+        with (
+            _reported(),
+            self.datastore.get_connection() as connection,
+            _WATCHDOG.over(connection.fileno),
+        ):
             return connection.cursor(row_factory=tuple_row).execute(sql.encode(), parameters).fetchall()
 
     @contextmanager
@@ -192,7 +204,6 @@ class PostgresStore(PostgresProcessRecorder):
                 _check_durability(self._writer, self._accept_loss)
                 # Under a stricter level the check of the heads would see what stood before the append lock was granted.
                 self._writer.execute("SET default_transaction_isolation = 'read committed'")
-                self._writer.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
                 # Planning refold_commit anew for every call takes longer than the rest of it; and a plan made while
                 # the tables are small must not scan them when they are large.
                 for name, value in _PLANNING.items():
@@ -204,6 +215,30 @@ class PostgresStore(PostgresProcessRecorder):
                 # Whether the statement took effect is unknown now: the connection must not be used for another.
                 self._writer.close()
                 raise
+
+
+def _applied(connection: psycopg.Connection[tuple[Any, ...]]) -> dict[int, str]:
+    row = connection.execute("SELECT to_regclass('refold_migrations') IS NOT NULL").fetchone()
+    if not (row and row[0]):
+        return {}
+    return dict(connection.execute("SELECT number, checksum FROM refold_migrations").fetchall())
+
+
+def _apply(connection: psycopg.Connection[tuple[Any, ...]]) -> Sequence[Migration]:
+    applied = _applied(connection)
+    todo = pending("postgres", applied)  # Another process may have been faster.
+    if todo and not applied:
+        connection.execute(
+            "CREATE TABLE refold_migrations (number int PRIMARY KEY, name text NOT NULL, "
+            "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+    for migration in todo:
+        connection.execute(migration.sql.encode())
+        connection.execute(
+            "INSERT INTO refold_migrations (number, name, checksum) VALUES (%s, %s, %s)",
+            (migration.number, migration.name, migration.checksum),
+        )
+    return todo
 
 
 def _check_durability(connection: psycopg.Connection[tuple[Any, ...]], accept_loss: bool) -> None:

@@ -23,12 +23,12 @@ import orjson
 from eventsourcing.persistence import PersistenceError, StoredEvent
 from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore, SQLiteProcessRecorder
 
-from ..core.errors import StoreRefusedError, StoreUnreachableError
+from ..core.errors import IntegrityError, StoreRefusedError, StoreUnreachableError
 from ..core.ports import NEVER, Dispatch, Head, Record, Schedule, Unschedule, Wake
 from .dispatch import SQLITE, SQLDispatch, seconds_of
 from .migrate import Migration, pending
 from .sealing import SealedUnit
-from .store import Notification, StreamRow
+from .store import Notification, StreamRow, run_streams
 
 BUSY_SECONDS = 10
 """How long to wait for another process's transaction before the store counts as unreachable."""
@@ -81,6 +81,8 @@ class SQLiteStore(SQLiteProcessRecorder):
                 address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
             )
             _make_durable(self._writer)
+        self._path = path.absolute()
+        self._file = _identity(self._path)
 
     def construct_create_table_statements(self) -> list[str]:
         """None: the schema belongs to the migrations."""
@@ -88,15 +90,14 @@ class SQLiteStore(SQLiteProcessRecorder):
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
+        with self._read() as connection:
+            todo = pending("sqlite", _applied(connection))
+        if dry_run or not todo:
+            return todo
         with self._write() as connection:
-            exists = "SELECT 1 FROM sqlite_master WHERE name = 'refold_migrations'"
-            applied: dict[int, str] = {}
-            if connection.execute(exists).fetchone():
-                applied = dict(map(tuple, connection.execute("SELECT number, checksum FROM refold_migrations")))
-            todo = pending("sqlite", applied)
-            if dry_run or not todo:
-                return todo
-            if not applied:
+            applied = _applied(connection)
+            todo = pending("sqlite", applied)  # Another process may have been faster.
+            if todo and not applied:
                 connection.execute(
                     "CREATE TABLE refold_migrations "
                     "(number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at TEXT NOT NULL)"
@@ -150,9 +151,19 @@ class SQLiteStore(SQLiteProcessRecorder):
 
     def large(self, hashes: Sequence[str]) -> dict[str, bytes]:
         """See `Store.large`."""
-        sql = "SELECT hash, data FROM large_payloads WHERE hash IN (SELECT value FROM json_each(?))"
+        sql = "SELECT hash, CAST(data AS BLOB) FROM large_payloads WHERE hash IN (SELECT value FROM json_each(?))"
         with self._read() as connection:
             return dict(map(tuple, connection.execute(sql, (orjson.dumps(hashes).decode(),))))
+
+    def streams(self, tenant: str) -> list[str]:
+        """See `Store.streams`."""
+        sql = (
+            "SELECT stream FROM stream_heads WHERE stream >= ? AND stream < ? "
+            "UNION SELECT originator_id FROM stored_events WHERE originator_id >= ? AND originator_id < ?"
+        )
+        bounds = (f"{tenant}/", f"{tenant}0")
+        with self._read() as connection:
+            return run_streams(row[0] for row in connection.execute(sql, bounds * 2))
 
     def runs(self, tenant: str, before: int | None, limit: int) -> list[StreamRow]:
         """See `Store.runs`."""
@@ -192,10 +203,13 @@ class SQLiteStore(SQLiteProcessRecorder):
     @contextmanager
     def _write(self) -> Generator[sqlite3.Connection]:
         connection = self._writer
-        with self._write_lock, _reported():
+        with self._write_lock, _reported(f"SQLite: {self._path}"):
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                if _identity(self._path) != self._file:
+                    # What is written to a deleted file is acknowledged, and gone.
+                    raise StoreRefusedError(f"the database file {self._path} was removed or replaced while it was open")
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
@@ -215,7 +229,24 @@ def _reported(what: str = "SQLite") -> Generator[None]:
             raise StoreRefusedError(f"{what}: {error}: check who owns the file and its folder") from error
         raise StoreUnreachableError(f"{what}: {error}") from error
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise IntegrityError(f"{what}: {error}: the file is damaged; restore it from a copy") from error
         raise StoreRefusedError(f"{what}: {error}") from error
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file stands at `path`; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _applied(connection: sqlite3.Connection) -> dict[int, str]:
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'refold_migrations'").fetchone():
+        return {}
+    return dict(map(tuple, connection.execute("SELECT number, checksum FROM refold_migrations")))
 
 
 def _statements(sql: str) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from ..core.ports import Head, Record
@@ -23,6 +23,11 @@ class StreamRow(NamedTuple):
     stream: str
     version: int
     position: int
+
+
+def run_streams(names: Iterable[str]) -> list[str]:
+    """The runs' streams among `names` and their inboxes, each once, sorted."""
+    return sorted({"/".join(name.split("/")[:2]) for name in names})
 
 
 class Store(Protocol):
@@ -58,6 +63,10 @@ class Store(Protocol):
 
     def last_position(self) -> int:
         """The position of the last record, 0 when there is none."""
+        ...
+
+    def streams(self, tenant: str) -> list[str]:
+        """Every run of the tenant of which there is anything at all, events, messages or a head row; sorted."""
         ...
 
     def large(self, hashes: Sequence[str]) -> dict[str, bytes]:

@@ -96,6 +96,9 @@ def _unreadable(events: Sequence[_Event]) -> Iterator[Fault]:
 def _numbering(events: Sequence[_Event]) -> Iterator[Fault]:
     expected = 1
     for event in events:
+        if event.version < 1:
+            yield event.version, "foreign", "events are numbered from 1"
+            continue
         if event.version < expected:
             yield event.version, "doubled", "a second event of this number"
             continue

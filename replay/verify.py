@@ -15,6 +15,9 @@ from .chain import prove_chain
 from .findings import Finding
 from .folding import prove_fold
 
+_BEGINNING = -(2**62)
+"""Below every version that anybody might have slipped in."""
+
 _TRIES = 10
 """How often a run that goes on meanwhile is read again."""
 
@@ -84,13 +87,13 @@ def _snapshot(store: Store, stream: str, inbox: str) -> _Snapshot:
     """Heads, events and messages as they stood at one moment, though the run may be live."""
     heads = store.heads([stream, inbox])
     for _ in range(_TRIES):
-        records, messages = store.read(stream), store.read(inbox)
+        records, messages = store.read(stream, _BEGINNING), store.read(inbox, _BEGINNING)
         now = store.heads([stream, inbox])
         if now == heads:
             return heads, records, messages
         heads = now
     # It never stands still: what lies beyond these heads is taken for newer than them.
-    records, messages = (store.read(name, limit=heads.get(name, EMPTY).version) for name in (stream, inbox))
+    records, messages = (store.read(name, 0, heads.get(name, EMPTY).version) for name in (stream, inbox))
     return heads, records, messages
 
 

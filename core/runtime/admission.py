@@ -48,7 +48,7 @@ def first_event(
 ) -> RunStarted:
     """The event with which the run would start. Raises SpecError or CallError, naming all that is wrong.
 
-    Without `skills` it is not asked whether they are known: a replay may serve them all from the log.
+    Without `skills` it is not asked whether they are known: workers may know them.
     """
     parsed = spec if isinstance(spec, WorkflowSpec) else WorkflowSpec.parse(spec)
     plan = plan_of(parsed.canonical)

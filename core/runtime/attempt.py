@@ -194,6 +194,7 @@ class Attempt:
         self._ended: Callable[[Result], None] | None = ended
         self._loop = asyncio.get_running_loop()
         self._timer = None if timeout is None else self._loop.call_later(timeout, self._time_out, timeout)
+        self._timeout = timeout
         self._task: asyncio.Task[Result] | None = None
         if call.skill.is_async:
             self._task = self._loop.create_task(_call_async(call, limits))
@@ -215,7 +216,9 @@ class Attempt:
             self._loop.call_soon_threadsafe(self._settle, result)
 
     def _task_done(self, task: asyncio.Task[Result]) -> None:
-        if task.cancelled():
+        if self._timer is not None and self._timeout is not None and self._loop.time() >= self._timer.when():
+            self._time_out(self._timeout)  # The skill kept the loop from noticing in time.
+        elif task.cancelled():
             error = RefoldError("the skill was cancelled from outside")
             self._settle(_failed(self._call, error, self._limits))
         elif (error := task.exception()) is not None:

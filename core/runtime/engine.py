@@ -82,7 +82,7 @@ class Engine:
             inputs,
             agent_id,
             tenant,
-            skills=None if replay else services.skills,
+            skills=services.skills,
             limits=services.limits,
             at=services.clock.now(),
         )

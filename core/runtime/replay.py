@@ -55,14 +55,14 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
 
 
 def _served(events: Sequence[Event], skills: SkillRegistry) -> dict[int, StepCompleted | StepFailed]:
-    """The recorded outcomes that are served, by step index: of skills that are not deterministic, never to be run
-    twice or no longer known, of steps that needed several attempts (something outside was at play), and of time-outs.
+    """The recorded outcomes that are served, by step index: of skills that are not deterministic or never to be run
+    twice, of steps that needed several attempts (something outside was at play), and of time-outs.
     """
     served: dict[int, StepCompleted | StepFailed] = {}
     for event in events:
         if isinstance(event, StepCompleted | StepFailed):
-            skill = skills.find(event.skill_id)
-            again = skill is not None and skill.deterministic and not skill.at_most_once
+            skill = skills.get(event.skill_id)
+            again = skill.deterministic and not skill.at_most_once
             outside = isinstance(event, StepFailed) and event.error_code in _NOT_REPRODUCED
             if not again or outside or event.attempt > 1:
                 served[event.index] = event

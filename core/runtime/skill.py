@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ..canonical import Payload, json_pointer
 from ..errors import CallError, NotCanonicalError, Problem, StepError
 from ..limits import Limits
 from ..retry import Retry
+from ..spec import MAX_CENTS
 from .binding import Binder, Parameters, binder, parameters_of
 from .context import StepContext
 
@@ -257,4 +257,4 @@ def _declaration_problems(declared: Skill[..., Any]) -> list[Problem]:
 def _is_cost(cents: Any) -> bool:
     if cents is None:
         return True
-    return isinstance(cents, int | float) and not isinstance(cents, bool) and math.isfinite(cents) and cents >= 0
+    return isinstance(cents, int | float) and not isinstance(cents, bool) and 0 <= cents <= MAX_CENTS

@@ -16,8 +16,6 @@ from .faults import BROKEN, OK
 from .output import console, plain, write_json
 from .reading import existing_store, missing_file
 
-_PAGE = 2000
-
 
 def verify_one(run_id: str, tenant: str, database: str | None, json: bool) -> int:
     """Write the verdict on one run; returns the exit code."""
@@ -60,21 +58,8 @@ def _verdicts(tenant: str, database: str | None) -> Iterator[Verification]:
         existing_store(database) as store,
         Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar,
     ):
-        for stream in bar.track(_streams(store, tenant), description="verifying"):
+        for stream in bar.track(store.streams(tenant), description="verifying"):
             yield _verdict(store, stream)
-
-
-def _streams(store: Store, tenant: str) -> list[str]:
-    """Every run stream of the tenant that has an event anywhere, also without its first event or its head row."""
-    found: dict[str, None] = {}
-    position = 0
-    while page := store.follow(position, _PAGE):
-        for notification in page:
-            stream = notification.record.stream
-            if stream.startswith(f"{tenant}/"):
-                found["/".join(stream.split("/")[:2])] = None
-        position = page[-1].position
-    return list(found)
 
 
 def _verdict(store: Store, stream: str) -> Verification:

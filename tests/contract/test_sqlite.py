@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from refold import open_store
-from refold.core.errors import StoreRefusedError, StoreUnreachableError
+from refold.core.errors import IntegrityError, StoreRefusedError, StoreUnreachableError
 from refold.eventstore.sqlite import SQLiteStore, _make_durable  # pyright: ignore[reportPrivateUsage]
 from refold.tests.contract.conftest import Place
 from refold.tests.support.units import Writer, contents, said, started
@@ -128,7 +128,7 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
     path.write_bytes(b"Dear diary, " * 100)
-    with pytest.raises(StoreRefusedError, match=r"store\.db: file is not a database"):
+    with pytest.raises(IntegrityError, match=r"store\.db: file is not a database"):
         open_store(f"sqlite:///{path}")
 
 
@@ -161,3 +161,30 @@ def test_rows_that_somebody_filled_with_nonsense_can_still_be_read(store: SQLite
     assert records[3].state == state
     assert store.heads(["default/a"])["default/a"].version == 0
     assert len(store.follow(0, 10)) == 4
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["removed", "replaced"])
+def test_nothing_is_acknowledged_into_a_file_that_is_gone(path: Path, replaced: bool) -> None:
+    store = open_store(f"sqlite:///{path}")
+    writer = Writer()
+    store.commit([writer.one("default/a")], "me")
+    path.unlink()
+    if replaced:
+        path.write_bytes(b"")
+    with pytest.raises(StoreRefusedError, match="removed or replaced"):
+        store.commit([writer.one("default/a")], "me")
+
+
+def test_an_altered_payload_of_another_type_is_still_read(path: Path) -> None:
+    store = open_store(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("INSERT INTO large_payloads VALUES ('abc', 'text instead of bytes')")
+        raw.commit()
+    assert store.large(["abc"]) == {"abc": b"text instead of bytes"}
+
+
+def test_looking_whether_to_migrate_needs_no_write_lock(path: Path) -> None:
+    open_store(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        open_store(f"sqlite:///{path}").close()

@@ -3,7 +3,7 @@
 CREATE TABLE stored_events (
     rowid INTEGER PRIMARY KEY AUTOINCREMENT,
     originator_id TEXT NOT NULL,
-    originator_version INTEGER NOT NULL,
+    originator_version INTEGER NOT NULL CHECK (originator_version > 0),
     topic TEXT NOT NULL,
     state BLOB NOT NULL,
     UNIQUE (originator_id, originator_version)
