@@ -53,7 +53,7 @@ def _steps(value: Any) -> tuple[Any, ...]:
     if not steps:
         raise SpecError(Problem("", "a workflow needs at least one step", "add one"))
     if len(steps) > MAX_STEPS:
-        raise SpecError(Problem("", f"more than {MAX_STEPS} steps", "split the workflow with run_workflow"))
+        raise SpecError(Problem("", f"more than {MAX_STEPS} steps", "split the workflow in several"))
     return steps
 
 
