@@ -220,7 +220,7 @@ def test_large_values_are_refused() -> None:
 
 def test_too_many_steps_are_refused_unread() -> None:
     assert problems(spec(*[{}] * (MAX_STEPS + 1))) == [
-        "at /steps: more than 10000 steps. Fix: split the workflow with run_workflow"
+        "at /steps: more than 10000 steps. Fix: split the workflow in several"
     ]
 
 
