@@ -13,7 +13,7 @@ RUNTIME := .venv/.runtime-$(PLACE)
 DEVELOPMENT := .venv/.development-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench crash canonical wheel clean
+.PHONY: help demo test check bench crash chaos canonical wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ bench: $(DEVELOPMENT) ## measure against the limits of this machine
 
 crash: $(DEVELOPMENT) ## the long crash campaign: 500 kills
 	@REFOLD_CRASHES=500 $(PYTEST) -q -n 2 --timeout 7200 tests/crash
+
+chaos: MINUTES ?= 10
+chaos: $(DEVELOPMENT) ## kill and stop workers at random, MINUTES=10 on each store
+	@REFOLD_CHAOS_SECONDS=$$(($(MINUTES) * 60)) $(PYTEST) -q -n 2 --timeout $$(($(MINUTES) * 180 + 300)) tests/chaos
 
 canonical: $(DEVELOPMENT) ## compare a million values with RFC 8785
 	@REFOLD_CANONICAL_VALUES=1000000 $(PYTEST) -q --timeout 7200 tests/unit/test_canonical*.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -49,13 +50,13 @@ def open_store(url: str | None = None, *, migrate: bool = True) -> Store:
         from .eventstore.sqlite import SQLiteStore
 
         store = SQLiteStore(Path(unquote(rest[3:])))
-    elif scheme in ("postgresql", "postgres"):
+    elif scheme in ("postgresql", "postgres") and rest.startswith("//"):
+        _check_postgres(url)
         from .eventstore.postgres import PostgresStore
 
         store = PostgresStore(url, accept_loss=os.environ.get("REFOLD_ACCEPT_LOSS") == "1")
     else:
-        fix = "use sqlite:///file.db, postgresql://host/database or memory:"
-        raise CallError(Problem("", f"the database URL has the unknown form {scheme!r}:…", fix))
+        raise CallError(Problem("", _unknown(url), _FORMS))
     if migrate:
         try:
             store.migrate()
@@ -63,6 +64,38 @@ def open_store(url: str | None = None, *, migrate: bool = True) -> Store:
             store.close()
             raise
     return store
+
+
+_FORMS = "use sqlite:///file.db, postgresql://user:password@host/database or memory:"
+
+
+def _unknown(url: str) -> str:
+    """Why a URL is none of ours; of the URL itself no more than the scheme is told, for it may hold a password."""
+    scheme, colon, _ = url.partition(":")
+    if scheme == "sqlite":
+        return "a sqlite URL needs three slashes and the name of a file"
+    if colon and re.fullmatch("[a-z+]+", scheme):
+        return f"the database URL has the unknown form {scheme}:…"
+    return "the database URL has an unknown form"
+
+
+def _check_postgres(url: str) -> None:
+    """Raises CallError for what libpq cannot read, without the part of the URL that its message repeats."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        ports = str(conninfo_to_dict(url).get("port") or "")
+    except ProgrammingError as error:
+        reason, quoted, _ = str(error).partition(': "')
+        why = f": {reason}" if quoted else ""
+    else:
+        # As libpq sees it, what follows a / in a password that is not quoted is another host's port.
+        if all(port.isdecimal() for port in ports.split(",") if port):
+            return
+        why = ": the port is no number"
+    fix = f"{_FORMS}; write what is special in a password as %XX"
+    raise CallError(Problem("", f"the database URL cannot be read{why}", fix))
 
 
 def tune_process() -> None:
@@ -150,11 +183,19 @@ class Worker:
         clock: Clock | None = None,
         limits: Limits | None = None,
         observer: Observer | None = None,
+        patience: float = 30.0,
     ):
         """`concurrency` is how many runs are worked on at a time; `lease_seconds` after how long without a sign of
         life another worker may take them over."""
         self._engine = WorkflowEngine(
-            store, skills, clock=clock, limits=limits, lease_seconds=lease_seconds, observer=observer, parks=True
+            store,
+            skills,
+            clock=clock,
+            limits=limits,
+            lease_seconds=lease_seconds,
+            observer=observer,
+            patience=patience,
+            parks=True,
         )
         self._loop = self._engine.work_loop([check_queue(queue) for queue in queues], concurrency, BUILD)
 

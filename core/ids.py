@@ -13,6 +13,7 @@ from .seeds import MAX_SEED
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
+_SIGNAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _ALPHABET = "start with a letter or digit, then only letters, digits and . _ : @ ~ -"
 
 
@@ -24,6 +25,11 @@ def check_run_id(text: object) -> str:
 def check_tenant(text: object) -> str:
     """`text` if it can name a tenant: the alphabet of run ids, up to 100 characters; else CallError."""
     return _check(text, _TENANT, "tenant", 100)
+
+
+def check_signal(text: object) -> str:
+    """`text` if it can name a signal: the alphabet of run ids, up to 200 characters; else CallError."""
+    return _check(text, _SIGNAL, "signal", 200)
 
 
 def check_seed(seed: object) -> int:

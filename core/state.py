@@ -276,6 +276,8 @@ def _step_failed(state: RunState, event: StepFailed) -> None:
     _open_step(state, index, event.step_id, event.topic)
     on_error = state.plan.steps[index].on_error
     spent = state.attempted.get(index, FIRST).cost_cents + event.cost_cents
+    if index in state.waits:
+        spent += state.waits[index].cost_cents
     outcome = Outcome(
         "failed", event.attempt, event.inputs_hash, None, event.error_code, event.message, event.step_hash, spent
     )

@@ -17,6 +17,10 @@ Query = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 """Runs one statement with its parameters and returns the rows."""
 
 
+Batch = Callable[[Sequence[tuple[str, Sequence[Any]]]], None]
+"""Runs statements, each with its parameters, in one transaction."""
+
+
 class LeaseRow(NamedTuple):
     """Who holds a run, and for how many more seconds."""
 
@@ -55,7 +59,7 @@ class DispatchStore(Protocol):
         ...
 
     def renew(self, streams: Sequence[str], owner: str, seconds: float) -> None:
-        """Prolong those leases on `streams` that `owner` holds."""
+        """Prolong those leases on `streams` that `owner` holds, but for those being changed just now."""
         ...
 
     def release(self, stream: str, owner: str, due: int | None = None, taken: int | None = None) -> None:
@@ -75,7 +79,7 @@ class DispatchStore(Protocol):
         ...
 
     def free(self, owner: str) -> int:
-        """Free all leases of `owner`, who is known to be dead; returns how many there were."""
+        """Free the leases of `owner`, who is known to be dead, but for those that are being changed; tells how many."""
         ...
 
     def now(self) -> int:
@@ -142,11 +146,15 @@ def seconds_of(due: int) -> float:
 
 
 class SQLDispatch:
-    """The tables in a SQL database; fulfils `DispatchStore`. `write` runs a statement in a transaction of its own."""
+    """The tables in a SQL database; fulfils `DispatchStore`.
 
-    def __init__(self, read: Query, write: Query, dialect: Dialect):
+    `write` runs a statement in a transaction of its own, `together` several in one.
+    """
+
+    def __init__(self, read: Query, write: Query, together: Batch, dialect: Dialect):
         self._read = read
         self._write = write
+        self._together = together
         self._dialect = dialect
 
     def _sql(self, text: str) -> str:
@@ -172,7 +180,11 @@ class SQLDispatch:
 
     def renew(self, streams: Sequence[str], owner: str, seconds: float) -> None:
         """See `DispatchStore.renew`."""
-        sql = self._sql("UPDATE dispatch SET lease_until = {now} + ? WHERE owner = ? AND stream {among} RETURNING 1")
+        # A row that a commit has locked is left for the next time: each would wait for the other's rows, for ever.
+        sql = self._sql(
+            "UPDATE dispatch SET lease_until = {now} + ? WHERE stream IN ("
+            "SELECT stream FROM dispatch WHERE owner = ? AND stream {among} {skip_locked}) RETURNING 1"
+        )
         self._write(sql, (seconds, owner, self._dialect.listed(streams)))
 
     def release(self, stream: str, owner: str, due: int | None = None, taken: int | None = None) -> None:
@@ -215,8 +227,11 @@ class SQLDispatch:
 
     def free(self, owner: str) -> int:
         """See `DispatchStore.free`."""
-        sql = "UPDATE dispatch SET owner = NULL, lease_until = 0 WHERE owner = ? RETURNING 1"
-        return len(self._write(self._sql(sql), (owner,)))
+        sql = self._sql(
+            "UPDATE dispatch SET owner = NULL, lease_until = 0 WHERE stream IN ("
+            "SELECT stream FROM dispatch WHERE owner = ? {skip_locked}) RETURNING 1"
+        )
+        return len(self._write(sql, (owner,)))
 
     def now(self) -> int:
         """See `DispatchStore.now`."""
@@ -229,10 +244,9 @@ class SQLDispatch:
 
     def replace(self, rows: Sequence[DispatchRow]) -> None:
         """See `DispatchStore.replace`."""
-        self._write("DELETE FROM dispatch RETURNING 1", ())
-        sql = self._sql("INSERT INTO dispatch VALUES (?, ?, ?, ?, ?, NULL, 0) ON CONFLICT DO NOTHING RETURNING 1")
-        for row in rows:
-            self._write(sql, row)
+        # A run that starts or ends between the two statements of a slower way would be lost or brought back.
+        insert = self._sql("INSERT INTO dispatch VALUES (?, ?, ?, ?, ?, NULL, 0) ON CONFLICT DO NOTHING")
+        self._together([("DELETE FROM dispatch", ()), *((insert, row) for row in rows)])
 
     def beat(self, owner: str, report: str) -> None:
         """See `DispatchStore.beat`."""

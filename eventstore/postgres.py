@@ -101,7 +101,7 @@ class PostgresStore(PostgresProcessRecorder):
         self._write_lock = threading.Lock()
         self._writer: psycopg.Connection[tuple[Any, ...]] | None = None
         super().__init__(_Datastore(url))
-        self.dispatch = SQLDispatch(self._rows, self._rows, POSTGRES)
+        self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
@@ -194,6 +194,12 @@ class PostgresStore(PostgresProcessRecorder):
             _WATCHDOG.over(connection.fileno),
         ):
             return connection.cursor(row_factory=tuple_row).execute(sql.encode(), parameters).fetchall()
+
+    def _all(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        with _reported(), self.datastore.get_connection() as connection, connection.transaction():
+            connection.execute("LOCK TABLE dispatch IN SHARE ROW EXCLUSIVE MODE")
+            for sql, parameters in statements:
+                connection.execute(sql.encode(), parameters)
 
     @contextmanager
     def _write(self) -> Generator[psycopg.Connection[tuple[Any, ...]]]:

@@ -121,6 +121,16 @@ class Rebuild:
     def differences(self) -> Differences:
         """What is wrong with the table that is there. Runs that move while it is read, and what the due times of runs
         say that a process works on just now, are left out."""
+        seen = self._look()
+        if not any(seen):
+            return seen
+        # A run may come to rest without an event, between a look at its row and one at its lease.
+        again = [set(streams) for streams in self._look()]
+        return Differences(
+            *(tuple(sorted(kept.intersection(streams))) for streams, kept in zip(seen, again, strict=True))
+        )
+
+    def _look(self) -> Differences:
         self.catch_up()
         dispatch = self._store.dispatch
         found = dispatch.rows()

@@ -74,7 +74,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         super().__init__(datastore)
         self._write_lock = threading.Lock()
         self._last_commit = 0.0
-        self.dispatch = SQLDispatch(self._ask, self._change, SQLITE)
+        self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
         with _reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
             self._writer = sqlite3.connect(
@@ -194,6 +194,11 @@ class SQLiteStore(SQLiteProcessRecorder):
     def _change(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         with self._write() as connection:
             return connection.execute(sql, parameters).fetchall()
+
+    def _change_all(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        with self._write() as connection:
+            for sql, parameters in statements:
+                connection.execute(sql, parameters)
 
     @contextmanager
     def _read(self) -> Generator[sqlite3.Connection]:

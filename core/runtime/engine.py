@@ -7,7 +7,7 @@ from typing import Any
 
 from ..canonical import Payload
 from ..errors import CallError, NotCanonicalError, OwnershipLostError, Problem, RunEndedError
-from ..ids import check_run_id, check_tenant, stream_of
+from ..ids import check_run_id, check_signal, check_tenant, stream_of
 from ..limits import Limits
 from ..ports import Clock, Journal, RunLog
 from ..results import WorkflowResult, result_of
@@ -15,7 +15,7 @@ from ..spec import WorkflowSpec
 from ..state import RunState, fold
 from ..state import start as begin
 from .actor import Observer, Services
-from .admission import DEFAULT_QUEUE, MAX_LABEL, MAX_REASON, check_same, check_text, first_event
+from .admission import DEFAULT_QUEUE, MAX_REASON, check_same, check_text, first_event
 from .clock import SystemClock
 from .history import History
 from .host import Host
@@ -150,7 +150,7 @@ class Engine:
         Signals of one name are used in the order they came, each once; `key` makes a repeated call the same signal.
         Raises RunNotFoundError, RunEndedError, CallError for what is no JSON.
         """
-        check_text("the signal's name", name, MAX_LABEL)
+        check_signal(name)
         try:
             body = Payload.of(payload)
         except NotCanonicalError as error:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from ..errors import CallError, OwnershipLostError, Problem, RefoldError, RunOwnedError, StoreError
+from ..errors import (
+    CallError,
+    OwnershipLostError,
+    Problem,
+    RefoldError,
+    RunOwnedError,
+    StoreError,
+    StoreUnreachableError,
+)
 from ..events import RunStarted
 from ..plan import needs_of, plan_of
 from ..ports import EMPTY, Append, Head, Schedule, Unit
@@ -17,6 +25,9 @@ from .history import History
 POLL_SECONDS = 0.2
 """How often the inboxes of live runs are looked at."""
 
+SET_ASIDE_SECONDS = 60
+"""For how long workers leave a run alone that could not be worked on at all."""
+
 
 class Host:
     """Starts runs, goes on with them, and drops them; bound to one event loop."""
@@ -27,7 +38,7 @@ class Host:
         self._live: dict[str, asyncio.Future[RunState]] = {}
         self._actors: dict[str, RunActor] = {}
         self._keeper: asyncio.Task[None] | None = None
-        self._closed = False
+        self._closed = self._draining = False
 
     def actor(self, stream: str) -> RunActor | None:
         """The actor of a run that lives here."""
@@ -123,6 +134,7 @@ class Host:
 
     def drain(self) -> None:
         """Let what runs end and be recorded, start nothing more, and leave the rest to others."""
+        self._draining = True
         for actor in list(self._actors.values()):
             actor.drain()
 
@@ -132,6 +144,8 @@ class Host:
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.get_running_loop().create_task(self._keep())
         try:
+            if self._draining:  # It was being read as the draining began.
+                actor.drain()
             if not fresh:
                 await self.deliver_inbox(actor)
             if self._closed:
@@ -142,11 +156,21 @@ class Host:
             actor.abandon(error)
             if actor.done.done() and not actor.done.cancelled():
                 actor.done.exception()
-            await asyncio.shield(self._history.release(stream))
+            await asyncio.shield(self._history.release(stream, self.set_aside_until(error)))
             raise
         finally:
             del self._actors[stream]
         return state if state.end is not None else await self._left(stream, state, actor.rest)
+
+    def set_aside_until(self, error: BaseException) -> int | None:
+        """Until when workers should leave a run alone that `error` cut off, in microseconds since the epoch.
+
+        None when it says nothing against another one going on at once.
+        """
+        passing = (OwnershipLostError, RunOwnedError, StoreUnreachableError)
+        if not self._services.parks or self._closed or not isinstance(error, Exception) or isinstance(error, passing):
+            return None
+        return self._services.clock.now() + SET_ASIDE_SECONDS * 1_000_000
 
     async def _left(self, stream: str, state: RunState, due: int | None) -> RunState:
         """Give up the lease of a run at rest. Who sent it a message while we held it counts on somebody to take it:

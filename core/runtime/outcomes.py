@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..decide import cancel, outcome_hash, step_failed
+from ..errors import CallError
 from ..events import (
     Event,
     MessageRefused,
@@ -18,12 +19,14 @@ from ..events import (
     StepFailed,
     StepWaiting,
 )
+from ..ids import check_signal
 from ..plan import PlannedStep
 from ..retry import Retry
 from ..seeds import step_seed
 from ..state import RunState
 from .attempt import Failure, Result, Waiting
 from .skill import Skill
+from .wait import MAX_WAIT_SECONDS
 
 StepEvent = StepCompleted | StepAttemptFailed | StepFailed | StepWaiting
 """What an attempt can lead to."""
@@ -40,6 +43,10 @@ def outcome_event(state: RunState, result: Result | StepCompleted | StepFailed, 
     if isinstance(output, Failure):
         return _failed(state, at, step, result, output, version, cost)
     if isinstance(output, Waiting):
+        fault = _fault_of(output.wait.seconds, output.wait.signal)
+        if fault:
+            failure = Failure("SKILL_OUTPUT_INVALID", f"skill {step.skill_id!r} returned a wait {fault}", False)
+            return _failed(state, at, step, result, failure, version, cost)
         return _waiting(at, step, result, output, version, cost)
     digest = output.sha256
     hashed = outcome_hash(state, step.index, result.inputs_hash, True, digest, None)
@@ -102,6 +109,21 @@ def _waiting(at: int, step: PlannedStep, result: Result, waiting: Waiting, versi
         output=waiting.output,
         cost_cents=cost,
     )
+
+
+def _fault_of(seconds: object, signal: object) -> str | None:
+    """What is wrong with a wait, None for a good one. Skills make them, and may put anything in."""
+    if seconds is None and signal is None:
+        return "that would never end: it names neither seconds nor a signal"
+    number = not isinstance(seconds, bool) and isinstance(seconds, int | float) and 0 <= seconds <= MAX_WAIT_SECONDS
+    if seconds is not None and not number:
+        return f"of {str(seconds)[:100]} seconds, wanted 0 to {MAX_WAIT_SECONDS}"
+    if signal is not None:
+        try:
+            check_signal(signal)
+        except CallError as error:
+            return f"for a signal of an impossible name: {error}"
+    return None
 
 
 def take(state: RunState, at: int, version: int, message: MessageSent) -> Event:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ..errors import ReplayDivergenceError
-from ..events import Event, RunCancelled, RunTimedOut, StepCompleted, StepFailed
+from ..events import Event, RunCancelled, RunTimedOut, StepCompleted, StepFailed, StepWaiting
 from ..ports import Ack, Head, Unit
 from ..state import RunState, start
 from .actor import RunActor, Services
@@ -41,7 +41,7 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
     """
     if recorded.end is None or isinstance(recorded.end, RunCancelled | RunTimedOut):
         return recorded
-    quiet = replace(services, journal=_NoJournal(), observer=None, recorded=_served(events, services.skills))
+    quiet = replace(services, journal=_NoJournal(), observer=None, recorded=served(events, services.skills))
     state = start(events[0])
     state.deadline = None  # The record says that it was met; the clock has gone on since.
     actor = RunActor(quiet, "replay", state, Head(1, None))
@@ -54,19 +54,22 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
     return recorded
 
 
-def _served(events: Sequence[Event], skills: SkillRegistry) -> dict[int, StepCompleted | StepFailed]:
+def served(events: Sequence[Event], skills: SkillRegistry) -> dict[int, StepCompleted | StepFailed]:
     """The recorded outcomes that are served, by step index: of skills that are not deterministic or never to be run
-    twice, of steps that needed several attempts (something outside was at play), and of time-outs.
+    twice, of steps that waited or needed several attempts (something outside was at play), and of time-outs.
     """
-    served: dict[int, StepCompleted | StepFailed] = {}
+    outcomes: dict[int, StepCompleted | StepFailed] = {}
+    waited: set[int] = set()
     for event in events:
-        if isinstance(event, StepCompleted | StepFailed):
+        if isinstance(event, StepWaiting):
+            waited.add(event.index)
+        elif isinstance(event, StepCompleted | StepFailed):
             skill = skills.get(event.skill_id)
             again = skill.deterministic and not skill.at_most_once
             outside = isinstance(event, StepFailed) and event.error_code in _NOT_REPRODUCED
-            if not again or outside or event.attempt > 1:
-                served[event.index] = event
-    return served
+            if not again or outside or event.attempt > 1 or event.index in waited:
+                outcomes[event.index] = event
+    return outcomes
 
 
 def _compare(recorded: RunState, again: RunState) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+MAX_WAIT_SECONDS = 10 * 366 * 86_400
+"""The longest wait: ten years."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:

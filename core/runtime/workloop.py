@@ -13,7 +13,7 @@ from ..canonical import canonical_json
 from ..errors import OwnershipLostError, RefoldError, RunOwnedError, StoreUnreachableError
 from .actor import Services
 from .history import History
-from .host import Host
+from .host import SET_ASIDE_SECONDS, Host
 
 CLAIM = 64
 """At most this many runs are claimed at once, so that several workers share a burst."""
@@ -23,9 +23,6 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
 
 HOUSEKEEPING_SECONDS = 1.0
 """How often the worker reports itself and looks for owners that died."""
-
-SET_ASIDE_SECONDS = 60
-"""For how long a run that could not be worked on at all is left alone."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +42,7 @@ class WorkLoop:
         self._runs: set[asyncio.Task[None]] = set()
         self._stirred = asyncio.Event()
         self._draining = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def running(self) -> int:
@@ -52,12 +50,21 @@ class WorkLoop:
         return len(self._runs)
 
     def drain(self) -> None:
-        """Claim nothing more; let running steps end and be recorded, and leave the runs to others."""
+        """Claim nothing more; let running steps end and be recorded, and leave the runs to others.
+
+        May be called from anywhere: from another thread, or in the middle of something from a signal handler.
+        """
         self._draining = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._drain_runs)
+
+    def _drain_runs(self) -> None:
+        self._host.drain()
         self._stirred.set()
 
     async def run(self) -> None:
         """Work until drained. Survives an absent store: what it held is taken over or comes back."""
+        self._loop = asyncio.get_running_loop()
         keeper = asyncio.create_task(self._keep_house())
         pause = SHORTEST_PAUSE
         try:
@@ -71,6 +78,7 @@ class WorkLoop:
             if self._runs:
                 await asyncio.wait(self._runs)
         finally:
+            self._loop = None
             keeper.cancel()
             await asyncio.wait([keeper])
             await self._history.leave()
@@ -105,8 +113,7 @@ class WorkLoop:
             _log.warning("%s: %s", stream, error)
         except Exception as error:  # one run that cannot be worked on must not stop the others, nor be tried for ever
             _log.error("%s is set aside for %d s: %s", stream, SET_ASIDE_SECONDS, error, exc_info=_unforeseen(error))
-            later = self._services.clock.now() + SET_ASIDE_SECONDS * 1_000_000
-            await self._history.release(stream, later)
+            await self._history.release(stream, self._host.set_aside_until(error))
 
     async def _keep_house(self) -> None:
         while True:

@@ -6,13 +6,20 @@ from typing import Annotated
 
 import typer
 
+_HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+
 app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, context_settings=_HELP_OPTIONS
 )
 """The commands, for `main` to run."""
+
+dispatch = typer.Typer(no_args_is_help=True, add_completion=False, context_settings=_HELP_OPTIONS)
+"""The commands on the table of open runs."""
+
+app.add_typer(dispatch, name="dispatch", help="The table of open runs, from which workers take them up.")
+
+_MOST = 2**63 - 1
+"""No number of a row or an event is larger: databases count in 64 bits."""
 
 _URL_HELP = "sqlite:///file.db or postgresql://…; else REFOLD_DATABASE_URL, else sqlite:///refold.db."
 
@@ -48,7 +55,11 @@ def refold(
     5 store unreachable, 6 refused.
     """
     # A database named before the command is the default of the command's own --database.
-    context.default_map = {command.name or "": {"database": database} for command in app.registered_commands}
+    own = {"database": database}
+    context.default_map = {
+        **{command.name or "": own for command in app.registered_commands},
+        "dispatch": {command.name or "": own for command in dispatch.registered_commands},
+    }
 
 
 @app.command("run")
@@ -87,6 +98,71 @@ def resume(
     raise typer.Exit(resume_run(run_id, skills or [], tenant, database, json))
 
 
+@app.command("start")
+def start(
+    spec: Annotated[
+        str, typer.Argument(metavar="SPEC", help="A JSON or YAML file, or - for stdin.", show_default=False)
+    ],
+    inputs: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Laid over the spec's; @file reads a file.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="0 to 2^53-1.")] = 0,
+    run_id: Annotated[
+        str | None, typer.Option("--run-id", metavar="ID", help="Its name; else one is made.", show_default=False)
+    ] = None,
+    queue: Annotated[str, typer.Option(metavar="Q", help="Whose workers take it up.")] = "default",
+    priority: Annotated[int, typer.Option(metavar="N", help="Higher first.")] = 0,
+    tenant: Tenant = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Record a run for workers to take up, and print its id.
+
+    The skills need not be known here: a worker takes it up that has them all.
+    """
+    from .starting import start_run
+
+    raise typer.Exit(start_run(spec, inputs, seed, run_id, tenant, queue, priority, database, json))
+
+
+@app.command("worker")
+def worker(
+    skills: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--skills",
+            "--app",
+            metavar="MODULE",
+            help="A module or .py file of skills; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    queue: Annotated[
+        list[str] | None,
+        typer.Option(metavar="Q", help="Take runs of this queue; repeatable; else default.", show_default=False),
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=_MOST, metavar="N", help="At most so many runs at a time.")
+    ] = 100,
+    database: Database = None,
+) -> None:
+    """Work on started runs until a signal comes.
+
+    Ctrl-C and SIGTERM drain it: running steps end, the rest is left to other workers; a second one ends it at once.
+    """
+    from .working import work
+
+    raise typer.Exit(work(skills or [], queue or ["default"], concurrency, database))
+
+
+@app.command("workers")
+def workers(database: Database = None, json: Json = False) -> None:
+    """List the workers, with what they serve; those silent for over 10 s are lost."""
+    from .workers import list_workers
+
+    raise typer.Exit(list_workers(database, json))
+
+
 @app.command("replay")
 def replay(
     run_id: RunId, skills: Skills = None, tenant: Tenant = "default", database: Database = None, json: Json = False
@@ -99,12 +175,13 @@ def replay(
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST, metavar="N", help="At most so many.")] = 20,
     status: Annotated[
         str | None, typer.Option(metavar="STATUS", help="Only these, such as running or failed.", show_default=False)
     ] = None,
     before: Annotated[
-        int | None, typer.Option(min=1, metavar="CURSOR", help="Go on where an earlier list ended.", show_default=False)
+        int | None,
+        typer.Option(min=1, max=_MOST, metavar="CURSOR", help="Go on where an earlier list ended.", show_default=False),
     ] = None,
     tenant: Tenant = "default",
     database: Database = None,
@@ -119,7 +196,7 @@ def list_(
 @app.command("show")
 def show(
     run_id: RunId,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="At most so many steps.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST, metavar="N", help="At most so many steps.")] = 100,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -133,8 +210,10 @@ def show(
 @app.command("events")
 def events(
     run_id: RunId,
-    after: Annotated[int, typer.Option(min=0, metavar="N", help="Only events after number N.")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many.", show_default=False)] = None,
+    after: Annotated[int, typer.Option(min=0, max=_MOST, metavar="N", help="Only events after number N.")] = 0,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=_MOST, metavar="N", help="At most so many.", show_default=False)
+    ] = None,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -161,6 +240,27 @@ def verify(
     raise typer.Exit(
         verify_all(tenant, database, json) if run_id is None else verify_one(run_id, tenant, database, json)
     )
+
+
+@app.command("signal")
+def signal(
+    run_id: RunId,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The signal's name.", show_default=False)],
+    payload: Annotated[
+        str | None,
+        typer.Option(metavar="JSON", help="The waiting step's output; @file reads a file.", show_default=False),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="K", help="The same key again is the same signal.", show_default=False)
+    ] = None,
+    tenant: Tenant = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Send a signal to a run: a step that waits for it, now or later, ends with the payload."""
+    from .starting import send_signal
+
+    raise typer.Exit(send_signal(run_id, name, payload, key, tenant, database, json))
 
 
 @app.command("cancel")
@@ -193,6 +293,27 @@ def migrate(
     from .setting_up import migrate_store
 
     raise typer.Exit(migrate_store(dry_run, database, json))
+
+
+@dispatch.command("list")
+def dispatch_list(database: Database = None, json: Json = False) -> None:
+    """List the open runs of all tenants: on which queue, due when, held or not."""
+    from .dispatching import list_rows
+
+    raise typer.Exit(list_rows(database, json))
+
+
+@dispatch.command("rebuild")
+def dispatch_rebuild(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what is wrong.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only say it, with exit code 1 if anything is wrong.")] = False,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Compute the table from the log alone, and replace the one that is there if they differ."""
+    from .dispatching import rebuild_rows
+
+    raise typer.Exit(rebuild_rows(dry_run, check, database, json))
 
 
 @app.command("skills")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
 from ...compose import database_url
 from ...core import errors
 from ...core.errors import InvalidError, RefoldError
-from .output import note, plain, write_json
+from .output import plain, write_json
+from .streams import ReaderGoneError, UnwritableError, note
 
 OK, FAILED, INVALID, DIVERGED, BROKEN, UNREACHABLE, REFUSED = range(7)
 """Exit codes: done; the run failed or we did; the call is wrong; a replay differs; stored bytes were altered; no
@@ -24,6 +27,7 @@ _EXIT_CODES: tuple[tuple[type[RefoldError], int], ...] = (
     (errors.RunConflictError, INVALID),
     (errors.RunOwnedError, REFUSED),
     (errors.RunEndedError, REFUSED),
+    (errors.OwnershipLostError, REFUSED),
     (errors.StoreUnreachableError, UNREACHABLE),
     (errors.StoreRefusedError, REFUSED),
     (errors.IntegrityError, BROKEN),
@@ -31,27 +35,30 @@ _EXIT_CODES: tuple[tuple[type[RefoldError], int], ...] = (
 )
 
 
-def report(error: Exception, arguments: Sequence[str]) -> int:
+def report(error: BaseException, arguments: Sequence[str]) -> int:
     """Tell what went wrong with the command that `arguments` stand for, and return the exit code.
 
     Secrets of the database's URL are left out, wherever they may turn up. What is no RefoldError is our own fault: its
     traceback is shown when REFOLD_TRACEBACK is set.
     """
-    hide = _Hidden(arguments)
+    hide = Hidden(arguments)
     if os.environ.get("REFOLD_TRACEBACK"):
         note(hide("".join(traceback.format_exception(error))))
     told = _as_json(error)
     note(hide(_told(told)))
     if "--json" in arguments:
-        write_json({"error": _deep(hide, told)})
+        with suppress(ReaderGoneError, UnwritableError):  # the message was told, and the exit code is to come
+            write_json({"error": _deep(hide, told)})
     return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), FAILED)
 
 
-def _as_json(error: Exception) -> dict[str, Any]:
+def _as_json(error: BaseException) -> dict[str, Any]:
     code = error.code if isinstance(error, RefoldError) else RefoldError.code
     problems = error.problems if isinstance(error, InvalidError) else ()
     message = str(error)
-    if not isinstance(error, RefoldError):
+    if isinstance(error, asyncio.CancelledError | SystemExit):
+        message = f"the run was cut off from within ({type(error).__name__}); go on with: refold resume ID"
+    elif not isinstance(error, RefoldError | UnwritableError):
         message = f"{type(error).__name__}: {message} (a fault in Refold; REFOLD_TRACEBACK=1 shows where)"
     where = " ".join(getattr(error, "__notes__", ()))
     return {
@@ -73,8 +80,15 @@ def _told(told: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-class _Hidden:
-    """Replaces the password of the database's URL, as it stands there and as it reads, by three asterisks."""
+_PASSWORD = re.compile(r"(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
+"""A password among parameters, as libpq writes them."""
+
+
+class Hidden:
+    """Replaces the password of the database's URL, as it stands there and as it reads, by three asterisks.
+
+    The URL is the one that stands among `arguments`, or the default one.
+    """
 
     def __init__(self, arguments: Sequence[str]):
         words = [part for word in arguments for part in (word, word.partition("=")[2])]
@@ -84,16 +98,18 @@ class _Hidden:
     def __call__(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return text
+        return _PASSWORD.sub(r"\1***", text)
 
 
 def secrets_of(url: str) -> set[str]:
     """What of `url` must not be shown: the password before the host or among the parameters, quoted or not."""
-    found = re.findall(r"^\w+://[^/?#]*?:(.*)@", url) + re.findall(r"[?&](?:ssl)?password=([^&#]*)", url)
+    found = re.findall(r"^\w+:(?://)?[^/?#]*?:(.*)@", url) + re.findall(r"[?&](?:ssl)?password=([^&#]*)", url)
+    if "://" not in url:
+        found += [secret for _, secret in _PASSWORD.findall(url)]
     return {form for secret in found for form in (secret, unquote(secret)) if form}
 
 
-def _deep(hide: _Hidden, value: Any) -> Any:
+def _deep(hide: Hidden, value: Any) -> Any:
     if isinstance(value, str):
         return hide(value)
     if isinstance(value, dict):

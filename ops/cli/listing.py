@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -19,10 +20,12 @@ from ...eventstore.codec import decode, references
 from ...eventstore.log import EventLog
 from ...eventstore.store import Store, StreamRow
 from .faults import OK
-from .output import STATUS_STYLES, clock, console, duration, iso, note, plain, write_json
+from .output import STATUS_STYLES, clock, console, duration, iso, plain, write_json
 from .reading import existing_store
+from .standing import QUEUED, is_queued
+from .streams import note
 
-_STATUSES = (*get_args(Status), "unreadable")
+_STATUSES = (QUEUED, *get_args(Status), "unreadable")
 _ENDS = {
     RunCompleted.topic: "completed",
     RunFailed.topic: "failed",
@@ -53,7 +56,7 @@ def list_runs(limit: int, status: str | None, before: int | None, tenant: str, d
         raise CallError(Problem("", f"no status is called {plain(status)!r}", f"use one of {', '.join(_STATUSES)}"))
     with existing_store(database) as store:
         rows = _rows(EventLog(store, ""), tenant, before)
-        found = list(islice((row for row in rows if status in (None, row.status)), limit + 1))
+        found = list(islice((row for row in rows if status in (None, row.status)), min(limit + 1, sys.maxsize)))
     shown, more = found[:limit], len(found) > limit
     if json:
         for row in shown:
@@ -80,7 +83,8 @@ def _row(log: EventLog, row: StreamRow) -> _Row:
     run_id = run_of(row.stream)[1]
     try:
         first, last = (_event(log.store, row.stream, number) for number in (1, row.version))
-        status = _ENDS.get(last.topic) or fold(log.events(row.stream)).status
+        queued = is_queued(log.store, row.stream, row.version)
+        status = _ENDS.get(last.topic) or (QUEUED if queued else fold(log.events(row.stream)).status)
     except (RefoldError, ValueError):
         return _Row(run_id, None, "unreadable", None, None, row.version, row.position)
     ended_at = last.at if last.topic in _ENDS else None

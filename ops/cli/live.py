@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -16,8 +16,8 @@ from ...core.ids import run_of
 from ...core.runtime.actor import Observer
 from ...core.state import RunState, evolve
 from ...core.state import start as start_state
-from .output import iso, note, plain, write_json
-from .signals import ReaderGoneError
+from .output import iso, plain, write_json
+from .streams import ReaderGoneError, UnwritableError, note
 
 
 class Watch:
@@ -33,8 +33,9 @@ class Watch:
             except Exception as error:
                 self.watcher = None
                 gone = "nobody reads the output any more" if isinstance(error, ReaderGoneError) else repr(error)
-                with suppress(OSError):
-                    note(f"note: {gone}; the run goes on unseen")
+                if isinstance(error, UnwritableError):
+                    gone = str(error)
+                note(f"note: {gone}; the run goes on unseen")
 
 
 def json_line(stream: str, version: int, event: Event) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import orjson
 from rich.console import Console
 
-from .signals import ReaderGoneError
+from .streams import drop, unwritable
 
 _WIDTH_OF_A_PIPE = 160
 
@@ -24,6 +24,7 @@ STATUS_STYLES = {
     "unreadable": "bold red",
     "paused": "bold yellow",
     "running": "bold blue",
+    "waiting": "bold cyan",
     "skipped": "yellow",
 }
 """How each status of a run or a step looks; what is not listed is dim."""
@@ -40,13 +41,8 @@ def write_json(value: Any) -> None:
         out.flush()
         out.buffer.write(line)
         out.buffer.flush()
-    except BrokenPipeError:
-        raise ReaderGoneError from None
-
-
-def note(text: str) -> None:
-    """A message for people, on stderr."""
-    sys.stderr.write(f"{text}\n")
+    except OSError as error:
+        raise unwritable(error) from None
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -103,8 +99,17 @@ def cents(amount: float) -> str:
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to `main`, where rich would end the process with exit code 1."""
-        raise ReaderGoneError
+        """Leave it to `print`, where rich would end the process with exit code 1."""
+        raise BrokenPipeError
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich does it. What stderr cannot take is lost; for stdout, raises ReaderGoneError or UnwritableError."""
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            if not self.stderr:
+                raise unwritable(error) from None
+            drop(sys.stderr)
 
 
 class _Diverted:

@@ -18,7 +18,7 @@ from ...core.runtime.registry import SkillRegistry
 from ...core.spec import WorkflowSpec
 from ...eventstore.memory import MemoryStore
 from ...eventstore.store import Store
-from .output import note
+from .streams import note
 
 
 def read_spec(source: str) -> WorkflowSpec:
@@ -32,17 +32,26 @@ def read_spec(source: str) -> WorkflowSpec:
 
 def read_inputs(argument: str | None) -> Any:
     """The inputs: JSON, or `@` and the name of a file of JSON or YAML; None for none. Raises InvalidError."""
+    return _read_value(argument, "the inputs", "--inputs", "/inputs")
+
+
+def read_payload(argument: str | None) -> Any:
+    """A signal's payload, given as inputs are, but any JSON value; None for none. Raises InvalidError."""
+    return _read_value(argument, "the payload", "--payload", "/payload")
+
+
+def _read_value(argument: str | None, what: str, option: str, pointer: str) -> Any:
     if argument is None:
         return None
     limit = Limits().payload_bytes
     try:
         if argument.startswith("@"):
-            return parse_document(_bytes_of(argument[1:], "the inputs"), name=argument[1:], max_bytes=limit)
+            return parse_document(_bytes_of(argument[1:], what), name=argument[1:], max_bytes=limit)
         return parse_json(argument, max_bytes=limit)
     except InvalidError as error:
-        error.problems = tuple(p._replace(pointer=f"/inputs{p.pointer}") for p in error.problems)
+        error.problems = tuple(p._replace(pointer=f"{pointer}{p.pointer}") for p in error.problems)
         error.args = ("; ".join(map(str, error.problems)),)
-        error.add_note("--inputs")
+        error.add_note(option)
         raise
 
 

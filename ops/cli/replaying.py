@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...compose import WorkflowEngine
-from ...core.events import RunCancelled, RunTimedOut
-from ...core.ids import check_run_id, check_tenant
+from ...core.events import RunCancelled, RunTimedOut, StepCompleted, StepFailed
+from ...core.ids import check_run_id, check_tenant, stream_of
 from ...core.results import WorkflowResult
+from ...core.runtime.replay import served
 from ...core.state import RunState
+from ...eventstore.log import EventLog
 from .faults import OK
 from .output import console, stdout_for_json_only, write_json
 from .reading import existing_store, read_skills
@@ -31,13 +33,18 @@ def replay_run(run_id: str, modules: Sequence[str], tenant: str, database: str |
 
         with existing_store(database) as store:
             state, result = run_until_stopped(work)
+            events = EventLog(store, "").events(stream_of(tenant, run_id))
     cut = isinstance(state.end, RunCancelled | RunTimedOut)
     verdict = "not comparable" if cut or state.end is None else "equal"
+    from_log = len(served(events, skills)) if verdict == "equal" else 0
+    outcomes = sum(isinstance(event, StepCompleted | StepFailed) for event in events)
+    executed = outcomes - from_log if verdict == "equal" else 0
     if json:
         told = {"run_id": run_id, "verdict": verdict.replace(" ", "_"), "status": result.status}
-        write_json({**told, "workflow_hash": result.workflow_hash})
+        write_json({**told, "workflow_hash": result.workflow_hash, "executed": executed, "served": from_log})
     elif verdict == "equal":
         console().print(f"equal: run again, {run_id} gives workflow hash {result.workflow_hash}", soft_wrap=True)
+        console().print(f"steps: {executed} executed again, {from_log} served from the log", soft_wrap=True)
     else:
         why = "was cut off from outside" if cut else "has not ended"
         console().print(f"not comparable: {run_id} {why} ({result.status})", soft_wrap=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, suppress
+from typing import Any
 
+import orjson
 import uuid_utils
 from rich.text import Text
 
 from ...compose import WorkflowEngine, open_store
 from ...core.canonical import canonical_json
-from ...core.errors import RunNotFoundError
+from ...core.errors import OwnershipLostError, RunNotFoundError, RunOwnedError
 from ...core.ids import check_run_id, check_tenant
 from ...core.results import WorkflowResult
 from ...core.runtime.registry import SkillRegistry
@@ -21,9 +24,10 @@ from ...eventstore.store import Store
 from ..settings import store_patience
 from .faults import FAILED, OK, secrets_of
 from .live import Watch, json_line, progress
-from .output import STATUS_STYLES, cents, console, excerpt, note, plain, stdout_for_json_only, write_json
+from .output import STATUS_STYLES, cents, console, excerpt, plain, stdout_for_json_only, write_json
 from .reading import check_call, existing_store, read_inputs, read_skills, read_spec
-from .signals import ReaderGoneError, StoppedError, run_until_stopped
+from .signals import CutOffError, StoppedError, run_until_stopped
+from .streams import ReaderGoneError, UnwritableError, note
 
 Work = Callable[[WorkflowEngine], Awaitable[WorkflowResult]]
 """What an engine is asked to do."""
@@ -112,12 +116,39 @@ def _drive(work: Work, run: _Run, store: Store, skills: SkillRegistry, json: boo
         again = run.command("resume")
         note(f"stopped by {why}; all that was recorded is kept. Go on with: {again}")
         raise
-    with suppress(ReaderGoneError):  # the exit code is still to tell how the run ended
+    except CutOffError as error:
+        raise CutOffError(f"the run was cut off; go on with: {run.command('resume')}") from error
+    except OwnershipLostError as error:
+        told = f"{error}. Fix: another process goes on with it: {run.command('show')}"
+        raise OwnershipLostError(told) from error
+    except RunOwnedError as error:
+        raise RunOwnedError(_readable(str(error))) from error
+    try:
         if json:
             write_json(result.to_json())
         else:
             _summarise(result, run)
+    except ReaderGoneError:
+        pass  # the exit code is still to tell how the run ended
+    except UnwritableError as error:
+        error.args = (f"{error}; the run is {result.status}. See: {run.command('show')}",)
+        raise
     return OK if result.success else FAILED
+
+
+def _readable(owned: str) -> str:
+    """The message with its owner, a lease's JSON, as people call it, and with what can be done."""
+    found = re.search(r"(\{.*\}) for another (\d+) s", owned)
+    if found is None:
+        return owned
+    try:
+        owner: dict[str, Any] = orjson.loads(found[1])
+        process = f"process {int(owner['pid'])}"
+        host = str(owner["host"]).partition("/")[0]
+    except (ValueError, KeyError, TypeError):
+        return owned
+    told = owned.replace(found[1], f"{process} on {host}")
+    return f"{told}. Fix: wait {found[2]} s, or end it"
 
 
 def _summarise(result: WorkflowResult, run: _Run) -> None:

@@ -12,21 +12,23 @@ from rich.text import Text
 
 from ...core.canonical import canonical_json
 from ...core.errors import RunNotFoundError
-from ...core.events import Event, StepCompleted, StepFailed, StepSkipped
+from ...core.events import Event, StepCompleted, StepFailed, StepSkipped, StepWaiting
 from ...core.ids import stream_of
 from ...core.results import StepResult, WorkflowResult, result_of
 from ...core.state import RunState, fold
 from ...eventstore.dispatch import LeaseRow
 from ...eventstore.log import EventLog
-from ...eventstore.owner import is_dead
+from ...eventstore.rebuild import is_held
 from .faults import OK
 from .output import STATUS_STYLES, cents, clock, console, duration, excerpt, plain, write_json
 from .reading import existing_store
+from .standing import QUEUED
+from .workers import reports, unserved
 
 _WIDE = 100
 _BAR = 24
 _HASH_SHOWN = 10
-_SIGNS = {"completed": "✓", "failed": "✗", "skipped": "↷", "cancelled": "✗", "pending": "·"}
+_SIGNS = {"completed": "✓", "failed": "✗", "skipped": "↷", "cancelled": "✗", "waiting": "◷", "pending": "·"}
 
 
 def show_run(run_id: str, limit: int, tenant: str, database: str | None, json: bool) -> int:
@@ -34,20 +36,25 @@ def show_run(run_id: str, limit: int, tenant: str, database: str | None, json: b
     stream = stream_of(tenant, run_id)
     with existing_store(database) as store:
         events = EventLog(store, "").events(stream)
+        if not events:
+            raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
         lease = store.dispatch.lease(stream)
-    if not events:
-        raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
+        workers = reports(store)
     state = fold(events)
     result = result_of(state)
+    status = QUEUED if len(events) == 1 and not is_held(lease) else result.status
     if json:
-        write_json(result.to_json())
+        write_json({**result.to_json(), "status": status})
         return OK
     screen = console()
-    _head(screen, state, events)
+    _head(screen, state, status, events)
     screen.print(_table(state, result, _spans(state, events), limit, screen.width))
     _foot(screen, result, limit)
     if state.end is None:
-        _say(screen, "now", _owner(lease, run_id))
+        reason = None if is_held(lease) or state.paused else unserved(workers, state)
+        _say(screen, "now", _now(lease, state, reason))
+        if reason is not None:
+            _say(screen, "workers", reason)
     return OK
 
 
@@ -70,9 +77,9 @@ def _spans(state: RunState, events: Sequence[Event]) -> list[_Span | None]:
     return spans
 
 
-def _head(screen: Console, state: RunState, events: Sequence[Event]) -> None:
+def _head(screen: Console, state: RunState, status: str, events: Sequence[Event]) -> None:
     started = state.started
-    line = Text(f" {state.status} ", f"{STATUS_STYLES.get(state.status, 'dim')} reverse")
+    line = Text(f" {status} ", f"{STATUS_STYLES.get(status, 'dim')} reverse")
     line.append(f"  {plain(started.workflow_type)}", "bold").append(f"  version {plain(started.workflow_version)}")
     screen.print(line, soft_wrap=True)
     _say(screen, "run", started.run_id)
@@ -94,10 +101,11 @@ def _table(state: RunState, result: WorkflowResult, spans: Sequence[_Span | None
     table.add_column("output", ratio=1, no_wrap=True)
     last = max((span.end for span in spans if span and span.end is not None), default=state.started.at)
     for step, span in zip(result.steps[:limit], spans, strict=False):
-        style = STATUS_STYLES.get(step.status, "dim")
+        status = "waiting" if step.index in state.waits and state.end is None else step.status
+        style = STATUS_STYLES.get(status, "dim")
         bar = _bar(span, state.started.at, last, _BAR if wide else _BAR // 2)
         table.add_row(
-            Text(_SIGNS.get(step.status, "?"), style),
+            Text(_SIGNS.get(status, "?"), style),
             Text(step.step_id, style),
             *([Text(step.skill_id, "dim")] if wide else []),
             str(step.attempts or ""),
@@ -115,9 +123,18 @@ def _outcome(state: RunState, step: StepResult) -> str:
     outcome = state.outcomes[step.index]
     if step.error_code is not None:
         return plain(f"[{step.error_code}] {step.message or ''}")
+    if step.index in state.waits and state.end is None:
+        return _awaited(state.waits[step.index])
     if outcome is None or outcome.output is None:
         return plain(step.message or "")
     return excerpt(outcome.output.data, 200)
+
+
+def _awaited(wait: StepWaiting) -> str:
+    until = None if wait.until is None else f"until {clock(wait.until)} UTC"
+    if wait.signal is None:
+        return f"waits {until or 'for a message'}"
+    return plain(f"waits for signal {wait.signal}, {until or 'for ever'}")
 
 
 def _bar(span: _Span | None, first: int, last: int, length: int) -> str:
@@ -144,11 +161,13 @@ def _foot(screen: Console, result: WorkflowResult, limit: int) -> None:
         _say(screen, "hash", result.workflow_hash)
 
 
-def _owner(lease: LeaseRow | None, run_id: str) -> str:
-    """Whether anybody works on the run, or how to have somebody do so."""
-    if lease is None or lease.owner is None or lease.seconds_left <= 0 or is_dead(lease.owner):
-        return f"nobody works on it; go on with: refold resume {run_id}"
-    return "a live process works on it"
+def _now(lease: LeaseRow | None, state: RunState, unserved: str | None) -> str:
+    """Whether anybody works on the run, or who will, or how to have somebody do so."""
+    if is_held(lease):
+        return "a live process works on it"
+    if state.paused or unserved is not None:
+        return f"nobody works on it; go on with: refold resume {state.started.run_id}"
+    return "nobody works on it; a worker takes it up when it is due"
 
 
 def _say(screen: Console, name: str, text: str, style: str = "") -> None:

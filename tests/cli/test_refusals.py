@@ -162,6 +162,66 @@ def test_a_wrong_option_is_refused(refold: Refold, folder: Path, words: tuple[st
     refused(refold("run", "hello.json", *words, "--json"), folder)
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("host=x password=SECRET", "unknown form"),
+        ("host=x PASSWORD = 'SECRET SECRET'", "unknown form"),
+        ("postgresql:u:SECRET@h/d", "unknown form postgresql:…"),
+        ("SECRET:x", "unknown form"),
+        ("sqlite://SECRET.db", "three slashes"),
+        ("sqlite:///", "three slashes"),
+        ("postgresql://u:SECRET@[bad/db", "cannot be read"),
+        ("postgresql://u:SECRET@h/d?foo=bar", "invalid URI query parameter"),
+        ("postgresql://u:SECRET/x@h/d", "cannot be read: the port is no number"),
+        ("postgresql://u:SECRET%zz@h/d", "invalid percent-encoded token"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run hello.json", "list", "verify --all", "worker"])
+def test_a_wrong_database_url_is_refused_and_repeats_no_secret(
+    refold: Refold, folder: Path, url: str, reason: str, command: str
+) -> None:
+    words = [*command.split(), "--database", url]
+    done = refold(*words)
+    assert done.code == 2 and reason in done.err, done
+    assert "sqlite:///file.db, postgresql://user:password@host/database" in done.err
+    assert "SECRET" not in done.out + done.err
+    assert "SECRET" not in str(refold(*words, "stray", "--json"))
+
+
+def test_a_password_in_a_stray_word_is_hidden(refold: Refold) -> None:
+    done = refold("list", "host=x password=SECRET", "--json")
+    assert done.code == 2 and "password=***" in done.err and "SECRET" not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("events", "a", "--after"),
+        ("events", "a", "--limit"),
+        ("list", "--before"),
+        ("list", "--limit"),
+        ("show", "a", "--limit"),
+        ("worker", "--concurrency"),
+        ("start", "hello.json", "--priority"),
+    ],
+)
+@pytest.mark.parametrize("number", [2**63, 99999999999999999999])
+def test_a_number_that_no_database_counts_to_is_refused(
+    refold: Refold, folder: Path, words: tuple[str, ...], number: int
+) -> None:
+    refused(refold(*words, number, "--json"), folder)
+
+
+def test_the_largest_numbers_are_taken(refold: Refold) -> None:
+    refold("run", "hello.json", "--run-id", "a")
+    most = 2**63 - 1
+    calls = [("events", "a", "--after", most), ("events", "a", "--limit", most), ("show", "a", "--limit", most)]
+    for words in [*calls, ("list", "--before", most), ("list", "--limit", most)]:
+        done = refold(*words)
+        assert done.code == 0 and "error" not in done.err, done
+
+
 def test_a_skills_module_that_breaks_is_the_users_problem(refold: Refold, folder: Path) -> None:
     (folder / "broken.py").write_text("import sys\nsys.exit(7)\n")
     refused(refold("run", "hello.json", "--skills", "broken.py", "--json"), folder, "broken.py cannot be imported")

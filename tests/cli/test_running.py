@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from refold import OwnershipLostError
 from refold.tests.cli.driver import COMMAND, HELLO, Refold, Write, start
 
 RESULT = """run_id workflow_type status success error_code message workflow_hash step_hashes steps output cost_cents"""
@@ -108,10 +110,26 @@ def test_skills_come_from_a_module_or_a_file(write: Write, name: str) -> None:
 
 def test_replay_gives_the_same_hash_and_appends_nothing(refold: Refold) -> None:
     recorded = refold("run", "hello.json", "--run-id", "a", "--seed", 3, "--json").lines[-1]["workflow_hash"]
-    assert refold("replay", "a").out == f"equal: run again, a gives workflow hash {recorded}\n"
+    told = f"equal: run again, a gives workflow hash {recorded}\nsteps: 3 executed again, 0 served from the log\n"
+    assert refold("replay", "a").out == told
     verdict = {"run_id": "a", "verdict": "equal", "status": "completed", "workflow_hash": recorded}
+    verdict |= {"executed": 3, "served": 0}
     assert refold("replay", "a", "--json").lines == [verdict]
     assert len(refold("events", "a", "--json").lines) == 5
+
+
+def test_a_replay_tells_what_it_executed_again_and_what_it_took_from_the_log(refold: Refold, write: Write) -> None:
+    broken = {"step_id": "broken", "skill_id": "transform", "inputs": {"expression": "nope("}, "on_error": "skip"}
+    spec = write(
+        {"step_id": "steady", "skill_id": "echo"},
+        {"step_id": "noise", "skill_id": "noisy"},
+        broken,
+        {"step_id": "skipped", "skill_id": "echo", "depends_on": ["broken"]},
+    )
+    refold("run", spec, "--run-id", "a", "--skills", "mine.py")
+    told = refold("replay", "a", "--skills", "mine.py", "--json").lines[-1]
+    assert (told["executed"], told["served"]) == (2, 1)
+    assert "2 executed again, 1 served from the log" in refold("replay", "a", "--skills", "mine.py").out
 
 
 def test_a_replay_that_diverges_exits_with_3_and_names_the_step(
@@ -182,6 +200,8 @@ def test_a_run_that_another_process_works_on_is_left_to_it_but_can_be_cancelled(
         wait_for(folder / "waiting", process)
         held = refold("resume", "a", "--skills", "mine.py")
         assert held.code == 6 and "[RUN_OWNED]" in held.err
+        assert f"held by process {process.pid} on " in held.err and "{" not in held.err
+        assert re.search(r"Fix: wait \d+ s, or end it", held.err)
         assert "a live process works on it" in refold("show", "a").out
         asked = refold("cancel", "a", "--reason", "enough")
         assert asked.code == 0, asked.err
@@ -191,6 +211,16 @@ def test_a_run_that_another_process_works_on_is_left_to_it_but_can_be_cancelled(
     assert (result["status"], result["error_code"], result["message"]) == ("cancelled", "RUN_CANCELLED", "enough")
     late = refold("cancel", "a")
     assert late.code == 6 and "[RUN_ENDED]" in late.err
+
+
+def test_a_run_that_another_process_took_over_is_told_as_such(refold: Refold, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def taken(*_: object, **__: object) -> None:
+        raise OwnershipLostError("the head of default/a is no longer version 3")
+
+    monkeypatch.setattr("refold.ops.cli.running.WorkflowEngine.run", taken)
+    done = refold("run", "hello.json", "--run-id", "a")
+    assert done.code == 6
+    assert "[OWNERSHIP_LOST]" in done.err and "another process goes on with it: refold show a" in done.err
 
 
 def test_a_reader_that_goes_away_does_not_stop_the_run(refold: Refold, write: Write, folder: Path) -> None:
@@ -226,7 +256,7 @@ def test_an_unreachable_database_exits_with_5_and_shows_no_password(refold: Refo
 
 def test_a_password_in_what_the_driver_says_is_hidden(refold: Refold) -> None:
     done = refold("--database", "postgresql://ada:s3cr%zzt@127.0.0.1:1/nowhere", "run", "hello.json", "--json")
-    assert done.code in (5, 6) and "s3cr" not in done.out + done.err
+    assert done.code == 2 and "s3cr" not in done.out + done.err
 
 
 def test_the_result_is_the_same_on_postgresql(refold: Refold, postgres_url: str) -> None:

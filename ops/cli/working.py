@@ -1,0 +1,65 @@
+"""`refold worker`."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+
+from ...compose import Worker, database_url, open_store, tune_process
+from ...core.errors import CallError, Problem
+from ...core.events import Event, RunEnd
+from ...core.runtime.admission import check_queue
+from .faults import OK, Hidden
+from .output import plain
+from .reading import read_skills
+from .signals import run_until_drained
+from .streams import note
+
+
+def work(modules: Sequence[str], queues: Sequence[str], concurrency: int, database: str | None) -> int:
+    """Work on runs until a signal asks for an end; returns the exit code."""
+    for queue in queues:
+        check_queue(queue)
+    if len(set(queues)) < len(queues):
+        raise CallError(Problem("", "a queue is named twice", "name each queue once"))
+    skills = read_skills(modules)
+    url = database_url(database)
+    hide = Hidden([url])
+    _log_to_stderr(hide)
+    tune_process()
+    done: Counter[str] = Counter()
+
+    def count(_stream: str, _version: int, event: Event) -> None:
+        done["events"] += 1
+        done["runs"] += isinstance(event, RunEnd)
+
+    with closing(open_store(url)) as store:
+        worker = Worker(store, skills, queues=queues, concurrency=concurrency, observer=count)
+        me = f"worker {os.getpid()}"
+        many = f"{len(skills.names())} skills, at most {concurrency} runs at a time"
+        place = "queue" if len(queues) == 1 else "queues"
+        hello = f"{me} serves {place} {', '.join(queues)} of {plain(hide(url))} with {many}"
+        run_until_drained(worker.run, worker.drain, lambda: note(hello))
+    note(f"{me} is drained: {done['runs']} runs ended here, {done['events']} events written")
+    return OK
+
+
+class _Lines(logging.Formatter):
+    """Time, level and message, without secrets and without what a terminal would obey."""
+
+    def __init__(self, hide: Hidden):
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+        self._hide = hide
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The lines of one message."""
+        return "\n".join(plain(line) for line in self._hide(super().format(record)).splitlines())
+
+
+def _log_to_stderr(hide: Hidden) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Lines(hide))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])

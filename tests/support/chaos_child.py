@@ -1,0 +1,86 @@
+"""A worker process of the chaos campaign: `python -P -m refold.tests.support.chaos_child URL LEASE_SECONDS`.
+
+It works until it is killed, or until its standard input ends; then it drains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from random import Random
+from typing import Any
+
+from refold import SkillRegistry, StepContext, StepError, Worker
+
+from .workflows import spec, step
+
+
+def skills() -> SkillRegistry:
+    """Skills whose outcome follows from the step's seed alone, whichever process calls them and however often."""
+    registry = SkillRegistry()
+
+    @registry.skill("quick", inline=True, deterministic=True)
+    def quick(ctx: StepContext, **inputs: Any) -> Any:
+        return {"seed": ctx.seed, "given": inputs}
+
+    @registry.skill("slow", deterministic=True)
+    async def slow(ctx: StepContext, **inputs: Any) -> Any:
+        await asyncio.sleep(Random(ctx.seed).random() * 0.3)
+        return {"seed": ctx.seed, "given": inputs}
+
+    @registry.skill("threaded", deterministic=True)
+    def threaded(ctx: StepContext) -> int:
+        return ctx.seed
+
+    @registry.skill("wobbly")
+    async def wobbly(ctx: StepContext) -> int:
+        await asyncio.sleep(0.01)
+        if ctx.attempt <= 1 + ctx.seed % 3:
+            raise StepError("SKILL_ERROR", f"attempt {ctx.attempt} fails")
+        return ctx.attempt
+
+    @registry.skill("doomed")
+    async def doomed() -> None:
+        raise StepError("SKILL_ERROR", "always")
+
+    return registry
+
+
+def random_run(random: Random) -> tuple[dict[str, Any], int]:
+    """A spec of quick steps, retries, timers and waits for the signal `go`, and how many signals it wants.
+
+    Waits of one name stand in a row: of two at a time, chance would decide which one gets which signal.
+    """
+    steps: list[dict[str, Any]] = []
+    last_wait: str | None = None
+    signals = 0
+    for number in range(random.randint(3, 8)):
+        name = f"s{number}"
+        before = sorted(random.sample([each["step_id"] for each in steps], min(len(steps), random.randint(0, 2))))
+        kind = random.choice(["quick", "slow", "threaded", "wobbly", "doomed", "sleep", "wait_signal", "wait_signal"])
+        fields: dict[str, Any] = {"depends_on": before}
+        if kind in ("quick", "slow") and before:
+            fields["inputs"] = {"from": f"${{{before[0]}}}"}
+        elif kind == "wobbly":
+            fields |= {"max_retries": 5, "retry": {"initial_seconds": random.choice([0.01, 0.2, 1.5])}}
+        elif kind == "doomed":
+            fields["on_error"] = random.choice(["skip", "continue"])
+        elif kind == "sleep":
+            fields["inputs"] = {"seconds": random.choice([0.01, 0.5, 1.5, 3])}
+        elif kind == "wait_signal":
+            # A wait that an earlier failure skips would leave its signal to the next: it depends on waits alone.
+            fields = {"depends_on": [last_wait] if last_wait else [], "inputs": {"name": "go"}}
+            last_wait = name
+            signals += 1
+        steps.append(step(name, kind, **fields))
+    return spec(*steps), signals
+
+
+async def _work(url: str, lease_seconds: float) -> None:
+    worker = Worker(url, skills(), concurrency=30, lease_seconds=lease_seconds)
+    asyncio.get_running_loop().add_reader(sys.stdin, worker.drain)
+    await worker.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(_work(sys.argv[1], float(sys.argv[2])))
