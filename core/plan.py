@@ -41,6 +41,7 @@ class Plan:
     """A compiled spec.
 
     `steps` are in index order: topological, ties by the spec's list. `sinks` are the indexes that nobody depends on.
+    `needs` names the skills that the plan takes, each once and sorted, as canonical JSON: what a worker must offer.
     `required_inputs` holds, for each `${inputs.x}` used anywhere, the name x and the pointers where it stands.
     References in `output` imply no dependency: it is resolved when all steps have ended.
     """
@@ -50,6 +51,7 @@ class Plan:
     index_of: dict[str, int]
     output: Template | None
     sinks: tuple[int, ...]
+    needs: str
     required_inputs: dict[str, tuple[str, ...]]
 
 
@@ -85,13 +87,9 @@ def compile_plan(spec: WorkflowSpec) -> Plan:
         index_of={step.step_id: step.index for step in steps},
         output=output,
         sinks=tuple(step.index for step in steps if not step.dependents),
+        needs=canonical_json(sorted({step.skill_id for step in steps})).decode(),
         required_inputs=_required([*references, output.references if output else ()]),
     )
-
-
-def needs_of(plan: Plan) -> str:
-    """The skills that the plan takes, each once and sorted, as canonical JSON: what a worker must offer to serve it."""
-    return canonical_json(sorted({step.skill_id for step in plan.steps})).decode()
 
 
 @lru_cache(maxsize=256)

@@ -13,7 +13,6 @@ from ..core.decide import due_of
 from ..core.errors import RefoldError
 from ..core.events import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut
 from ..core.ids import inbox_of
-from ..core.plan import needs_of
 from ..core.ports import NEVER
 from ..core.state import RunState, fold
 from .dispatch import DispatchRow, LeaseRow, seconds_of
@@ -41,7 +40,7 @@ def row_of(state: RunState, inbox: int, stream: str) -> DispatchRow:
     """The row of an open run in `state` whose inbox holds `inbox` messages."""
     started = state.started
     due = 0.0 if inbox > state.taken else seconds_of(due_of(state))
-    return DispatchRow(stream, started.queue, started.priority, needs_of(state.plan), due)
+    return DispatchRow(stream, started.queue, started.priority, state.plan.needs, due)
 
 
 def is_held(lease: LeaseRow | None) -> bool:

@@ -15,7 +15,7 @@ from ..errors import (
     StoreUnreachableError,
 )
 from ..events import RunStarted
-from ..plan import needs_of, plan_of
+from ..plan import plan_of
 from ..ports import EMPTY, Append, Head, Schedule, Unit
 from ..state import RunState, start
 from .actor import RunActor, Services
@@ -92,7 +92,7 @@ class Host:
             due=started.at,
             queue=started.queue,
             priority=started.priority,
-            needs=needs_of(plan_of(started.spec.data)),
+            needs=plan_of(started.spec.data).needs,
         )
         return await self._services.journal.commit(Unit((Append(stream, EMPTY, (started,)),), (row,)))
 
