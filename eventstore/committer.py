@@ -138,14 +138,19 @@ class Committer:
     def _ack(self, unit: SealedUnit, stored: bool, resubmitted: bool) -> Ack:
         if stored or (resubmitted and self._is_stored(unit)):
             return [append.head for append in unit.appends]
-        first = unit.appends[0]
-        return OwnershipLostError(f"the head of {first.stream} is no longer version {first.expected.version}")
+        return refusal(unit)
 
     def _is_stored(self, unit: SealedUnit) -> bool:
         """Whether exactly these bytes stand in the store. One append tells for all: a unit is stored whole."""
         append = unit.appends[0]
         found = self._store.read(append.stream, append.expected.version, len(append.records))
         return found == list(append.records)
+
+
+def refusal(unit: SealedUnit) -> OwnershipLostError:
+    """The answer to a unit that was built on a head which is no longer the stream's."""
+    first = unit.appends[0]
+    return OwnershipLostError(f"the head of {first.stream} is no longer version {first.expected.version}")
 
 
 def _deliver(batch: Sequence[Work], acks: Sequence[Ack]) -> None:

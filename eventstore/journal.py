@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from ..core.errors import OwnershipLostError, RefoldError
+from ..core.errors import RefoldError
 from ..core.ports import Ack, Head, Unit
-from .committer import Committer, Work
+from .committer import Committer, Work, refusal
 from .sealing import Sealer
 from .store import Store
 
@@ -65,12 +65,7 @@ class DirectJournal:
         """Store `unit` and let `done` know on this event loop."""
         sealed = self._sealer.seal(unit)
         stored = self._store.commit([sealed], self._owner)[0]
-        first = sealed.appends[0]
-        ack: Ack = (
-            [append.head for append in sealed.appends]
-            if stored
-            else OwnershipLostError(f"the head of {first.stream} is no longer version {first.expected.version}")
-        )
+        ack: Ack = [append.head for append in sealed.appends] if stored else refusal(sealed)
         asyncio.get_running_loop().call_soon(done, ack)
 
     async def commit(self, unit: Unit) -> Sequence[Head]:
