@@ -138,9 +138,9 @@ async def _call_async(call: Call, limits: Limits) -> Result:
     try:
         arguments = call.skill.binder(call.inputs.data, call.context)
         output = _outcome(await call.skill.function(**arguments), limits)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
+    except (
+        BaseException
+    ) as error:  # a Ctrl-C reaches the event loop, not a skill: whatever comes here is the skill's own
         return _failed(call, error, limits)
     return Result(call.index, call.attempt, call.skill, call.inputs.sha256, output, executed=True)
 

@@ -58,7 +58,7 @@ class Host:
         while (future := self._live.get(stream)) is not None:
             await asyncio.wait([future])
         if self._closed:
-            raise CallError(Problem("", "the engine is closed", "open another one"))
+            raise _closed()
         future = asyncio.get_running_loop().create_future()
         self._live[stream] = future
         try:
@@ -124,7 +124,7 @@ class Host:
         """Drop what lives, as a crash would (nothing recorded is lost), and give up the leases."""
         self._closed = True
         for actor in list(self._actors.values()):
-            actor.abandon(asyncio.CancelledError())
+            actor.abandon(_closed())
         # Whoever drives a run gives its lease up, and needs the journal and the log for that.
         if self._live:
             await asyncio.wait(list(self._live.values()))
@@ -149,7 +149,7 @@ class Host:
             if not fresh:
                 await self.deliver_inbox(actor)
             if self._closed:
-                raise asyncio.CancelledError
+                raise _closed()
             actor.begin()
             state = await actor.done
         except BaseException as error:
@@ -213,3 +213,8 @@ class Host:
     async def deliver_inbox(self, actor: RunActor) -> None:
         """Hand the actor what has come in."""
         actor.deliver(await self._history.messages(actor.stream, actor.delivered))
+
+
+def _closed() -> CallError:
+    # No CancelledError: nobody cancelled the caller, and a task group would swallow it.
+    return CallError(Problem("", "the engine was closed", "go on with the run in another one: it is resumable"))
