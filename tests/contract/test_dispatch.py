@@ -5,23 +5,22 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from refold import open_store
 from refold.core.ports import NEVER, Dispatch, Schedule, Unschedule, Wake
 from refold.eventstore.dispatch import DispatchRow
 from refold.eventstore.store import Store
 from refold.tests.contract.conftest import Place
+from refold.tests.support.claimer import NOTHING, claim_elsewhere, claim_until_empty
 from refold.tests.support.units import Writer, said, started
 
 RUN = "default/run"
 INBOX = "default/run/inbox"
 FUTURE = 4_000_000_000_000_000
-NOTHING = "[]"
 
 
 class Board:
@@ -289,24 +288,6 @@ def claim_all(place: Place, name: str) -> list[str]:
     return claim_until_empty(place.open(), name)
 
 
-def claim_until_empty(store: Store, name: str) -> list[str]:
-    """What one claimer gets."""
-    mine: list[str] = []
-    while found := store.dispatch.claim(name, ["default"], [NOTHING], 3, 60):
-        assert len(found) <= 3
-        mine += found
-    return mine
-
-
-def claim_elsewhere(url: str, name: str) -> list[str]:
-    """What a claimer in a process of its own gets."""
-    store = open_store(url, migrate=False)
-    try:
-        return claim_until_empty(store, name)
-    finally:
-        store.close()
-
-
 def fill(store: Store, number: int) -> set[str]:
     """So many runs that are due."""
     writer = Writer()
@@ -329,8 +310,8 @@ def test_of_several_claimers_each_gets_other_runs(place: Place) -> None:
 def test_of_several_processes_each_gets_other_runs(kind: str, request: pytest.FixtureRequest) -> None:
     place: Place = request.getfixturevalue(f"{kind}_place")
     runs = fill(place.open(), 120)
-    with multiprocessing.get_context("forkserver").Pool(4) as pool:
-        claimed = pool.starmap(claim_elsewhere, [(place.url, f"worker {n}") for n in range(4)], chunksize=1)
+    with ProcessPoolExecutor(4, multiprocessing.get_context("forkserver")) as pool:
+        claimed = list(pool.map(claim_elsewhere, [place.url] * 4, [f"worker {n}" for n in range(4)]))
     together = [stream for mine in claimed for stream in mine] + claim_all(place, "last")
     assert sorted(together) == sorted(runs)
 
