@@ -26,6 +26,7 @@ from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteD
 from ..core.errors import IntegrityError, StoreRefusedError, StoreUnreachableError
 from ..core.ports import NEVER, Dispatch, Head, Record, Schedule, Unschedule, Wake
 from .dispatch import SQLITE, SQLDispatch, seconds_of
+from .gate import Gate
 from .migrate import Migration, pending
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
@@ -72,6 +73,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         datastore.pool.close()
         datastore.pool = _Pool(db_name=address, lock_timeout=BUSY_SECONDS)
         super().__init__(datastore)
+        self._gate = Gate()
         self._write_lock = threading.Lock()
         self._last_commit = 0.0
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
@@ -179,9 +181,10 @@ class SQLiteStore(SQLiteProcessRecorder):
             return [StreamRow(*row) for row in connection.execute(sql, bounds)]
 
     def close(self) -> None:
-        """Close every connection."""
-        self._writer.close()
-        self.datastore.close()
+        """Close every connection, once the calls under way have come back."""
+        if self._gate.close():
+            self._writer.close()
+            self.datastore.close()
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Refused: the library's own append knows neither heads nor the chain."""
@@ -202,13 +205,13 @@ class SQLiteStore(SQLiteProcessRecorder):
 
     @contextmanager
     def _read(self) -> Generator[sqlite3.Connection]:
-        with _reported(), self.datastore.get_connection(commit=False) as connection:
+        with self._gate.passed(), _reported(), self.datastore.get_connection(commit=False) as connection:
             yield connection._sqlite_conn  # pyright: ignore[reportPrivateUsage]
 
     @contextmanager
     def _write(self) -> Generator[sqlite3.Connection]:
         connection = self._writer
-        with self._write_lock, _reported(f"SQLite: {self._path}"):
+        with self._gate.passed(), self._write_lock, _reported(f"SQLite: {self._path}"):
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection

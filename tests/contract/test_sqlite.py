@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +14,7 @@ import pytest
 from refold import open_store
 from refold.core.errors import IntegrityError, StoreRefusedError, StoreUnreachableError
 from refold.eventstore.sqlite import SQLiteStore, _make_durable  # pyright: ignore[reportPrivateUsage]
+from refold.eventstore.store import Store
 from refold.tests.contract.conftest import Place
 from refold.tests.support.units import Writer, contents, said, started
 
@@ -188,3 +190,24 @@ def test_looking_whether_to_migrate_needs_no_write_lock(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as busy:
         busy.execute("BEGIN IMMEDIATE")
         open_store(f"sqlite:///{path}").close()
+
+
+def test_a_store_may_be_closed_while_other_threads_are_using_it(path: Path) -> None:
+    """Closed under a running call, a SQLite connection takes the whole process down."""
+    for turn in range(30):
+        store = open_store(f"sqlite:///{path}")
+
+        def use(store: Store = store) -> str:
+            try:
+                while True:
+                    store.dispatch.renew(["default/a"], "me", 1)
+                    store.read("default/a")
+            except StoreRefusedError as error:
+                return str(error)
+
+        with ThreadPoolExecutor(4) as pool:
+            users = [pool.submit(use) for _ in range(4)]
+            store.commit([Writer(f"w{turn}").one(f"default/{turn}")], "me")
+            store.close()
+            assert {user.result(20) for user in users} == {"the store is closed"}
+        store.close()
