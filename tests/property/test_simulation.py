@@ -26,7 +26,7 @@ from refold.replay.verify import verify_run
 from refold.tests.support.oracle import Expected, serial_run
 from refold.tests.support.random_specs import Gates, behave, random_spec, work_skills
 from refold.tests.support.simulation import Simulation
-from refold.tests.support.states import slots_of
+from refold.tests.support.states import check_expected, slots_of
 
 SIMULATIONS = int(os.environ.get("REFOLD_SIMULATIONS", "2000"))
 FIRST_SEED = int(os.environ.get("REFOLD_SIMULATION_SEED", "0"))
@@ -52,26 +52,12 @@ async def simulate(seed: int) -> None:
     simulation = Simulation(seed, spec, trouble=random.choice((0.0, 0.3, 0.6)), messages=random.random() < 0.5)
     result = await simulation.run()
     events = EventLog(simulation.store, "test").events(STREAM)
-    check_result(result, expected)
+    check_expected(result, expected)
     check_log(simulation, events, result)
     await check_replay(simulation.store, spec, seed)
     versions = range(1, len(events)) if seed % 10 == 0 else random.sample(range(1, len(events)), 1)
     for version in versions:
         await check_prefix(events[:version], EventLog(simulation.store, "test").events(f"{STREAM}/inbox"), expected)
-
-
-def check_result(result: WorkflowResult, expected: Expected) -> None:
-    """The result is the oracle's."""
-    assert (result.status, result.success, result.error_code) == (
-        expected.status,
-        expected.success,
-        expected.error_code,
-    )
-    assert result.output == expected.output
-    assert result.step_hashes == expected.step_hashes
-    assert result.workflow_hash == expected.workflow_hash
-    counted = result.steps[: len(expected.steps)]
-    assert {s.step_id: (s.status, s.output, s.error_code, s.attempts) for s in counted} == expected.steps
 
 
 def check_log(simulation: Simulation, events: Sequence[Event], result: WorkflowResult) -> None:
@@ -107,7 +93,7 @@ async def check_prefix(prefix: Sequence[Event], inbox: Sequence[Event], expected
     unit = Unit(appends, (Schedule(STREAM, 0),))
     assert store.commit([Sealer("test").seal(unit)], "test") == [True]
     async with WorkflowEngine(store, open_skills()) as engine:
-        check_result(await engine.resume("r"), expected)
+        check_expected(await engine.resume("r"), expected)
 
 
 def open_skills() -> Any:

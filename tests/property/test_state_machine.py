@@ -33,7 +33,7 @@ from refold.eventstore.sealing import Sealer
 from refold.replay.verify import verify_run
 from refold.tests.support.oracle import serial_run
 from refold.tests.support.random_specs import behave, random_spec
-from refold.tests.support.states import slots_of
+from refold.tests.support.states import check_expected, slots_of
 from refold.tests.support.stepped import EPOCH_SECONDS, LEASE_SECONDS, Fate, SteppedLife, SteppedLoop, tail
 from refold.tests.support.workflows import events_of, send
 
@@ -371,16 +371,7 @@ def check_result(
     if isinstance(state.end, RunCancelled):
         assert inbox[state.end.message - 1].kind == "cancel"
         return
-    assert (result.status, result.success, result.error_code) == (
-        expected.status,
-        expected.success,
-        expected.error_code,
-    )
-    assert result.output == expected.output
-    assert result.step_hashes == expected.step_hashes
-    assert result.workflow_hash == expected.workflow_hash
-    counted = result.steps[: len(expected.steps)]
-    assert {s.step_id: (s.status, s.output, s.error_code, s.attempts) for s in counted} == expected.steps
+    check_expected(result, expected)
 
 
 EngineMachine.TestCase.settings = settings(
