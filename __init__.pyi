@@ -18,6 +18,8 @@ from .core.errors import (
     RunOwnedError,
     SpecError,
     StepError,
+    StepFailedError,
+    StepTimeoutError,
     StoreRefusedError,
     StoreUnreachableError,
 )
@@ -25,8 +27,23 @@ from .core.limits import Limits
 from .core.results import StepResult, WorkflowResult
 from .core.retry import Retry
 from .core.runtime.context import StepContext
+from .core.runtime.durable import (
+    call,
+    continue_as_new,
+    gather,
+    now,
+    patched,
+    random,
+    run_workflow,
+    set_attribute,
+    set_query,
+    sleep,
+    uuid,
+    wait_signal,
+)
 from .core.runtime.registry import SkillRegistry
 from .core.runtime.skill import Skill, skill
+from .core.runtime.workflow import Workflow, workflow
 from .core.seeds import step_seed
 from .core.spec import StepDescriptor, WorkflowSpec
 
@@ -52,17 +69,33 @@ __all__ = [
     "StepContext",
     "StepDescriptor",
     "StepError",
+    "StepFailedError",
     "StepResult",
+    "StepTimeoutError",
     "StoreRefusedError",
     "StoreUnreachableError",
     "Worker",
+    "Workflow",
     "WorkflowEngine",
     "WorkflowResult",
     "WorkflowSpec",
+    "call",
     "canonical_json",
+    "continue_as_new",
+    "gather",
+    "now",
     "open_store",
+    "patched",
+    "random",
+    "run_workflow",
+    "set_attribute",
+    "set_query",
     "skill",
+    "sleep",
     "step_seed",
+    "uuid",
+    "wait_signal",
+    "workflow",
 ]
 
 __version__: str

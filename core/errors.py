@@ -12,6 +12,8 @@
     │   ├── RunOwnedError        another live process holds the run's lease
     │   └── RunEndedError        the run has ended, so the message comes too late
     ├── StepError                raised by skills: a failure with a code of its own
+    │   └── StepFailedError      raised in a workflow function by awaiting a step that failed
+    │       └── StepTimeoutError   it failed because its time was up
     ├── StoreError
     │   ├── StoreUnreachableError  the database does not answer; nothing acknowledged was lost
     │   ├── StoreRefusedError      the database is set up in a way that could lose data, or its schema is not ours
@@ -113,6 +115,19 @@ class StepError(RefoldError):
         super().__init__(message)
         self.step_code = code
         self.retryable = retryable
+
+
+class StepFailedError(StepError):
+    """Raised in a workflow function where it awaits a step that failed for good; `step_code` says why."""
+
+    def __init__(self, code: str, message: str, *, step_id: str, attempts: int):
+        super().__init__(code, message, retryable=False)
+        self.step_id = step_id
+        self.attempts = attempts
+
+
+class StepTimeoutError(StepFailedError, TimeoutError):
+    """The step failed because its time was up: a signal, a child or the step itself took too long."""
 
 
 class StoreError(RefoldError):

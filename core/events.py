@@ -12,6 +12,49 @@ from dataclasses import dataclass
 from typing import ClassVar, get_args
 
 from .canonical import Payload
+from .step_events import (
+    StepAttemptFailed,
+    StepCompleted,
+    StepEvent,
+    StepFailed,
+    StepIndex,
+    StepProgressed,
+    StepSkipped,
+    StepStarted,
+    StepWaiting,
+)
+
+__all__ = [
+    "EVENTS",
+    "SEMANTICS",
+    "AttributesSet",
+    "ChildEnded",
+    "Cut",
+    "Event",
+    "MessageRefused",
+    "MessageSent",
+    "PatchApplied",
+    "RunCancelled",
+    "RunCancelling",
+    "RunCompleted",
+    "RunContinued",
+    "RunEnd",
+    "RunFailed",
+    "RunParked",
+    "RunPaused",
+    "RunResumed",
+    "RunStarted",
+    "RunTimedOut",
+    "SignalReceived",
+    "StepAttemptFailed",
+    "StepCompleted",
+    "StepFailed",
+    "StepIndex",
+    "StepProgressed",
+    "StepSkipped",
+    "StepStarted",
+    "StepWaiting",
+]
 
 SEMANTICS = 1
 """The version of `decide`'s rules, recorded when a run starts: old runs are folded by the rules they ran under."""
@@ -27,135 +70,33 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The first event of every run: all that determines it, and where it is to be worked on."""
+    """The first event of every run: all that determines it, and where it is to be worked on.
+
+    `spec` is None when the workflow is a function, whose source then had the hash `source`, and `timeout_seconds` its
+    time limit. `parent` is the run that started this one, and `awaited` the id under which it waits for its end;
+    `continues` is the run whose work this one continues.
+    """
 
     topic: ClassVar = "run.started"
-    schema: ClassVar = 2
+    schema: ClassVar = 3
 
     at: int
     run_id: str
     tenant: str
     workflow_type: str
     workflow_version: str
-    spec: Payload
+    spec: Payload | None
+    source: str | None
+    timeout_seconds: float | None
     inputs: Payload
     seed: int
     agent_id: str | None
     semantics: int
     queue: str
     priority: int
-
-
-@dataclass(frozen=True, slots=True)
-class StepStarted:
-    """Written before an at-most-once step runs, so that after a crash it is known that it may have."""
-
-    topic: ClassVar = "step.started"
-    schema: ClassVar = 1
-
-    at: int
-    index: int
-    step_id: str
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class StepAttemptFailed:
-    """An attempt failed and another one will follow at `retry_at` (microseconds since the epoch)."""
-
-    topic: ClassVar = "step.attempt_failed"
-    schema: ClassVar = 1
-
-    at: int
-    index: int
-    step_id: str
-    skill_id: str
-    skill_version: str
-    attempt: int
-    error_code: str
-    message: str
-    cost_cents: float
-    retry_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class StepWaiting:
-    """A step began to wait: for `signal`, or (None) for the time `until`, in microseconds since the epoch.
-
-    When `until` has come (None: it never does) the step fails with the code `fails`, or without one completes with
-    `output`.
-    """
-
-    topic: ClassVar = "step.waiting"
-    schema: ClassVar = 1
-
-    at: int
-    index: int
-    step_id: str
-    skill_id: str
-    skill_version: str
-    attempt: int
-    inputs_hash: str
-    signal: str | None
-    until: int | None
-    fails: str | None
-    output: Payload
-    cost_cents: float
-
-
-@dataclass(frozen=True, slots=True)
-class StepCompleted:
-    """A step succeeded; this is its one recorded outcome."""
-
-    topic: ClassVar = "step.completed"
-    schema: ClassVar = 1
-
-    at: int
-    index: int
-    step_id: str
-    skill_id: str
-    skill_version: str
-    attempt: int
-    inputs_hash: str
-    output: Payload
-    output_hash: str
-    step_hash: str
-    cost_cents: float
-
-
-@dataclass(frozen=True, slots=True)
-class StepFailed:
-    """A step failed for good; `inputs_hash` is None when its inputs could not be resolved."""
-
-    topic: ClassVar = "step.failed"
-    schema: ClassVar = 1
-
-    at: int
-    index: int
-    step_id: str
-    skill_id: str
-    skill_version: str
-    attempt: int
-    inputs_hash: str | None
-    error_code: str
-    message: str
-    step_hash: str
-    cost_cents: float
-
-
-@dataclass(frozen=True, slots=True)
-class StepSkipped:
-    """A step did not run because the step `because`, on which it depends, failed with `skip` or was skipped."""
-
-    topic: ClassVar = "step.skipped"
-    schema: ClassVar = 1
-
-    at: int
-    index: int
-    step_id: str
-    skill_id: str
-    because: str
-    step_hash: str
+    parent: str | None
+    awaited: str | None
+    continues: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +207,90 @@ class RunTimedOut:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageSent:
-    """A message in a run's inbox: `kind` is cancel, pause, resume or signal; `key` makes sending it twice harmless.
+class RunParked:
+    """Code and history disagree: the run needs a person, and rests until it is resumed.
 
-    `name` and `body` are a signal's; of other kinds they are empty and null.
+    `details` says what was recorded and what the code asks for.
+    """
+
+    topic: ClassVar = "run.parked"
+    schema: ClassVar = 1
+
+    at: int
+    error_code: str
+    message: str
+    details: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelling:
+    """Inbox message `message` asked a function to stop: what it awaits is given up, and it cleans up and ends."""
+
+    topic: ClassVar = "run.cancelling"
+    schema: ClassVar = 1
+
+    at: int
+    message: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEnded:
+    """Inbox message `message` told that the run `child` has ended, completed (`error_code` is None) or not."""
+
+    topic: ClassVar = "child.ended"
+    schema: ClassVar = 1
+
+    at: int
+    message: int
+    child: str
+    status: str
+    output: Payload
+    error_code: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttributesSet:
+    """The run set attributes (an object, laid over those it had) by which it can be found."""
+
+    topic: ClassVar = "attributes.set"
+    schema: ClassVar = 1
+
+    at: int
+    attributes: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class PatchApplied:
+    """The code passed `patched(patch)` for the first time, and took the new way."""
+
+    topic: ClassVar = "patch.applied"
+    schema: ClassVar = 1
+
+    at: int
+    patch: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunContinued:
+    """The run ended by having its work continued by the run `successor`, started in the same unit of commit."""
+
+    topic: ClassVar = "run.continued"
+    schema: ClassVar = 1
+
+    at: int
+    successor: str
+    workflow_hash: str
+    cost_cents: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSent:
+    """A message in a run's inbox; `key` makes sending it twice harmless.
+
+    `kind` is cancel, terminate, pause, resume, signal or child. `name` and `body` are a signal's, or tell which child
+    ended and how; of other kinds they are empty and null.
     """
 
     topic: ClassVar = "message.sent"
@@ -283,20 +304,20 @@ class MessageSent:
     body: Payload
 
 
-RunEnd = RunCompleted | RunFailed | RunCancelled | RunTimedOut
+RunEnd = RunCompleted | RunFailed | RunCancelled | RunTimedOut | RunContinued
 """The last event of a run."""
 
 Event = (
     RunStarted
-    | StepStarted
-    | StepAttemptFailed
-    | StepWaiting
-    | StepCompleted
-    | StepFailed
-    | StepSkipped
+    | StepEvent
     | RunPaused
     | RunResumed
+    | RunParked
+    | RunCancelling
     | SignalReceived
+    | ChildEnded
+    | AttributesSet
+    | PatchApplied
     | MessageRefused
     | RunEnd
     | MessageSent

@@ -19,7 +19,7 @@ def sha256_hex(data: bytes) -> str:
 
 def step_hash(
     step_id: str,
-    index: int,
+    index: int | str,
     skill_id: str,
     seed: int,
     inputs_hash: str | None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from .errors import CallError, Problem
+from .hashing import sha256_hex
 from .seeds import MAX_SEED
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
@@ -47,6 +48,28 @@ def stream_of(tenant: str, run_id: str) -> str:
 def inbox_of(stream: str) -> str:
     """The inbox that belongs to the run of `stream`."""
     return stream + "/inbox"
+
+
+def child_of(run_id: str, step: str) -> str:
+    """The id of the run that a step of the run starts, where the step does not name one."""
+    return _suffixed(run_id, f"~{step}")
+
+
+def successor_of(run_id: str, *, continued: bool) -> str:
+    """The id of the run that continues the run: `order~c2` after `order`, then (`continued`) `order~c3`."""
+    base, mark, number = run_id.rpartition("~c")
+    if continued and mark and number.isdecimal():
+        return _suffixed(base, f"~c{int(number) + 1}")
+    return _suffixed(run_id, "~c2")
+
+
+def _suffixed(run_id: str, suffix: str) -> str:
+    whole = run_id + suffix
+    if len(whole) <= 200 and _RUN_ID.fullmatch(whole):
+        return whole
+    # Too long, or a step's name that cannot be part of a run's: a hash stands for it.
+    kept = suffix if suffix.startswith("~c") and len(suffix) < 20 else ""
+    return f"{run_id[:120]}~{sha256_hex(whole.encode())[:32]}{kept}"
 
 
 def run_of(stream: str) -> tuple[str, str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, cast
 
-from .canonical import canonical_json, decode
+from .canonical import decode
 from .errors import CallError, Problem, SpecError
 from .graph import dependents_of, topological_order
+from .needs import needs_of_spec
 from .references import INPUTS, Reference, Template, compile_template, compile_text
 from .spec import RetrySettings, StepDescriptor, WorkflowSpec
 from .spec_problems import did_you_mean, kind_of, shown
@@ -34,6 +35,8 @@ class PlannedStep:
     timeout_seconds: float | None
     estimated_cost_cents: float | None
     idempotency_key: Template | None
+    retry: None = None
+    """A spec's steps say what they change of a policy, never a whole one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Plan:
     """A compiled spec.
 
     `steps` are in index order: topological, ties by the spec's list. `sinks` are the indexes that nobody depends on.
-    `needs` names the skills that the plan takes, each once and sorted, as canonical JSON: what a worker must offer.
+    `needs` is what a worker must offer to serve it (`refold.core.needs`).
     `required_inputs` holds, for each `${inputs.x}` used anywhere, the name x and the pointers where it stands.
     References in `output` imply no dependency: it is resolved when all steps have ended.
     """
@@ -87,7 +90,7 @@ def compile_plan(spec: WorkflowSpec) -> Plan:
         index_of={step.step_id: step.index for step in steps},
         output=output,
         sinks=tuple(step.index for step in steps if not step.dependents),
-        needs=canonical_json(sorted({step.skill_id for step in steps})).decode(),
+        needs=needs_of_spec(spec.workflow_type, spec.version, (step.skill_id for step in steps)),
         required_inputs=_required([*references, output.references if output else ()]),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from .errors import RefoldError
@@ -46,7 +46,7 @@ class Schedule(NamedTuple):
 
     `due` is in microseconds since the epoch. With `taken`, the row is due at once if the run's inbox holds more than
     that many messages: a message may have come in while its owner was putting the run to rest. `queue`, `priority`
-    (higher first) and `needs` (the skills it takes, as canonical JSON) count when the row is made, and then stay.
+    (higher first) and `needs` (what a worker must offer, `refold.core.needs`) count when the row is made, then stay.
     """
 
     stream: str
@@ -138,8 +138,8 @@ class RunLog(Protocol):
         """Give up this process's lease on `stream`; `due` and `taken` as in `Schedule`, None leaves the due time."""
         ...
 
-    def claim_due(self, queues: Sequence[str], skills: Collection[str], limit: int, seconds: float) -> Claimed:
-        """Lease up to `limit` runs of `queues` that are due and need no skills but those of `skills`."""
+    def claim_due(self, queues: Sequence[str], serves: Callable[[str], bool], limit: int, seconds: float) -> Claimed:
+        """Lease up to `limit` runs of `queues` that are due and whose needs (`Schedule.needs`) `serves` says yes to."""
         ...
 
     def bury_the_dead(self) -> int:

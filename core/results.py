@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-from .events import RunCancelled, RunCompleted, RunFailed
-from .state import Outcome, RunState
+from .code_state import CodeState
+from .events import RunCancelled, RunCompleted, RunContinued, RunFailed, RunTimedOut
+from .run_state import Outcome, RunState
+from .spec_state import SpecState
+from .step_events import StepIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,7 @@ class StepResult:
     """One step's outcome. `success` is None for a step that was skipped or has not ended. Costs are in cents."""
 
     step_id: str
-    index: int
+    index: StepIndex
     skill_id: str
     status: str
     success: bool | None
@@ -31,7 +35,10 @@ class StepResult:
 
 @dataclass(frozen=True)
 class WorkflowResult:
-    """A run as it stands, usually ended. `step_hashes` is in index order, None where nothing ran."""
+    """A run as it stands, usually ended. `step_hashes` is in index order, None where nothing ran.
+
+    `continued_as` is the run that continues this one, which then has no output of its own.
+    """
 
     run_id: str
     workflow_type: str
@@ -43,12 +50,13 @@ class WorkflowResult:
     step_hashes: tuple[str | None, ...]
     output: Any
     cost_cents: float
+    continued_as: str | None
     _state: RunState = field(repr=False, compare=False)
 
     @cached_property
     def steps(self) -> tuple[StepResult, ...]:
         """The steps in index order; made when asked for, since most callers look at the run's own result only."""
-        return tuple(_step(self._state, index, outcome) for index, outcome in enumerate(self._state.outcomes))
+        return tuple(_steps(self._state))
 
     def to_json(self) -> dict[str, Any]:
         """The result as a JSON object of the same names."""
@@ -64,6 +72,7 @@ class WorkflowResult:
             "steps": [asdict(step) for step in self.steps],
             "output": self.output,
             "cost_cents": self.cost_cents,
+            "continued_as": self.continued_as,
         }
 
 
@@ -75,31 +84,43 @@ def result_of(state: RunState) -> WorkflowResult:
         error_code, message = end.error_code, end.message
     elif isinstance(end, RunCancelled):
         error_code, message = end.error_code, end.reason
-    elif end is not None and not isinstance(end, RunCompleted):
+    elif isinstance(end, RunTimedOut):
         error_code = end.error_code
+    elif state.parked is not None:
+        error_code, message = state.parked.error_code, state.parked.message
     return WorkflowResult(
         run_id=state.started.run_id,
         workflow_type=state.started.workflow_type,
         status=state.status,
-        success=isinstance(end, RunCompleted),
+        success=isinstance(end, RunCompleted | RunContinued),
         error_code=error_code,
         message=message,
         workflow_hash=None if end is None else end.workflow_hash,
         step_hashes=tuple(state.step_hashes),
         output=end.output.fresh() if isinstance(end, RunCompleted) else None,
         cost_cents=state.cost_cents,
+        continued_as=end.successor if isinstance(end, RunContinued) else None,
         _state=state,
     )
 
 
-def _step(state: RunState, index: int, outcome: Outcome | None) -> StepResult:
-    step = state.plan.steps[index]
+def _steps(state: RunState) -> Iterator[StepResult]:
+    if isinstance(state, SpecState):
+        for step, outcome in zip(state.plan.steps, state.outcomes, strict=True):
+            yield _step(state, step.index, step.step_id, step.skill_id, outcome)
+    elif isinstance(state, CodeState):
+        for path in state.in_order(state.calls):
+            called = state.calls[path]
+            yield _step(state, path, called.step_id, called.skill_id, state.outcomes.get(path))
+
+
+def _step(state: RunState, index: StepIndex, step_id: str, skill_id: str, outcome: Outcome | None) -> StepResult:
     if outcome is None:
         pending = state.attempted.get(index)
         return StepResult(
-            step_id=step.step_id,
+            step_id=step_id,
             index=index,
-            skill_id=step.skill_id,
+            skill_id=skill_id,
             status="pending" if state.end is None else "cancelled",
             success=None,
             output=None,
@@ -112,9 +133,9 @@ def _step(state: RunState, index: int, outcome: Outcome | None) -> StepResult:
             step_hash=None,
         )
     return StepResult(
-        step_id=step.step_id,
+        step_id=step_id,
         index=index,
-        skill_id=step.skill_id,
+        skill_id=skill_id,
         status=outcome.status,
         success=None if outcome.status == "skipped" else outcome.status == "completed",
         output=None if outcome.output is None else outcome.output.fresh(),

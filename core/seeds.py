@@ -16,8 +16,11 @@ def derive(text: str) -> int:
     return int.from_bytes(sha256(text.encode()).digest()[:7], "big") >> 3
 
 
-def step_seed(seed: int, index: int) -> int:
-    """The seed of the step at `index` in a run of base seed `seed`: `derive("{seed}:{index}")`."""
+def step_seed(seed: int, index: int | str) -> int:
+    """The seed of the step at `index` in a run of base seed `seed`: `derive("{seed}:{index}")`.
+
+    In a workflow function the path of the call is its index.
+    """
     return derive(f"{seed}:{index}")
 
 

@@ -13,6 +13,21 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     # Runs knew no queues and inboxes no signals.
     ("run.started", 1): lambda data: {**data, "queue": "default", "priority": 0},
     ("message.sent", 1): lambda data: {**data, "name": "", "body": None},
+    # Every workflow was a spec, and no run had a parent.
+    ("run.started", 2): lambda data: {
+        **data,
+        "source": None,
+        "timeout_seconds": None,
+        "parent": None,
+        "awaited": None,
+        "continues": None,
+    },
+    # Every index was a position in a plan, and the inputs followed from it.
+    ("step.started", 1): lambda data: {**data, "skill_id": ""},
+    ("step.attempt_failed", 1): lambda data: data,
+    ("step.waiting", 1): lambda data: {**data, "inputs": None, "child": None},
+    ("step.completed", 1): lambda data: {**data, "inputs": None},
+    ("step.failed", 1): lambda data: {**data, "inputs": None},
 }
 """(topic, version) to the function that gives version + 1."""
 

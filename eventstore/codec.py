@@ -43,6 +43,7 @@ class _Shape(NamedTuple):
     names: tuple[str, ...]
     values: Callable[[Event], tuple[Any, ...]]
     payloads: tuple[str, ...]
+    optional: frozenset[str]
     floats: tuple[str, ...]
     cuts: tuple[str, ...]
     signatures: frozenset[tuple[type, ...]]
@@ -53,17 +54,28 @@ def _shape(cls: type[Event]) -> _Shape:
     names = tuple(field.name for field in fields(cls) if field.name != "at")
 
     def of(kind: type) -> tuple[str, ...]:
-        return tuple(name for name in names if hints[name] is kind)
+        return tuple(name for name in names if kind in (hints[name], *get_args(hints[name])))
 
     signatures = frozenset(product(*(_types(hints[name]) for name in names)))
+    optional = frozenset(name for name in names if type(None) in get_args(hints[name]))
     return _Shape(
-        cls, cls.schema, names, ("at", *names), attrgetter("at", *names), of(Payload), of(float), of(Cut), signatures
+        cls,
+        cls.schema,
+        names,
+        ("at", *names),
+        attrgetter("at", *names),
+        of(Payload),
+        optional,
+        of(float),
+        of(Cut),
+        signatures,
     )
 
 
 def _types(hint: Any) -> tuple[type, ...]:
+    kinds: tuple[type, ...] = get_args(hint) or (hint,)
     # RFC 8785 writes 1.0 as 1, which comes back as an int.
-    return (float, int) if hint is float else get_args(hint) or (hint,)
+    return (*kinds, int) if float in kinds else kinds
 
 
 _SHAPES = {topic: _shape(cls) for topic, cls in EVENTS.items()}
@@ -78,7 +90,9 @@ def encode(event: Event, prev: str | None, nonce: str, build: str, large: dict[s
     data: dict[str, Any] = dict(zip(shape.names, shape.values(event), strict=True))
     at = data.pop("at")
     for name in shape.payloads:
-        payload: Payload = data[name]
+        payload: Payload | None = data[name]
+        if payload is None:
+            continue
         if len(payload.data) <= INLINE_BYTES:
             data[name] = orjson.Fragment(payload.data)
         else:
@@ -167,7 +181,8 @@ def decode(record: Record, large: Mapping[str, bytes], envelope: Envelope | None
     try:
         for name in shape.payloads:
             if name in data:
-                data[name] = Payload.decoded(data[name])
+                if data[name] is not None or name not in shape.optional:
+                    data[name] = Payload.decoded(data[name])
             else:
                 data[name] = _looked_up(data.pop(f"{name}_ref"), large)
         for name in shape.cuts:

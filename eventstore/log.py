@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
-import orjson
+from collections.abc import Callable, Sequence
 
 from ..core.events import Event
 from ..core.ports import EMPTY, Claimed, Head, Lease
@@ -55,10 +53,10 @@ class EventLog:
         """Give up this process's lease on `stream`; see `refold.core.ports.RunLog.release`."""
         self.store.dispatch.release(stream, self._owner, due, taken)
 
-    def claim_due(self, queues: Sequence[str], skills: Collection[str], limit: int, seconds: float) -> Claimed:
-        """Lease runs that are due and that `skills` can serve."""
+    def claim_due(self, queues: Sequence[str], serves: Callable[[str], bool], limit: int, seconds: float) -> Claimed:
+        """Lease runs that are due and whose needs `serves` says yes to."""
         dispatch = self.store.dispatch
-        served = [needs for needs in dispatch.due_needs(queues) if not set(orjson.loads(needs)).difference(skills)]
+        served = [needs for needs in dispatch.due_needs(queues) if serves(needs)]
         streams = dispatch.claim(self._owner, queues, served, limit, seconds) if served else []
         return Claimed(streams, dispatch.now() if streams else 0)
 

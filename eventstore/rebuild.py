@@ -14,7 +14,8 @@ from ..core.errors import RefoldError
 from ..core.events import RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut
 from ..core.ids import inbox_of
 from ..core.ports import NEVER
-from ..core.state import RunState, fold
+from ..core.run_state import RunState
+from ..core.state import fold
 from .dispatch import DispatchRow, LeaseRow, seconds_of
 from .log import EventLog
 from .owner import is_dead
@@ -40,7 +41,7 @@ def row_of(state: RunState, inbox: int, stream: str) -> DispatchRow:
     """The row of an open run in `state` whose inbox holds `inbox` messages."""
     started = state.started
     due = 0.0 if inbox > state.taken else seconds_of(due_of(state))
-    return DispatchRow(stream, started.queue, started.priority, state.plan.needs, due)
+    return DispatchRow(stream, started.queue, started.priority, state.needs, due)
 
 
 def is_held(lease: LeaseRow | None) -> bool:

@@ -7,49 +7,47 @@ blame for a skip, a sum of costs, the inbox message that was taken) has to be wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, NamedTuple
 
-from ..core.canonical import canonical_json
-from ..core.decide import cancel, end_by_steps, outcome_hash, time_out
+from ..core.canonical import Payload, canonical_json
+from ..core.code_state import CodeState
+from ..core.decide import end_by_steps
+from ..core.decision import Named, cancel, hash_of_run, outcome_hash, time_out
 from ..core.errors import IntegrityError, RefoldError
 from ..core.events import (
     SEMANTICS,
     Event,
-    MessageRefused,
     MessageSent,
     RunCancelled,
     RunCompleted,
+    RunContinued,
     RunFailed,
-    RunPaused,
-    RunResumed,
     RunTimedOut,
-    SignalReceived,
     StepAttemptFailed,
     StepCompleted,
     StepFailed,
+    StepProgressed,
     StepSkipped,
     StepStarted,
     StepWaiting,
 )
 from ..core.hashing import sha256_hex
 from ..core.ids import check_seed, stream_of
+from ..core.inbox import KINDS, Taken, take
 from ..core.limits import Limits
+from ..core.plan import PlannedStep
 from ..core.ports import Record
-from ..core.state import FIRST, RunState, evolve, start
+from ..core.run_state import FIRST, RunState
+from ..core.spec_state import SpecState
+from ..core.state import evolve, start
+from ..core.step_events import StepIndex
 from ..eventstore.codec import decode, open_all
 from .chain import Opened
 from .findings import Finding
 
 _NO_LIMITS = Limits(payload_bytes=2**62)
 _NOTHING_FITS = Limits(payload_bytes=-1)
-
-_Taken = RunPaused | RunResumed | RunCancelled | SignalReceived | MessageRefused
-_ASKED_BY: dict[type[Event], str] = {
-    RunPaused: "pause",
-    RunResumed: "resume",
-    RunCancelled: "cancel",
-    SignalReceived: "signal",
-}
 
 Fault = tuple[str, str]
 """A finding's kind and reason."""
@@ -98,26 +96,32 @@ def prove_fold(
 def _received(sent: list[MessageSent], event: Event) -> Fault | None:
     if not isinstance(event, MessageSent):
         return "impossible", f"{event.topic} in an inbox"
-    if event.kind != "signal" and (event.name or event.body.value is not None):
-        return "impossible", f"a {event.kind} carries nothing but its reason"
-    if event.kind not in _ASKED_BY.values():
+    if event.kind not in KINDS:
         return "impossible", f"nobody sends messages of the kind {event.kind!r}"
+    if event.kind not in ("signal", "child") and (event.name or event.body.value is not None):
+        return "impossible", f"a {event.kind} carries nothing but its reason"
     sent.append(event)
     return None
 
 
 def _identity(state: RunState, stream: str) -> Fault | None:
-    started, spec = state.started, state.plan.spec
+    started = state.started
     if stream_of(started.tenant, started.run_id) != stream:
         return "identity", f"it starts run {started.tenant}/{started.run_id}, which is another one"
     check_seed(started.seed)
     if type(started.inputs.value) is not dict:
         return "impossible", "its inputs are no object"
-    return (
-        _differs("semantics", started.semantics, SEMANTICS)
-        or _differs("workflow_type", started.workflow_type, spec.workflow_type, "identity")
-        or _differs("workflow_version", started.workflow_version, spec.version, "identity")
-    )
+    fault = _differs("semantics", started.semantics, SEMANTICS)
+    if fault is None and started.awaited is not None and started.parent is None:
+        return "impossible", "nobody can wait for it: it has no parent"
+    if fault is None and isinstance(state, SpecState):
+        if started.source is not None or started.timeout_seconds is not None:
+            return "impossible", "a spec has no source, and its own time limit"
+        spec = state.plan.spec
+        fault = _differs("workflow_type", started.workflow_type, spec.workflow_type, "identity") or _differs(
+            "workflow_version", started.workflow_version, spec.version, "identity"
+        )
+    return fault
 
 
 def _fault(state: RunState, event: Event, sent: Sequence[MessageSent]) -> Fault | None:
@@ -126,34 +130,55 @@ def _fault(state: RunState, event: Event, sent: Sequence[MessageSent]) -> Fault 
         return None  # evolve() refuses it, with the reason.
     check = _STEP_CHECKS.get(type(event))
     if check is not None:
-        index: int = getattr(event, "index", -1)
+        if isinstance(state, SpecState) and getattr(event, "inputs", None) is not None:
+            return "impossible", "the inputs of a spec's steps follow from the spec and are not recorded"
+        step = _step_of(state, event)
         # evolve() refuses a step that the plan does not have, with the reason.
-        return check(state, event) if 0 <= index < len(state.outcomes) else None
-    if isinstance(event, RunCompleted | RunFailed):
-        return _run_ended(state, event)
-    fault = None
-    if isinstance(event, _Taken):
-        fault = _message(state, event, sent)
-    if isinstance(event, RunCancelled):
-        return fault or _same(event, cancel(state, event.at, event.message, event.reason))
+        return None if step is None else check(state, step, event)
+    if isinstance(event, RunCancelled) and event.message <= state.taken:
+        return _cleaned_up(state, event)
+    if isinstance(event, Taken):
+        return _message(state, event, sent)
     if isinstance(event, RunTimedOut):
         if state.deadline is None or event.at < state.deadline:
             return "impossible", "the run had not reached its time limit"
         return _same(event, time_out(state, event.at))
-    return fault
+    if isinstance(event, RunCompleted | RunFailed | RunContinued):
+        return _run_ended(state, event)
+    return None
 
 
-def _completed(state: RunState, event: StepCompleted) -> Fault | None:
-    index = event.index
-    step = state.plan.steps[index]
-    inputs_hash = sha256_hex(canonical_json(step.inputs.resolve(state)))
-    attempt = state.attempted.get(index, FIRST).attempt
+class _Step(NamedTuple):
+    """A step as the state knows it, and the inputs it must have had."""
+
+    named: Named
+    inputs_hash: Callable[[], str]
+
+
+def _step_of(state: RunState, event: Any) -> _Step | None:
+    index: StepIndex = event.index
+    if isinstance(state, SpecState):
+        if isinstance(index, str) or not 0 <= index < len(state.outcomes):
+            return None
+        return _spec_step(state, state.plan.steps[index])
+    # A function's inputs are recorded with each call; it alone could say that they are right.
+    recorded: Payload | None = getattr(event, "inputs", None)
+    return _Step(event, lambda: "" if recorded is None else recorded.sha256)
+
+
+def _spec_step(state: SpecState, step: PlannedStep) -> _Step:
+    return _Step(step, lambda: sha256_hex(canonical_json(step.inputs.resolve(state))))
+
+
+def _completed(state: RunState, step: _Step, event: StepCompleted) -> Fault | None:
+    inputs_hash = step.inputs_hash()
+    attempt = state.attempted.get(event.index, FIRST).attempt
     output_hash = sha256_hex(canonical_json(event.output.value))
-    hashed = outcome_hash(state, index, inputs_hash, True, output_hash, None)
+    hashed = outcome_hash(state, step.named, inputs_hash, True, output_hash, None)
     recorded = (event.skill_id, event.attempt, event.inputs_hash, event.output_hash, event.step_hash)
-    again = (step.skill_id, attempt, inputs_hash, output_hash, hashed)
+    again = (step.named.skill_id, attempt, inputs_hash, output_hash, hashed)
     if recorded == again:  # The hot path of verification: one comparison for nearly all events.
-        return _too_early(state, event) if index in state.waits else None
+        return _too_early(state, event) if event.index in state.waits else None
     names = ("skill_id", "attempt", "inputs_hash", "output_hash", "step_hash")
     return next(filter(None, map(_differs, names, recorded, again)), None)
 
@@ -161,68 +186,76 @@ def _completed(state: RunState, event: StepCompleted) -> Fault | None:
 def _too_early(state: RunState, event: StepCompleted | StepFailed) -> Fault | None:
     """What is wrong with the end of a wait that only time can have brought about."""
     wait = state.waits[event.index]
-    if isinstance(event, StepCompleted) and wait.signal is not None:
-        return None  # evolve() asks for the signal.
+    if isinstance(event, StepCompleted) and (wait.signal is not None or wait.child is not None):
+        return None  # evolve() asks for the signal or the child.
+    code = getattr(event, "error_code", None)
+    if wait.child is not None and code == "CHILD_FAILED":
+        ended = state.children.get(wait.child)
+        lost = ended is None or ended.error_code is None
+        return ("impossible", f"the child {wait.child!r} has not failed") if lost else None
     if wait.until is None or event.at < wait.until:
         return "impossible", "it ends a wait before its time"
-    return _differs("error_code", getattr(event, "error_code", None), wait.fails)
+    return _differs("error_code", code, wait.fails)
 
 
-def _waiting(state: RunState, event: StepWaiting) -> Fault | None:
-    step = state.plan.steps[event.index]
-    inputs_hash = sha256_hex(canonical_json(step.inputs.resolve(state)))
+def _waiting(state: RunState, step: _Step, event: StepWaiting) -> Fault | None:
     return (
-        _differs("skill_id", event.skill_id, step.skill_id)
-        or _attempt(state, event)
-        or _differs("inputs_hash", event.inputs_hash, inputs_hash)
-        or _ending(event, step.timeout_seconds)
+        _differs("skill_id", event.skill_id, step.named.skill_id)
+        or _attempt(state, step, event)
+        or _differs("inputs_hash", event.inputs_hash, step.inputs_hash())
+        or _ending(event)
     )
 
 
-def _ending(event: StepWaiting, limit: float | None) -> Fault | None:
+def _ending(event: StepWaiting) -> Fault | None:
     """What is wrong with how a wait may end."""
-    if event.signal is None and event.until is None:
+    if event.signal is None and event.child is None and event.until is None:
         return "impossible", "it waits for nothing"
     usual = None if event.signal is None else "SIGNAL_TIMEOUT"
-    if event.fails == usual or (event.fails == "STEP_TIMEOUT" and limit is not None):
+    if event.child is not None:
+        usual = "CHILD_TIMEOUT"
+    if event.fails in (usual, "STEP_TIMEOUT"):
         return None
     return "impossible", f"such a wait does not fail with {event.fails!r}"
 
 
-def _failed(state: RunState, event: StepFailed) -> Fault | None:
-    step = state.plan.steps[event.index]
-    fault = _differs("skill_id", event.skill_id, step.skill_id)
+def _failed(state: RunState, step: _Step, event: StepFailed) -> Fault | None:
+    fault = _differs("skill_id", event.skill_id, step.named.skill_id)
     if event.index in state.waits:
         fault = fault or _too_early(state, event)
     # An interrupted step was announced, perhaps by a declaration that its earlier attempts did not know.
     if event.error_code != "INTERRUPTED":
-        fault = fault or _attempt(state, event)
+        fault = fault or _attempt(state, step, event)
     if fault is None and event.inputs_hash is not None:
-        inputs_hash = sha256_hex(canonical_json(step.inputs.resolve(state)))
-        fault = _differs("inputs_hash", event.inputs_hash, inputs_hash)
-    hashed = outcome_hash(state, event.index, event.inputs_hash, False, None, event.error_code)
+        fault = _differs("inputs_hash", event.inputs_hash, step.inputs_hash())
+    hashed = outcome_hash(state, step.named, event.inputs_hash, False, None, event.error_code)
     return fault or _differs("step_hash", event.step_hash, hashed)
 
 
-def _skipped(state: RunState, event: StepSkipped) -> Fault | None:
+def _skipped(state: RunState, step: _Step, event: StepSkipped) -> Fault | None:
+    doomed = state.doomed if isinstance(state, SpecState) else {}
     return (
-        _differs("skill_id", event.skill_id, state.plan.steps[event.index].skill_id)
-        or _differs("because", event.because, state.doomed.get(event.index, "nothing"))
-        or _differs("step_hash", event.step_hash, outcome_hash(state, event.index, None, None, None, None))
+        _differs("skill_id", event.skill_id, step.named.skill_id)
+        or _differs("because", event.because, doomed.get(event.index, "nothing"))
+        or _differs("step_hash", event.step_hash, outcome_hash(state, step.named, None, None, None, None))
     )
 
 
-def _attempt_failed(state: RunState, event: StepAttemptFailed) -> Fault | None:
-    skill_id = state.plan.steps[event.index].skill_id
-    return _differs("skill_id", event.skill_id, skill_id) or _attempt(state, event)
+def _attempt_failed(state: RunState, step: _Step, event: StepAttemptFailed) -> Fault | None:
+    return _differs("skill_id", event.skill_id, step.named.skill_id) or _attempt(state, step, event)
 
 
-def _attempt(state: RunState, event: StepStarted | StepAttemptFailed | StepWaiting | StepFailed) -> Fault | None:
+def _attempt(
+    state: RunState,
+    step: _Step,
+    event: StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepFailed,
+) -> Fault | None:
     return _differs("attempt", event.attempt, state.attempted.get(event.index, FIRST).attempt)
 
 
-_STEP_CHECKS: dict[type[Event], Callable[[RunState, Any], Fault | None]] = {
+_STEP_CHECKS: dict[type[Event], Callable[[RunState, _Step, Any], Fault | None]] = {
     StepStarted: _attempt,
+    StepProgressed: _attempt,
     StepAttemptFailed: _attempt_failed,
     StepWaiting: _waiting,
     StepCompleted: _completed,
@@ -231,25 +264,32 @@ _STEP_CHECKS: dict[type[Event], Callable[[RunState, Any], Fault | None]] = {
 }
 
 
-def _message(state: RunState, event: _Taken, sent: Sequence[MessageSent]) -> Fault | None:
+def _message(state: RunState, event: Taken, sent: Sequence[MessageSent]) -> Fault | None:
     if event.message != state.taken + 1 or event.message > len(sent):
         have = f"{state.taken} of {len(sent)} were taken before"
         return "impossible", f"it takes message {event.message} of the inbox; {have}"
     asked = sent[event.message - 1]
-    in_vain = asked.kind == ("pause" if state.paused else "resume")
-    if in_vain is not isinstance(event, MessageRefused):
+    again = take(state, event.at, event.message, asked)
+    if type(again) is not type(event):
         return "impossible", f"{event.topic} for a {asked.kind} while the run is {state.status}"
-    if isinstance(event, MessageRefused):
-        return None
-    fault = _differs("kind", asked.kind, _ASKED_BY[type(event)])
-    if isinstance(event, RunPaused | RunCancelled):
-        fault = fault or _differs("reason", event.reason, asked.reason)
-    return fault
+    return _same(event, again)
 
 
-def _run_ended(state: RunState, event: RunCompleted | RunFailed) -> Fault | None:
-    if state.leading < state.counted:
+def _cleaned_up(state: RunState, event: RunCancelled) -> Fault | None:
+    """What is wrong with the end of a function that was cancelled before."""
+    asked = state.cancelling
+    if asked is None or event.message != asked.message:
+        return "impossible", f"it takes message {event.message} of the inbox; {state.taken} were taken before"
+    return _same(event, cancel(state, event.at, asked.message, asked.reason))
+
+
+def _run_ended(state: RunState, event: RunCompleted | RunFailed | RunContinued) -> Fault | None:
+    if isinstance(state, CodeState):
+        return _code_ended(state, event)
+    if not isinstance(state, SpecState) or state.leading < state.counted:
         return None  # evolve() refuses it, with the reason.
+    if isinstance(event, RunContinued):
+        return "impossible", "a spec's run is not continued"
     too_large = isinstance(event, RunFailed) and event.step_id is None and event.error_code == "OUTPUT_TOO_LARGE"
     again = end_by_steps(state, event.at, _NOTHING_FITS if too_large else _NO_LIMITS)
     if type(again) is not type(event):
@@ -260,10 +300,26 @@ def _run_ended(state: RunState, event: RunCompleted | RunFailed) -> Fault | None
     return _same(event, again)
 
 
+def _code_ended(state: CodeState, event: RunCompleted | RunFailed | RunContinued) -> Fault | None:
+    """What is wrong with a function's end. What it returned only running it can prove."""
+    fault = None
+    if isinstance(event, RunCompleted):
+        fault = _differs("output_hash", event.output_hash, event.output.sha256)
+    failed = isinstance(event, RunFailed)
+    hashed = hash_of_run(state, not failed, event.error_code if failed else None)
+    return (
+        fault
+        or _differs("workflow_hash", event.workflow_hash, hashed)
+        or _differs("cost_cents", event.cost_cents, state.cost_cents)
+    )
+
+
 def _same(event: Event, again: Event) -> Fault | None:
-    """Compares an end of the run, field by field, with the one that follows from the state."""
-    for name in ("error_code", "step_id", "cut", "output_hash", "workflow_hash", "cost_cents"):
-        fault = _differs(name, getattr(event, name, None), getattr(again, name, None))
+    """Compares an event, field by field, with the one that follows from the state; messages of failures may differ."""
+    for field in fields(event):
+        if field.name in ("at", "message", "output"):
+            continue
+        fault = _differs(field.name, getattr(event, field.name), getattr(again, field.name))
         if fault is not None:
             return fault
     return None

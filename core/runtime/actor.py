@@ -12,17 +12,22 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from ..decide import Decision, Execute, decide
-from ..errors import RefoldError, StepError
-from ..events import Event, MessageSent, StepCompleted, StepFailed, StepStarted
+from ..canonical import Payload
+from ..decision import Decision, Execute
+from ..errors import RefoldError
+from ..events import Event, MessageSent, RunStarted, StepCompleted, StepFailed, StepProgressed, StepStarted
+from ..inbox import take
 from ..limits import Limits
-from ..ports import NEVER, Ack, Append, Clock, Head, Journal, Schedule, Unit, Unschedule
-from ..state import RunState, evolve
-from .attempt import Attempt, Call, Result, call_inline, failure_of, prepare
-from .outcomes import outcome_event, take
+from ..ports import NEVER, Ack, Append, Clock, Dispatch, Head, Journal, Schedule, Unit, Unschedule
+from ..run_state import RunState
+from ..step_events import StepIndex
+from .attempt import Attempt, Call, Result, Waiting, call_inline
+from .decider import Decider
+from .outcomes import outcome_event, time_limit
 from .registry import SkillRegistry
+from .relations import Letter, beginnings, children_awaited, letters
 from .threads import ThreadPool
 
 PARK_MICROSECONDS = 1_000_000
@@ -32,12 +37,28 @@ Observer = Callable[[str, int, Event], None]
 """Told of every event once it is durable: stream, version, event."""
 
 
+class Family(Protocol):
+    """What connects runs with each other."""
+
+    async def admit(self, parent: RunState, step: Any, result: Result) -> Result:
+        """`result` with the first event of the child it asks for, or with the failure that there can be none."""
+        ...
+
+    def append(self, unit: Unit, letters: Sequence[Letter], done: Callable[[Ack], None]) -> None:
+        """Commit `unit` together with messages to other runs."""
+        ...
+
+    def began(self, stream: str) -> None:
+        """A run has been begun, durably."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What all actors of an engine share.
 
-    With `parks`, runs with nothing to do for a while leave memory. `recorded` holds outcomes to serve instead of
-    executing (for a replay).
+    With `parks`, runs with nothing to do for a while leave memory. `family` connects runs with each other. `recorded`
+    holds outcomes to serve instead of executing (for a replay).
     """
 
     journal: Journal
@@ -48,22 +69,27 @@ class Services:
     lease_seconds: float
     observer: Observer | None = None
     parks: bool = False
-    recorded: Mapping[int, StepCompleted | StepFailed] = field(default_factory=dict[int, StepCompleted | StepFailed])
+    family: Family | None = None
+    recorded: Mapping[StepIndex, StepCompleted | StepFailed] = field(
+        default_factory=dict[StepIndex, StepCompleted | StepFailed]
+    )
 
 
 class RunActor:
     """One live run. `done` ends with its state, ended or paused with nothing running, or with the error that cut it."""
 
-    def __init__(self, services: Services, stream: str, state: RunState, head: Head, floor: int = 0):
+    def __init__(self, services: Services, stream: str, decider: Decider, head: Head, floor: int = 0):
         """`floor` is a time, in microseconds since the epoch, before which it certainly is not."""
         self.stream = stream
         self.rest: int | None = None
-        self.state = state
+        self.state = state = decider.state
         self.head = head
+        self._decider = decider
         self.done: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
         self._services = services
-        self._running: dict[int, Attempt | None] = {}
+        self._running: dict[StepIndex, Attempt | asyncio.Task[None] | None] = {}
         self._results: list[Result | StepCompleted | StepFailed] = []
+        self._progress: dict[StepIndex, tuple[int, Payload]] = {}
         self._messages: deque[tuple[int, MessageSent]] = deque()
         self._committing = False
         self._lease_given_up = self._draining = False
@@ -120,22 +146,29 @@ class RunActor:
         state, limits = self.state, self._services.limits
         if self._draining:
             limits = limits._replace(parallel_steps=0)
-        at = self._now()
-        events = self._take_results(at) if self._results else []
+        decider, at = self._decider, self._now()
+        awaited = children_awaited(state) if state.waits else ()
+        events: list[Event] = []
+        begun: list[RunStarted] = []
+        if self._results:
+            self._take_results(at, events, begun)
+        if self._progress:
+            self._take_progress(at, events)
         if self._messages:
             self._take_messages(at, events)
-        decision = decide(state, at, self._running, limits)
+        decision = decider.decide(at, self._running, limits)
         while decision.events:
             for event in decision.events:
-                evolve(state, event)
+                decider.apply(event)
             events.extend(decision.events)
-            decision = decide(state, at, self._running, limits)
+            begun.extend(decision.begins)
+            decision = decider.decide(at, self._running, limits)
         for execute in decision.execute:
             self._running[execute.index] = None
             self._announce(execute, at, events)
         self.rest = self._rest(decision, at)
         if events:
-            self._append(events, decision)
+            self._append(events, decision, begun, letters(state, awaited, events))
         elif self._rests():
             self._finish()
         else:
@@ -154,7 +187,7 @@ class RunActor:
         if self._draining:
             return min(at, until)
         parks = self._services.parks and until - at > PARK_MICROSECONDS
-        return until if self.state.paused or parks else None
+        return until if self.state.paused or self.state.parked is not None or parks else None
 
     def _rests(self) -> bool:
         """Whether nothing more will happen here: the run has ended, or it rests and all has been heard."""
@@ -164,51 +197,73 @@ class RunActor:
         self._stop()
         self.done.set_result(self.state)
 
-    def _take_results(self, at: int) -> list[Event]:
-        events: list[Event] = []
+    def _take_results(self, at: int, events: list[Event], begun: list[RunStarted]) -> None:
+        decider = self._decider
         for result in self._results:
             index = result.index
-            if self._running.pop(index, _ABSENT) is not _ABSENT and index < self.state.counted:
-                event = outcome_event(self.state, result, at)
-                evolve(self.state, event)
-                events.append(event)
+            if self._running.pop(index, _ABSENT) is _ABSENT or decider.abandoned((index,)):
+                continue
+            event = outcome_event(self.state, decider.step(index), result, at)
+            if isinstance(result, Result) and result.begins is not None and not isinstance(event, StepFailed):
+                begun.append(result.begins)
+            decider.apply(event)
+            events.append(event)
         self._results.clear()
-        return events
+
+    def _take_progress(self, at: int, events: list[Event]) -> None:
+        for index, (attempt, details) in self._progress.items():
+            if index in self._running:
+                step = self._decider.step(index)
+                event = StepProgressed(at, index, step.step_id, step.skill_id, attempt, details)
+                self._decider.apply(event)
+                events.append(event)
+        self._progress.clear()
 
     def _take_messages(self, at: int, events: list[Event]) -> None:
         while self._messages and self.state.end is None:
             version, message = self._messages.popleft()
             event = take(self.state, at, version, message)
-            evolve(self.state, event)
+            self._decider.apply(event)
             events.append(event)
 
     def _announce(self, execute: Execute, at: int, events: list[Event]) -> None:
-        step = self.state.plan.steps[execute.index]
-        skill = self._services.skills.find(step.skill_id)
+        skill = self._decider.skill(execute.index)
         if skill is not None and skill.at_most_once:
-            event = StepStarted(at, step.index, step.step_id, execute.attempt)
-            evolve(self.state, event)
+            step = self._decider.step(execute.index)
+            event = StepStarted(at, step.index, step.step_id, step.skill_id, execute.attempt)
+            self._decider.apply(event)
             events.append(event)
 
-    def _append(self, events: list[Event], decision: Decision) -> None:
+    def _append(
+        self, events: list[Event], decision: Decision, begun: Sequence[RunStarted], told: Sequence[Letter]
+    ) -> None:
         state = self.state
-        dispatch: tuple[Schedule | Unschedule, ...] = ()
+        dispatch: list[Dispatch] = []
         if state.end is not None:
-            dispatch = (Unschedule(self.stream),)
+            dispatch.append(Unschedule(self.stream))
         elif self.rest is not None:
-            dispatch = (Schedule(self.stream, 0, self.rest, state.taken),)
+            dispatch.append(Schedule(self.stream, 0, self.rest, state.taken))
             self._lease_given_up = True
         elif self._lease_given_up:
-            dispatch = (Schedule(self.stream, self._services.lease_seconds, state.started.at),)
+            dispatch.append(Schedule(self.stream, self._services.lease_seconds, state.started.at))
             self._lease_given_up = False
+        appends = [Append(self.stream, self.head, events)]
+        if begun:
+            firsts, rows = beginnings(state, begun)
+            appends.extend(firsts)
+            dispatch.extend(rows)
         self._committing = True
 
         def committed(ack: Ack) -> None:
-            self._committed(ack, events, decision)
+            self._committed(ack, appends, decision)
 
-        self._services.journal.append(Unit((Append(self.stream, self.head, events),), dispatch), committed)
+        unit, family = Unit(appends, dispatch), self._services.family
+        if told and family is not None:
+            family.append(unit, told, committed)
+        else:
+            self._services.journal.append(unit, committed)
 
-    def _committed(self, ack: Ack, events: list[Event], decision: Decision) -> None:
+    def _committed(self, ack: Ack, appends: Sequence[Append], decision: Decision) -> None:
         self._committing = False
         if self.done.done():
             return
@@ -216,26 +271,29 @@ class RunActor:
             self.abandon(ack)
             return
         try:
-            self._stored_now(ack, events, decision)
+            self._stored_now(ack, appends, decision)
         except Exception as error:  # an observer's, say; the neighbours in the same commit must not suffer
             self.abandon(error)
         self._wake_waiters()
 
-    def _stored_now(self, ack: Sequence[Head], events: list[Event], decision: Decision) -> None:
-        version = self.head.version
+    def _stored_now(self, ack: Sequence[Head], appends: Sequence[Append], decision: Decision) -> None:
         self.head = ack[0]
         observer = self._services.observer
         if observer is not None:
-            for number, event in enumerate(events, version + 1):
-                observer(self.stream, number, event)
+            for append in appends:
+                for number, event in enumerate(append.events, append.expected.version + 1):
+                    observer(append.stream, number, event)
+        family = self._services.family
+        for append in appends[1:]:
+            if family is not None and isinstance(append.events[0], RunStarted):
+                family.began(append.stream)
         self._stored = self.state.taken
         if self._rests():
             self._finish()
             return
-        if self.state.abort_at is not None:
-            self._cancel_beyond(self.state.abort_at)
+        self._cancel(self._decider.abandoned(self._running))
         self._launch(decision)
-        if self._results or self._messages:
+        if self._results or self._messages or self._progress:
             self._advance()
 
     def _launch(self, decision: Decision) -> None:
@@ -247,29 +305,48 @@ class RunActor:
         if self._results:
             self._advance()
 
-    def _start(self, index: int, attempt: int) -> None:
+    def _start(self, index: StepIndex, attempt: int) -> None:
         services = self._services
         recorded = services.recorded.get(index)
         if recorded is not None:
             self._results.append(recorded)
             return
-        step = self.state.plan.steps[index]
-        try:
-            skill = services.skills.get(step.skill_id)
-        except StepError as error:
-            self._results.append(Result(index, attempt, None, None, failure_of(error, services.limits), executed=False))
-            return
-        call = prepare(self.state, index, attempt, skill, services.limits)
+        call = self._decider.prepare(index, attempt, services.limits)
         if not isinstance(call, Call):
             self._results.append(call)
-        elif skill.inline:
-            self._results.append(call_inline(call, services.limits))
+        elif call.skill.inline:
+            self._ended(call_inline(call, services.limits))
         else:
-            timeout = step.timeout_seconds
-            self._running[index] = Attempt(call, timeout, services.limits, services.pool, self._attempt_ended)
+            timeout = time_limit(self._decider.step(index), call.skill)
+            self._running[index] = Attempt(
+                call, timeout, services.limits, services.pool, self._attempt_ended, self._progressed
+            )
+
+    def _ended(self, result: Result) -> None:
+        """Take in what came of an attempt; a child that it asks for must first be admitted."""
+        waiting, family = result.output, self._services.family
+        if isinstance(waiting, Waiting) and waiting.wait.child is not None and family is not None:
+            task = asyncio.get_running_loop().create_task(self._admit(family, result))
+            self._running[result.index] = task
+        else:
+            self._results.append(result)
+
+    async def _admit(self, family: Family, result: Result) -> None:
+        try:
+            admitted = await family.admit(self.state, self._decider.step(result.index), result)
+        except Exception as error:
+            self.abandon(error)
+        else:
+            self._results.append(admitted)
+            self._advance()
+
+    def _progressed(self, index: StepIndex, attempt: int, details: Payload) -> None:
+        if index in self._running:
+            self._progress[index] = (attempt, details)
+            self._advance()
 
     def _attempt_ended(self, result: Result) -> None:
-        self._results.append(result)
+        self._ended(result)
         self._advance()
 
     def _wake_at(self, wake: int | None) -> None:
@@ -280,15 +357,16 @@ class RunActor:
             delay = max(0.0, (wake - self._now()) / 1_000_000)
             self._timer = asyncio.get_running_loop().call_later(delay, self._advance)
 
-    def _cancel_beyond(self, horizon: int) -> None:
-        for index in [index for index in self._running if index > horizon]:
-            attempt = self._running.pop(index)
+    def _cancel(self, indexes: Sequence[StepIndex]) -> None:
+        for index in indexes:
+            attempt = self._running.pop(index, None)
             if attempt is not None:
                 attempt.cancel()
 
     def _stop(self) -> None:
         self._wake_at(None)
-        self._cancel_beyond(-1)
+        self._cancel(list(self._running))
+        self._decider.close()
 
     def _wake_waiters(self) -> None:
         for waiter in self._waiters:

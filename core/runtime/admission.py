@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
 
 import uuid_utils
 
 from ..canonical import Payload
-from ..errors import CallError, NotCanonicalError, Problem, RunConflictError, SpecError
+from ..errors import CallError, Problem, RunConflictError, SpecError
 from ..events import SEMANTICS, RunStarted
 from ..ids import check_run_id, check_seed, check_tenant
 from ..limits import Limits
 from ..plan import Plan, merge_inputs, plan_of
+from ..run_state import RunState
 from ..spec import WorkflowSpec, check_skills
+from ..spec_problems import kind_of
+from ..spec_state import SpecState
+from .payloads import inputs_payload
 from .registry import SkillRegistry
+from .workflow import Workflow
 
 MAX_LABEL = 200
 """Characters of an agent's id."""
@@ -32,8 +38,20 @@ MAX_REASON = 2_000
 """Characters of the reason given with a message."""
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A workflow function that only workers know; version "": any."""
+
+    workflow_type: str
+    version: str = ""
+
+
+Target = WorkflowSpec | Workflow[..., Any] | Named
+"""What can be run."""
+
+
 def first_event(
-    spec: WorkflowSpec | Mapping[str, Any],
+    target: Target | Mapping[str, Any],
     run_id: str | None,
     seed: int,
     inputs: Mapping[str, Any] | None,
@@ -50,24 +68,65 @@ def first_event(
 
     Without `skills` it is not asked whether they are known: workers may know them.
     """
-    parsed = spec if isinstance(spec, WorkflowSpec) else WorkflowSpec.parse(spec)
-    plan = plan_of(parsed.canonical)
-    if skills is not None:
-        check_known(plan, skills)
+    wanted = _wanted(target, inputs, skills, limits)
     return RunStarted(
         at=at,
         run_id=str(uuid_utils.uuid7()) if run_id is None else check_run_id(run_id),
         tenant=check_tenant(tenant),
-        workflow_type=parsed.workflow_type,
-        workflow_version=parsed.version,
-        spec=Payload.from_canonical(parsed.canonical),
-        inputs=_checked_inputs(plan, inputs, limits),
+        workflow_type=wanted.workflow_type,
+        workflow_version=wanted.version,
+        spec=wanted.spec,
+        source=wanted.source,
+        timeout_seconds=wanted.timeout_seconds,
+        inputs=wanted.inputs,
         seed=check_seed(seed),
         agent_id=None if agent_id is None else check_text("agent_id", agent_id, MAX_LABEL),
         semantics=SEMANTICS,
         queue=check_queue(queue),
         priority=_checked_priority(priority),
+        parent=None,
+        awaited=None,
+        continues=None,
     )
+
+
+class _Wanted(NamedTuple):
+    """What a target says of the runs it leads to."""
+
+    workflow_type: str
+    version: str
+    inputs: Payload
+    spec: Payload | None = None
+    source: str | None = None
+    timeout_seconds: float | None = None
+
+
+def _wanted(
+    target: Target | Mapping[str, Any],
+    inputs: Mapping[str, Any] | None,
+    skills: SkillRegistry | None,
+    limits: Limits,
+) -> _Wanted:
+    if isinstance(target, Workflow):
+        payload = target.checked_inputs(_object(inputs), limits)
+        return _Wanted(target.workflow_type, target.version, payload, None, target.source, target.timeout_seconds)
+    if isinstance(target, Named):
+        if skills is not None:
+            raise _unknown(target.workflow_type)
+        return _Wanted(target.workflow_type, target.version, inputs_payload(_object(inputs), limits.payload_bytes))
+    spec = WorkflowSpec.parse(target)
+    plan = plan_of(spec.canonical)
+    if skills is not None:
+        check_known(plan, skills)
+    merged = inputs_payload(merge_inputs(plan, inputs), limits.payload_bytes)
+    return _Wanted(spec.workflow_type, spec.version, merged, Payload.from_canonical(spec.canonical))
+
+
+def _object(inputs: Mapping[str, Any] | None) -> dict[str, Any]:
+    # Callers are users: the type is a promise, not a fact.
+    if not isinstance(cast("object", inputs), Mapping | None):
+        raise CallError(Problem("", f"inputs must be an object, not {kind_of(inputs)}", "give names with values"))
+    return dict(inputs or {})
 
 
 def check_queue(queue: object) -> str:
@@ -90,9 +149,23 @@ def check_known(plan: Plan, skills: SkillRegistry) -> None:
         raise SpecError(problems)
 
 
+def check_served(state: RunState, skills: SkillRegistry) -> None:
+    """Raises SpecError or CallError when the run needs skills or a workflow function that are not registered."""
+    if isinstance(state, SpecState):
+        check_known(state.plan, skills)
+    elif skills.workflow(state.started.workflow_type) is None:
+        raise _unknown(state.started.workflow_type)
+
+
+def _unknown(workflow_type: str) -> CallError:
+    reason = f"no workflow {workflow_type!r} is registered here"
+    return CallError(Problem("", reason, "load the module that has it"))
+
+
 def check_same(given: RunStarted, recorded: RunStarted) -> None:
     """Raises RunConflictError unless both would be the same run."""
     pairs = (
+        ("workflow", given.workflow_type, recorded.workflow_type),
         ("spec", given.spec, recorded.spec),
         ("inputs", given.inputs, recorded.inputs),
         ("seed", given.seed, recorded.seed),
@@ -113,14 +186,3 @@ def check_text(what: str, text: object, longest: int) -> str:
     except UnicodeEncodeError:
         raise CallError(Problem("", f"{what} holds half a character (a lone surrogate)", "send whole ones")) from None
     return text
-
-
-def _checked_inputs(plan: Plan, inputs: Mapping[str, Any] | None, limits: Limits) -> Payload:
-    try:
-        payload = Payload.of(merge_inputs(plan, inputs))
-    except NotCanonicalError as error:
-        raise CallError([p._replace(pointer=f"/inputs{p.pointer}") for p in error.problems]) from error
-    if len(payload) > limits.payload_bytes:
-        reason = f"the inputs take {len(payload)} bytes, more than {limits.payload_bytes}"
-        raise CallError(Problem("/inputs", reason, "store the data elsewhere and pass where it is"))
-    return payload

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,14 +16,19 @@ from typing import Any, NamedTuple
 
 from ..canonical import Payload
 from ..errors import NotCanonicalError, RefoldError, StepError
+from ..events import RunStarted
 from ..failures import is_retryable
 from ..limits import Limits, exceeds
 from ..plan import PlannedStep
 from ..references import TextTooLongError, UnresolvedReferenceError
+from ..run_state import RunState
 from ..seeds import step_seed
-from ..state import RunState
+from ..spec_state import SpecState
+from ..step_events import StepIndex
 from .context import StepContext
-from .skill import Skill, as_payload
+from .payloads import output_of
+from .registry import SkillRegistry
+from .skill import Skill
 from .threads import ThreadPool
 from .wait import Wait
 
@@ -48,22 +54,24 @@ class Waiting(NamedTuple):
 class Result:
     """What came of an attempt: an output, a failure, or a wait that begins.
 
-    `executed` is False when the skill was never called.
+    `inputs` is None when they could not be made. `executed` is False when the skill was never called. `begins` is the
+    first event of a run that the step starts.
     """
 
-    index: int
+    index: StepIndex
     attempt: int
     skill: Skill[..., Any] | None
-    inputs_hash: str | None
+    inputs: Payload | None
     output: Payload | Failure | Waiting
     executed: bool
+    begins: RunStarted | None = None
 
 
 @dataclass(slots=True)
 class Call:
     """A step made ready to run."""
 
-    index: int
+    index: StepIndex
     attempt: int
     skill: Skill[..., Any]
     inputs: Payload
@@ -73,7 +81,7 @@ class Call:
 class Outputs(Mapping[str, Any]):
     """The outputs of a step's dependencies, decoded afresh at each access so that a skill cannot change them."""
 
-    def __init__(self, state: RunState, step: PlannedStep):
+    def __init__(self, state: SpecState, step: PlannedStep):
         names = [state.plan.steps[index].step_id for index in step.dependencies]
         self._payloads = {
             n: outcome.output for n, i in zip(names, step.dependencies, strict=True) if (outcome := state.outcomes[i])
@@ -90,10 +98,12 @@ class Outputs(Mapping[str, Any]):
         return len(self._payloads)
 
 
-def prepare(state: RunState, index: int, attempt: int, skill: Skill[..., Any], limits: Limits) -> Call | Result:
-    """The call of a step whose turn has come, or the result that its inputs cannot be had."""
+def prepare(state: SpecState, index: int, attempt: int, skills: SkillRegistry, limits: Limits) -> Call | Result:
+    """The call of a step whose turn has come, or the result that its skill or its inputs cannot be had."""
     step = state.plan.steps[index]
+    skill = None
     try:
+        skill = skills.get(step.skill_id)
         value = step.inputs.resolve(state)
         repeated = len(step.inputs.references) > 1 and exceeds(value, limits.payload_bytes)
         inputs = Payload.of({} if repeated else value)
@@ -105,7 +115,7 @@ def prepare(state: RunState, index: int, attempt: int, skill: Skill[..., Any], l
     return Call(index, attempt, skill, inputs, context)
 
 
-def _context(state: RunState, step: PlannedStep, attempt: int) -> StepContext:
+def _context(state: SpecState, step: PlannedStep, attempt: int) -> StepContext:
     started = state.started
     key = f"{started.run_id}:{step.step_id}"
     if step.idempotency_key is not None:
@@ -118,7 +128,14 @@ def _context(state: RunState, step: PlannedStep, attempt: int) -> StepContext:
         attempt=attempt,
         idempotency_key=key,
         outputs=Outputs(state, step),
+        progress=told_before(state, step.index),
     )
+
+
+def told_before(state: RunState, index: StepIndex) -> Any:
+    """What the last attempt at a step told of its progress."""
+    told = state.progress.get(index)
+    return None if told is None else told.fresh()["details"]
 
 
 def call_inline(call: Call, limits: Limits) -> Result:
@@ -131,7 +148,7 @@ def call_inline(call: Call, limits: Limits) -> Result:
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
             raise
         return _failed(call, error, limits)
-    return Result(call.index, call.attempt, call.skill, call.inputs.sha256, output, executed=True)
+    return Result(call.index, call.attempt, call.skill, call.inputs, output, executed=True)
 
 
 async def _call_async(call: Call, limits: Limits) -> Result:
@@ -142,19 +159,19 @@ async def _call_async(call: Call, limits: Limits) -> Result:
         BaseException
     ) as error:  # a Ctrl-C reaches the event loop, not a skill: whatever comes here is the skill's own
         return _failed(call, error, limits)
-    return Result(call.index, call.attempt, call.skill, call.inputs.sha256, output, executed=True)
+    return Result(call.index, call.attempt, call.skill, call.inputs, output, executed=True)
 
 
 def _outcome(returned: Any, limits: Limits) -> Payload | Waiting:
     if isinstance(returned, Wait):
-        return Waiting(returned, as_payload(returned.output, limits.payload_bytes))
-    return as_payload(returned, limits.payload_bytes)
+        return Waiting(returned, output_of(returned.output, limits.payload_bytes))
+    return output_of(returned, limits.payload_bytes)
 
 
 def _failed(call: Call, error: BaseException, limits: Limits) -> Result:
     failure = failure_of(error, limits)
     called = failure.code != "SKILL_INPUT_INVALID"
-    return Result(call.index, call.attempt, call.skill, call.inputs.sha256, failure, executed=called)
+    return Result(call.index, call.attempt, call.skill, call.inputs, failure, executed=called)
 
 
 def failure_of(error: BaseException, limits: Limits) -> Failure:
@@ -183,11 +200,24 @@ def _told(error: BaseException) -> tuple[str, object, object]:
     return message, getattr(error, "step_code", None), getattr(error, "retryable", None)
 
 
+LISTEN_SECONDS = 1.0
+"""How often a running attempt is asked how far it is."""
+
+
 class Attempt:
-    """A skill running beside the event loop. `ended` is called once with the result, unless it is cancelled first."""
+    """A skill running beside the event loop. `ended` is called once with the result, unless it is cancelled first.
+
+    `progressed` is called with what the skill tells by its heartbeats.
+    """
 
     def __init__(
-        self, call: Call, timeout: float | None, limits: Limits, pool: ThreadPool, ended: Callable[[Result], None]
+        self,
+        call: Call,
+        timeout: float | None,
+        limits: Limits,
+        pool: ThreadPool,
+        ended: Callable[[Result], None],
+        progressed: Callable[[StepIndex, int, Payload], None],
     ):
         self._call = call
         self._limits = limits
@@ -196,6 +226,10 @@ class Attempt:
         self._timer = None if timeout is None else self._loop.call_later(timeout, self._time_out, timeout)
         self._timeout = timeout
         self._task: asyncio.Task[Result] | None = None
+        self._progressed = progressed
+        self._listener: asyncio.TimerHandle | None = None
+        if call.context is not None or call.skill.heartbeat_seconds is not None:
+            self._listen()
         if call.skill.is_async:
             self._task = self._loop.create_task(_call_async(call, limits))
             self._task.add_done_callback(self._task_done)
@@ -205,8 +239,7 @@ class Attempt:
     def cancel(self) -> None:
         """Stop the skill where that is possible (an async one), and ignore whatever comes of it."""
         self._ended = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._quiet()
         if self._task is not None:
             self._task.cancel()
 
@@ -227,17 +260,36 @@ class Attempt:
             self._settle(task.result())
 
     def _time_out(self, seconds: float) -> None:
-        failure = Failure("STEP_TIMEOUT", f"the attempt took longer than {seconds:g} s", retryable=True)
+        self._fail("STEP_TIMEOUT", f"the attempt took longer than {seconds:g} s")
+
+    def _fail(self, code: str, reason: str) -> None:
+        failure = Failure(code, reason, retryable=True)
         call = self._call
         ended = self._ended
         self.cancel()
         if ended is not None:
-            ended(Result(call.index, call.attempt, call.skill, call.inputs.sha256, failure, executed=True))
+            ended(Result(call.index, call.attempt, call.skill, call.inputs, failure, executed=True))
 
     def _settle(self, result: Result) -> None:
         ended = self._ended
         if ended is not None:
             self._ended = None
-            if self._timer is not None:
-                self._timer.cancel()
+            self._quiet()
             ended(result)
+
+    def _quiet(self) -> None:
+        for timer in (self._timer, self._listener):
+            if timer is not None:
+                timer.cancel()
+
+    def _listen(self) -> None:
+        """Feel the pulse, now and then: pass on what the skill tells, and end the attempt when it has gone silent."""
+        call, limit = self._call, self._call.skill.heartbeat_seconds
+        pulse = None if call.context is None else call.context.pulse
+        if limit is not None and pulse is not None and time.monotonic() - pulse.at > limit:
+            self._fail("HEARTBEAT_MISSED", f"no heartbeat for more than {limit:g} s")
+            return
+        if pulse is not None and (details := pulse.take()) is not None:
+            self._progressed(call.index, call.attempt, details)
+        pause = LISTEN_SECONDS if limit is None else min(LISTEN_SECONDS, limit / 4)
+        self._listener = self._loop.call_later(pause, self._listen)

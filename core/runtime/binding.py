@@ -53,6 +53,8 @@ class Parameters:
     """`**kwargs`, which takes the inputs that no other parameter names."""
     context: str | None
     """The parameter that receives the `StepContext`."""
+    returns: Any
+    """The annotation of what it returns, `Any` when it has none."""
 
 
 def parameters_of(function: Callable[..., Any]) -> tuple[Parameters, list[Problem]]:
@@ -79,11 +81,12 @@ def parameters_of(function: Callable[..., Any]) -> tuple[Parameters, list[Proble
         problems.append(Problem("", f"**{rest.name} takes inputs, never the StepContext", "give it a parameter"))
     if len(contexts) > 1:
         problems.append(Problem("", f"parameters {', '.join(contexts)} all ask for the StepContext", "keep one"))
-    return Parameters(tuple(named), rest, contexts[0] if contexts else None), problems
+    context = contexts[0] if contexts else None
+    return Parameters(tuple(named), rest, context, hints.get("return", Any)), problems
 
 
-def binder(skill_id: str, parameters: Parameters) -> Binder:
-    """The function that binds a step's inputs.
+def binder(what: str, parameters: Parameters) -> Binder:
+    """The function that binds the inputs of `what`, named so in messages.
 
     Raises pydantic's errors when an annotation is nothing that JSON can be checked against.
     """
@@ -93,28 +96,28 @@ def binder(skill_id: str, parameters: Parameters) -> Binder:
             return lambda data, context: decode(data)
         read: Callable[[bytes], dict[str, Any]] = decode
     else:
-        read = _checked(skill_id, parameters)
+        read = _checked(what, parameters)
     if context_name is None:
         return lambda data, context: read(data)
 
     def bind(data: bytes, context: StepContext | None) -> dict[str, Any]:
         arguments = read(data)
         if context_name in arguments:
-            raise _refused(skill_id, [f"input {context_name!r} is unknown: the engine itself fills that parameter"])
+            raise _refused(what, [f"input {context_name!r} is unknown: the engine itself fills that parameter"])
         arguments[context_name] = context
         return arguments
 
     return bind
 
 
-def _checked(skill_id: str, parameters: Parameters) -> Callable[[bytes], dict[str, Any]]:
+def _checked(what: str, parameters: Parameters) -> Callable[[bytes], dict[str, Any]]:
     # Imported here because `import refold` must be quick. A TypedDict, not a model: any name may be a parameter's,
     # and an absent key leaves the default to the function itself.
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     fields = {p.name: p.annotation if p.required else NotRequired[p.annotation] for p in parameters.named}
     extra = {} if parameters.rest is None else {"extra_items": parameters.rest.annotation}
-    shape: Any = cast(Any, TypedDict)(skill_id, fields, **extra)
+    shape: Any = cast(Any, TypedDict)("Inputs", fields, **extra)
     if parameters.rest is None:
         shape.__pydantic_config__ = ConfigDict(extra="forbid")
     validate = TypeAdapter[Any](shape).validator.validate_json
@@ -127,15 +130,15 @@ def _checked(skill_id: str, parameters: Parameters) -> Callable[[bytes], dict[st
             return validate(data, strict=True)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False)
-            raise _refused(skill_id, [_explained(detail, parameters) for detail in details[:5]]) from None
+            raise _refused(what, [_explained(detail, parameters) for detail in details[:5]]) from None
         except Exception as error:  # validators of the user's models run here
-            raise _refused(skill_id, [f"the inputs cannot be checked: {type(error).__name__}: {error}"]) from error
+            raise _refused(what, [f"the inputs cannot be checked: {type(error).__name__}: {error}"]) from error
 
     return check
 
 
-def _refused(skill_id: str, reasons: list[str]) -> StepError:
-    return StepError("SKILL_INPUT_INVALID", f"skill {skill_id!r}: {'; '.join(reasons)}", retryable=False)
+def _refused(what: str, reasons: list[str]) -> StepError:
+    return StepError("SKILL_INPUT_INVALID", f"{what}: {'; '.join(reasons)}", retryable=False)
 
 
 def _explained(detail: Any, parameters: Parameters) -> str:

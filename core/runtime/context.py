@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from ..canonical import Payload
+from .payloads import inputs_payload
+
+MAX_DETAILS = 100_000
+"""Bytes of JSON that a heartbeat may carry."""
+
+
+class Pulse:
+    """The sign of life of one attempt: when it last came, and what it told that nobody has taken yet."""
+
+    def __init__(self) -> None:
+        self.at = time.monotonic()
+        self.details: Payload | None = None
+
+    def beat(self, details: Payload | None) -> None:
+        """Give a sign of life."""
+        self.at = time.monotonic()
+        if details is not None:
+            self.details = details
+
+    def take(self) -> Payload | None:
+        """What was told since the last call."""
+        details, self.details = self.details, None
+        return details
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +42,8 @@ class StepContext:
 
     run_id: str
     step_id: str
-    index: int
-    """The step's topological position in its run, from 0."""
+    index: int | str
+    """The step's topological position in its run, from 0; in a workflow function the path of the call."""
     seed: int
     """0 to 2^53-1, from the run's seed and the index alone: the same on every attempt and every replay."""
     attempt: int
@@ -25,4 +51,19 @@ class StepContext:
     idempotency_key: str
     """The same on every attempt; hand it to systems that drop repeated requests."""
     outputs: Mapping[str, Any]
-    """Outputs of the steps that this one depends on, by step id."""
+    """Outputs of the steps that this one depends on, by step id; empty in a workflow function."""
+    progress: Any = None
+    """What an earlier attempt last told with `heartbeat`, if that was recorded before it ended."""
+    _pulse: Pulse = field(default_factory=Pulse, repr=False, compare=False)
+
+    @property
+    def pulse(self) -> Pulse:
+        """Where `heartbeat` is felt."""
+        return self._pulse
+
+    def heartbeat(self, details: Any = None) -> None:
+        """Tell that the attempt lives, and with `details` (JSON) how far it is; from any thread, as often as you like.
+
+        Details are recorded about once a second. Raises CallError for what is no JSON.
+        """
+        self._pulse.beat(None if details is None else inputs_payload({"details": details}, MAX_DETAILS))

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..canonical import Payload
 from ..errors import CallError, NotCanonicalError, OwnershipLostError, Problem, RunEndedError
+from ..events import RunContinued
 from ..ids import check_run_id, check_signal, check_tenant, stream_of
 from ..limits import Limits
 from ..ports import Clock, Journal, RunLog
 from ..results import WorkflowResult, result_of
+from ..run_state import RunState
 from ..spec import WorkflowSpec
-from ..state import RunState, fold
+from ..state import fold
 from ..state import start as begin
 from .actor import Observer, Services
-from .admission import DEFAULT_QUEUE, MAX_REASON, check_same, check_text, first_event
+from .admission import DEFAULT_QUEUE, MAX_REASON, Target, check_same, check_served, check_text, first_event
+from .children import Children
 from .clock import SystemClock
+from .code_decider import CodeDecider, decider_of
 from .history import History
 from .host import Host
-from .mailbox import NO_BODY, Mailbox
+from .kin import Kin
+from .mailbox import Mailbox
+from .names import resolve
+from .outbox import Outbox
 from .registry import SkillRegistry
+from .relations import NO_BODY
+from .replay import Replayed
 from .replay import replay as replay_run
 from .threads import ThreadPool
+from .workflow import Workflow
 from .workloop import WorkLoop
 
 LEASE_SECONDS = 30.0
 """For how long a run stays with a process that gives no sign of life."""
+
+Runnable = WorkflowSpec | Mapping[str, Any] | Workflow[..., Any] | str
+"""What can be run: a spec, a workflow function, or either by name."""
 
 
 class Engine:
@@ -46,17 +60,20 @@ class Engine:
     ):
         """With `parks`, runs with nothing to do for a while leave memory: for workers, to whom they come back."""
         self.skills = skills
-        services = Services(
-            journal, skills, clock or SystemClock(), limits or Limits(), ThreadPool(), lease_seconds, observer, parks
+        clock, limits = clock or SystemClock(), limits or Limits()
+        self._history = history = History(log)
+        self._kin = Kin(
+            Children(history, clock, limits, self._named, None if parks else skills), Outbox(journal, history)
         )
+        services = Services(journal, skills, clock, limits, ThreadPool(), lease_seconds, observer, parks, self._kin)
         self._services = services
-        self._history = History(log)
-        self._host = Host(services, self._history)
-        self._mailbox = Mailbox(services, self._history)
+        self._host = Host(services, history)
+        self._mailbox = Mailbox(services, history)
+        self._kin.stir, self._kin.begun = self._host.stir, self._host.began
 
     async def run(
         self,
-        spec: WorkflowSpec | Mapping[str, Any],
+        spec: Runnable,
         run_id: str | None = None,
         seed: int = 0,
         inputs: Mapping[str, Any] | None = None,
@@ -64,7 +81,7 @@ class Engine:
         agent_id: str | None = None,
         tenant: str = "default",
     ) -> WorkflowResult:
-        """Run `spec` to its end, or until it is paused, and return the result.
+        """Run a spec or a workflow function, itself or by name, to its end or until it is paused; return the result.
 
         `inputs` are laid over the spec's. Without a run id a UUIDv7 is made. Called again with the same id, spec,
         inputs and seed it returns the ended run, or goes on with an unfinished one that no live process holds. With
@@ -76,7 +93,7 @@ class Engine:
         """
         services = self._services
         started = first_event(
-            spec,
+            await self._target(spec, tenant),
             run_id,
             seed,
             inputs,
@@ -91,19 +108,43 @@ class Engine:
             events = await self._history.events(stream)
             recorded = fold(events)
             check_same(started, recorded.started)
-            return result_of(await replay_run(services, events, recorded))
+            return result_of((await replay_run(services, events, recorded)).state)
         actor = self._host.actor(stream)
         if actor is not None:
             check_same(started, actor.state.started)
         state = await self._host.joined(stream)
         if state is not None:
             check_same(started, state.started)
-            return result_of(state)
-        return result_of(await self._host.enter(stream, lambda: self._host.start(stream, started)))
+        else:
+            state = await self._host.enter(stream, lambda: self._host.start(stream, started))
+        return result_of(await self._followed(state))
+
+    async def replay(self, run_id: str, tenant: str = "default") -> Replayed:
+        """Execute a recorded run again beside the log, and tell how much of it could be.
+
+        Raises RunNotFoundError, ReplayDivergenceError; SpecError or CallError for what is not registered here.
+        """
+        events = await self._history.events(stream_of(check_tenant(tenant), check_run_id(run_id)))
+        recorded = fold(events)
+        check_served(recorded, self.skills)
+        return await replay_run(self._services, events, recorded)
+
+    async def _followed(self, state: RunState) -> RunState:
+        """The state of the run that continues this one, and so on, worked on to its end."""
+        while isinstance(state.end, RunContinued):
+            stream = stream_of(state.started.tenant, state.end.successor)
+            state = await self._host.enter(stream, partial(self._host.go_on, stream))
+        return state
+
+    async def _target(self, what: Runnable, tenant: str) -> Target | Mapping[str, Any]:
+        return await self._named(what, None, tenant) if isinstance(what, str) else what
+
+    async def _named(self, name: str, version: str | None, tenant: str) -> Target:
+        return await resolve(self.skills, name, version, tenant)
 
     async def start(
         self,
-        spec: WorkflowSpec | Mapping[str, Any],
+        spec: Runnable,
         run_id: str | None = None,
         seed: int = 0,
         inputs: Mapping[str, Any] | None = None,
@@ -115,13 +156,14 @@ class Engine:
     ) -> WorkflowResult:
         """Record a run for workers to take up, and return how it stands; nothing is executed here.
 
-        The skills need not be known here: a worker of `queue` that has them all takes the run up, higher `priority`
-        first. Called again with the same id, spec, inputs and seed it changes nothing. Raises as `run` does.
+        A workflow that only workers know is given by name, and skills need not be known here either: a worker of
+        `queue` that has all of it takes the run up, higher `priority` first. Called again with the same id, spec,
+        inputs and seed it changes nothing. Raises as `run` does.
         """
         at = self._services.clock.now()
         limits = self._services.limits
         started = first_event(
-            spec,
+            await self._target(spec, tenant),
             run_id,
             seed,
             inputs,
@@ -159,9 +201,18 @@ class Engine:
             raise CallError(Problem("/payload", "the payload is too large", "store it elsewhere, send where"))
         return await self._tell(run_id, tenant, "signal", "", key, name, body)
 
-    def work_loop(self, queues: Sequence[str], concurrency: int, version: str) -> WorkLoop:
-        """The loop of a worker on this engine, which must have been made with `parks`."""
-        return WorkLoop(self._services, self._history, self._host, queues, concurrency, version)
+    def work_loop(
+        self,
+        queues: Sequence[str],
+        concurrency: int,
+        version: str,
+        pins: Mapping[str, Collection[str]] | None = None,
+    ) -> WorkLoop:
+        """The loop of a worker on this engine, which must have been made with `parks`.
+
+        Of the workflow types in `pins` it serves the versions given there only.
+        """
+        return WorkLoop(self._services, self._history, self._host, queues, concurrency, version, pins or {})
 
     async def resume(self, run_id: str, tenant: str = "default") -> WorkflowResult:
         """Go on with a run that was cut off or paused; an ended one is returned as it is.
@@ -174,23 +225,51 @@ class Engine:
         # A pause that nobody has taken yet would otherwise stop the run right after it was resumed.
         if state.end is None and (state.paused or waiting.version > state.taken):
             await self._mailbox.send(stream, "resume", "", None)
-        return result_of(await self._host.enter(stream, lambda: self._host.go_on(stream)))
+        return result_of(await self._followed(await self._host.enter(stream, lambda: self._host.go_on(stream))))
 
     async def cancel(
-        self, run_id: str, reason: str = "", *, key: str | None = None, tenant: str = "default"
+        self,
+        run_id: str,
+        reason: str = "",
+        *,
+        force: bool = False,
+        key: str | None = None,
+        tenant: str = "default",
     ) -> WorkflowResult:
         """Cancel a run: at once when no live process holds it, else as soon as its owner reads the message.
 
-        The result tells how the run stands. `key` makes a repeated call the same request. Raises RunNotFoundError,
-        RunEndedError.
+        A workflow function is told by CancelledError where it stands, and may clean up first; with `force` it is not
+        asked. The result tells how the run stands. `key` makes a repeated call the same request. Raises
+        RunNotFoundError, RunEndedError.
         """
-        return await self._tell(run_id, tenant, "cancel", reason, key)
+        return await self._tell(run_id, tenant, "terminate" if force else "cancel", reason, key)
 
     async def pause(
         self, run_id: str, reason: str = "", *, key: str | None = None, tenant: str = "default"
     ) -> WorkflowResult:
         """Pause a run: running steps end and are recorded, nothing new starts until `resume`. See `cancel`."""
         return await self._tell(run_id, tenant, "pause", reason, key)
+
+    def _can_clean_up(self, state: RunState) -> bool:
+        """Whether the run's function is to be driven to its end here, for there are no workers to do it."""
+        return not self._services.parks and self.skills.workflow(state.started.workflow_type) is not None
+
+    async def query(
+        self, run_id: str, name: str, arguments: Mapping[str, Any] | None = None, *, tenant: str = "default"
+    ) -> Any:
+        """What the run's function answers to the query `name`, as its history stands; nothing is changed.
+
+        The function must be registered here: it is driven through the history for this. Raises RunNotFoundError,
+        CallError.
+        """
+        stream = stream_of(check_tenant(tenant), check_run_id(run_id))
+        decider = decider_of(await self._history.events(stream), self.skills, self._services.limits)
+        try:
+            if not isinstance(decider, CodeDecider):
+                raise CallError(Problem("", f"run {run_id} is a spec's, and answers no queries", "look at its steps"))
+            return decider.query(name, arguments or {}).fresh()
+        finally:
+            decider.close()
 
     async def state(self, run_id: str, tenant: str = "default") -> RunState:
         """The state of a run, folded from the log. Raises RunNotFoundError."""
@@ -200,6 +279,7 @@ class Engine:
     async def close(self) -> None:
         """Drop what still runs, as a crash would (nothing recorded is lost), and give up the leases."""
         await self._host.close()
+        await self._kin.close()
 
     async def _tell(
         self,
@@ -223,7 +303,10 @@ class Engine:
         if actor is None and kind == "signal":
             return result_of(state)  # Whoever works on the run takes it; with nobody there, it waits in the inbox.
         if actor is None:
-            return result_of(await self._host.enter(stream, lambda: self._mailbox.take_for(stream)))
+            state = await self._host.enter(stream, lambda: self._mailbox.take_for(stream))
+            if state.cancelling is not None and state.end is None and self._can_clean_up(state):
+                state = await self._host.enter(stream, lambda: self._host.go_on(stream))
+            return result_of(state)
         await self._host.deliver_inbox(actor)
         await actor.taken(version)
         return result_of((await self._history.load(stream))[0])

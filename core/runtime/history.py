@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from ..errors import IntegrityError, RunNotFoundError, StoreError
 from ..events import Event, MessageSent
 from ..ids import inbox_of, run_of
 from ..ports import EMPTY, Claimed, Head, Lease, RunLog
-from ..state import RunState, fold
+from ..run_state import RunState
+from ..state import fold
 
 _TRIES = 100
 """How often a stream that grows between two reads is read again."""
@@ -24,13 +25,18 @@ class History:
 
     async def load(self, stream: str) -> tuple[RunState, Head]:
         """The state of a run and the head of its stream, taken at the same point. Raises RunNotFoundError."""
+        events, head = await self.whole(stream)
+        return fold(events), head
+
+    async def whole(self, stream: str) -> tuple[Sequence[Event], Head]:
+        """All events of a run and the head of its stream, taken at the same point. Raises RunNotFoundError."""
         head: Head = EMPTY
         events: Sequence[Event] = ()
         for _ in range(_TRIES):
             head = await asyncio.to_thread(self._log.head, stream)
             events = await self.events(stream)
             if len(events) == head.version:
-                return fold(events), head
+                return events, head
         reason = f"{stream} holds {len(events)} events, but its head says {head.version}: run refold verify"
         raise IntegrityError(reason)
 
@@ -46,6 +52,10 @@ class History:
         """The messages to a run after the one of version `after`, each with its own."""
         found = await asyncio.to_thread(self._log.events, inbox_of(stream), after)
         return [(version, event) for version, event in enumerate(found, after + 1) if isinstance(event, MessageSent)]
+
+    async def heads(self, streams: Sequence[str]) -> dict[str, Head]:
+        """The heads of those of `streams` that exist."""
+        return await asyncio.to_thread(self._log.heads, streams)
 
     async def inbox_heads(self, streams: Sequence[str]) -> dict[str, int]:
         """The versions of the last messages to the runs of `streams`, where there are any."""
@@ -69,9 +79,11 @@ class History:
         with suppress(StoreError):
             await asyncio.to_thread(self._log.release, stream, due, taken)
 
-    async def claim_due(self, queues: Sequence[str], skills: Collection[str], limit: int, seconds: float) -> Claimed:
-        """Lease runs that are due and that `skills` can serve."""
-        return await asyncio.to_thread(self._log.claim_due, queues, skills, limit, seconds)
+    async def claim_due(
+        self, queues: Sequence[str], serves: Callable[[str], bool], limit: int, seconds: float
+    ) -> Claimed:
+        """Lease runs that are due and whose needs `serves` says yes to."""
+        return await asyncio.to_thread(self._log.claim_due, queues, serves, limit, seconds)
 
     async def bury_the_dead(self) -> int:
         """Free the leases of ended processes of this host."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 from ..errors import (
     CallError,
@@ -15,18 +17,23 @@ from ..errors import (
     StoreUnreachableError,
 )
 from ..events import RunStarted
-from ..plan import plan_of
-from ..ports import EMPTY, Append, Head, Schedule, Unit
-from ..state import RunState, start
+from ..ids import stream_of
+from ..ports import Head, Unit
+from ..run_state import RunState
 from .actor import RunActor, Services
-from .admission import check_known, check_same
+from .admission import check_same, check_served
+from .code_decider import decider_of
+from .decider import Decider
 from .history import History
+from .relations import beginning, children_awaited
 
 POLL_SECONDS = 0.2
 """How often the inboxes of live runs are looked at."""
 
 SET_ASIDE_SECONDS = 60
 """For how long workers leave a run alone that could not be worked on at all."""
+
+_log = logging.getLogger(__name__)
 
 
 class Host:
@@ -38,6 +45,7 @@ class Host:
         self._live: dict[str, asyncio.Future[RunState]] = {}
         self._actors: dict[str, RunActor] = {}
         self._keeper: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = self._draining = False
 
     def actor(self, stream: str) -> RunActor | None:
@@ -82,43 +90,61 @@ class Host:
             return await self.go_on(stream)
         if self._services.observer is not None:
             self._services.observer(stream, 1, started)
-        return await self._act(stream, start(started), heads[0], fresh=True)
+        decider = decider_of([started], self._services.skills, self._services.limits)
+        return await self._act(stream, decider, heads[0], fresh=True)
 
     async def record_start(self, stream: str, started: RunStarted, lease_seconds: float) -> Sequence[Head]:
         """Append the run's first event with its dispatch row. Raises OwnershipLostError when the run exists."""
-        row = Schedule(
-            stream,
-            lease_seconds,
-            due=started.at,
-            queue=started.queue,
-            priority=started.priority,
-            needs=plan_of(started.spec.data).needs,
-        )
-        return await self._services.journal.commit(Unit((Append(stream, EMPTY, (started,)),), (row,)))
+        append, row = beginning(started, lease_seconds)
+        return await self._services.journal.commit(Unit((append,), (row,)))
 
     async def work_on(self, stream: str, at: int) -> RunState:
         """Work on a run whose lease was claimed at the database's time `at`, until it ends or rests."""
-        state, head = await self._history.load(stream)
-        if state.end is not None:
+        events, head = await self._history.whole(stream)
+        decider = decider_of(events, self._services.skills, self._services.limits)
+        if decider.state.end is not None:
             await self._history.release(stream)
-            return state
-        return await self._act(stream, state, head, floor=at)
+            return decider.state
+        return await self._act(stream, decider, head, floor=at)
 
     async def go_on(self, stream: str) -> RunState:
         """Take the lease of a run and work on it; an ended one is returned as it is. Raises RunOwnedError."""
         state, _ = await self._history.load(stream)
         if state.end is not None:
             return state
-        check_known(state.plan, self._services.skills)
+        check_served(state, self._services.skills)
         lease = await self._history.claim(stream, self._services.lease_seconds)
         # Between the first look and the lease the former owner may have written more.
-        state, head = await self._history.load(stream)
-        if state.end is not None:
-            return state
+        events, head = await self._history.whole(stream)
+        decider = decider_of(events, self._services.skills, self._services.limits)
+        if decider.state.end is not None:
+            return decider.state
         if lease is not None:
             left = f"{max(lease.seconds_left, 0):.0f} s"
             raise RunOwnedError(f"run {state.started.run_id} is held by {lease.owner} for another {left}")
-        return await self._act(stream, state, head)
+        return await self._act(stream, decider, head)
+
+    def stir(self, stream: str) -> None:
+        """A message has come for a run: if it lives here, it need not wait for the next look at its inbox."""
+        actor = self._actors.get(stream)
+        if actor is not None:
+            self._background(self._deliver_or_drop(actor))
+
+    def began(self, stream: str) -> None:
+        """A run was begun by one that lives here. Without workers nobody else would work on it."""
+        if not self._services.parks and not self._closed:
+            self._background(self._work_beside(stream))
+
+    async def _work_beside(self, stream: str) -> None:
+        try:
+            await self.enter(stream, lambda: self.go_on(stream))
+        except RefoldError as error:
+            _log.warning("%s: %s", stream, error)
+
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Drop what lives, as a crash would (nothing recorded is lost), and give up the leases."""
@@ -126,8 +152,8 @@ class Host:
         for actor in list(self._actors.values()):
             actor.abandon(_closed())
         # Whoever drives a run gives its lease up, and needs the journal and the log for that.
-        if self._live:
-            await asyncio.wait(list(self._live.values()))
+        while self._live or self._tasks:
+            await asyncio.wait([*self._live.values(), *self._tasks])
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
@@ -138,8 +164,8 @@ class Host:
         for actor in list(self._actors.values()):
             actor.drain()
 
-    async def _act(self, stream: str, state: RunState, head: Head, *, fresh: bool = False, floor: int = 0) -> RunState:
-        actor = RunActor(self._services, stream, state, head, floor)
+    async def _act(self, stream: str, decider: Decider, head: Head, *, fresh: bool = False, floor: int = 0) -> RunState:
+        actor = RunActor(self._services, stream, decider, head, floor)
         self._actors[stream] = actor
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.get_running_loop().create_task(self._keep())
@@ -151,6 +177,8 @@ class Host:
             if self._closed:
                 raise _closed()
             actor.begin()
+            for child in children_awaited(decider.state):
+                self.began(stream_of(decider.state.started.tenant, child))
             state = await actor.done
         except BaseException as error:
             actor.abandon(error)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Sequence
 
 from ..canonical import Payload
 from ..decide import due_of
-from ..errors import OwnershipLostError
+from ..errors import OwnershipLostError, RefoldError
 from ..events import Event, MessageSent
 from ..ids import inbox_of
-from ..ports import Append, Schedule, Unit, Unschedule, Wake
-from ..state import RunState, evolve
+from ..inbox import take
+from ..ports import Ack, Append, Schedule, Unit, Unschedule, Wake
+from ..run_state import RunState
+from ..state import evolve
 from .actor import Services
 from .history import History
-from .outcomes import take
-
-NO_BODY = Payload.of(None)
-"""What messages carry that are no signals."""
+from .relations import NO_BODY, Letter, children_awaited, letters
 
 
 class Mailbox:
@@ -63,11 +64,23 @@ class Mailbox:
     async def _take(self, stream: str) -> tuple[RunState, int, list[Event]]:
         state, head = await self._history.load(stream)
         taken: list[Event] = []
+        awaited = children_awaited(state)
         for version, message in await self._history.messages(stream, state.taken):
             if state.end is None:
                 taken.append(take(state, self._services.clock.now(), version, message))
                 evolve(state, taken[-1])
         if taken:
             dispatch = Unschedule(stream) if state.end is not None else Schedule(stream, 0, due_of(state), state.taken)
-            await self._services.journal.commit(Unit((Append(stream, head, taken),), (dispatch,)))
+            await self._commit(Unit((Append(stream, head, taken),), (dispatch,)), letters(state, awaited, taken))
         return state, head.version, taken
+
+    async def _commit(self, unit: Unit, told: Sequence[Letter]) -> None:
+        family = self._services.family
+        if not told or family is None:
+            await self._services.journal.commit(unit)
+            return
+        answered: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
+        family.append(unit, told, answered.set_result)
+        ack = await answered
+        if isinstance(ack, RefoldError):
+            raise ack

@@ -18,18 +18,25 @@ from ..errors import CallError, Problem, StepError
 from ..skills.library import ready_skills
 from .skill import Declaration, Skill
 from .skill import skill as declare
+from .workflow import Workflow
 
 P = ParamSpec("P")
 R = TypeVar("R")
 AnySkill = Skill[..., Any]
 """A skill of any signature."""
+AnyWorkflow = Workflow[..., Any]
+"""A workflow function of any signature."""
 
 
 class SkillRegistry:
-    """Skills by name. A new one holds the ready library unless `ready=False`; no two registries share anything."""
+    """Skills and workflow functions by name: all that a process can run.
+
+    A new one holds the ready library unless `ready=False`; no two registries share anything.
+    """
 
     def __init__(self, *, ready: bool = True) -> None:
         self._skills: dict[str, AnySkill] = {known.skill_id: known for known in ready_skills()} if ready else {}
+        self._workflows: dict[str, AnyWorkflow] = {}
 
     def __contains__(self, skill_id: object) -> bool:
         return skill_id in self._skills
@@ -67,6 +74,19 @@ class SkillRegistry:
         self._skills[added.skill_id] = added
         return added
 
+    def workflow(self, workflow_type: str) -> AnyWorkflow | None:
+        """The workflow function of this type, None if there is none."""
+        return self._workflows.get(workflow_type)
+
+    def workflows(self) -> list[AnyWorkflow]:
+        """Every workflow function, by type."""
+        return [self._workflows[name] for name in sorted(self._workflows)]
+
+    def add_workflow(self, function: AnyWorkflow) -> None:
+        """Add a workflow function. Adding the same one again changes nothing; CallError when the name is taken."""
+        self._check_workflow(function)
+        self._workflows[function.workflow_type] = function
+
     @overload
     def skill(self, skill_id: Callable[P, R], /) -> Skill[P, R]: ...
     @overload
@@ -83,27 +103,38 @@ class SkillRegistry:
 
         return add
 
-    def load_module(self, name: str) -> list[AnySkill]:
-        """Register every skill found in `package.module` or in a .py file; all or none.
+    def load_module(self, name: str) -> list[AnySkill | AnyWorkflow]:
+        """Register every skill and workflow function found in `package.module` or in a .py file; all or none.
 
-        Raises `CallError` when it cannot be imported, holds no skill, or a name is taken.
+        Raises `CallError` when it cannot be imported, holds neither, or a name is taken.
         """
-        module = _imported(name)
-        # By name, so that a skill bound to two variables is one, and the order is always the same.
-        found: dict[str, AnySkill] = {}
-        for value in [cast(AnySkill, value) for value in vars(module).values() if isinstance(value, Skill)]:
-            if found.setdefault(value.skill_id, value) is not value:
-                raise CallError(Problem("", f"{name} holds two skills named {value.skill_id!r}", "rename one"))
-        if not found:
-            raise CallError(Problem("", f"{name} holds no skill", "decorate a function with @skill"))
-        for added in found.values():
-            self._check(added)
-        self._skills.update(found)
-        return [found[skill_id] for skill_id in sorted(found)]
+        values = vars(_imported(name)).values()
+        # By name, so that what is bound to two variables is one, and the order is always the same.
+        skills = _by_name(name, [(cast(AnySkill, v).skill_id, v) for v in values if isinstance(v, Skill)], "skills")
+        workflows = _by_name(
+            name, [(cast(AnyWorkflow, v).workflow_type, v) for v in values if isinstance(v, Workflow)], "workflows"
+        )
+        if not skills and not workflows:
+            fix = "decorate functions with @skill or @workflow"
+            raise CallError(Problem("", f"{name} holds no skill and no workflow", fix))
+        for skill_id in skills:
+            self._check(skills[skill_id])
+        for function in workflows.values():
+            self._check_workflow(function)
+        self._skills.update(skills)
+        self._workflows.update(workflows)
+        return [*skills.values(), *workflows.values()]
 
     def describe(self) -> list[dict[str, Any]]:
         """What every skill declares, takes and says of itself, as JSON, sorted by name."""
         return [_described(self._skills[skill_id]) for skill_id in self.names()]
+
+    def _check_workflow(self, added: AnyWorkflow) -> None:
+        known = self._workflows.get(added.workflow_type)
+        if known is not None and known is not added:
+            where = f"{known.function.__module__}.{known.function.__qualname__}"
+            raise CallError(Problem("", f"the workflow {added.workflow_type!r} is taken by {where}", "rename one"))
+        _ = added.binder
 
     def _check(self, added: AnySkill) -> None:
         known = self._skills.get(added.skill_id)
@@ -113,6 +144,14 @@ class SkillRegistry:
             raise CallError(Problem("", f"the name {added.skill_id!r} is taken by {where}", fix))
         # The ready skills are built on first use, for `import refold` must be quick; others fail early.
         _ = added.binder
+
+
+def _by_name(module: str, named: list[tuple[str, Any]], what: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in sorted(named, key=lambda pair: pair[0]):
+        if found.setdefault(name, value) is not value:
+            raise CallError(Problem("", f"{module} holds two {what} named {name!r}", "rename one"))
+    return found
 
 
 def _imported(name: str) -> ModuleType:

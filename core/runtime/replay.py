@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
-from ..errors import ReplayDivergenceError
-from ..events import Event, RunCancelled, RunTimedOut, StepCompleted, StepFailed, StepWaiting
+from ..canonical import Payload
+from ..code_state import CodeState
+from ..errors import IntegrityError, ReplayDivergenceError
+from ..events import Event, RunCancelled, RunEnd, RunTimedOut, StepCompleted, StepFailed, StepWaiting
+from ..limits import Limits
 from ..ports import Ack, Head, Unit
-from ..state import RunState, start
+from ..run_state import RunState
+from ..spec_state import SpecState
+from ..step_events import StepIndex
 from .actor import RunActor, Services
+from .admission import check_served
+from .attempt import Attempt, Call, Result, call_inline
+from .code_decider import CodeDecider
+from .decider import SpecDecider
+from .outcomes import outcome_event
 from .registry import SkillRegistry
+from .skill import Skill
 
 _NOT_REPRODUCED = {"STEP_TIMEOUT", "INTERRUPTED"}
 """Failures that come from outside the skill: recorded and replayed, not brought about again."""
@@ -32,47 +44,125 @@ class _NoJournal:
         return [Head(append.expected.version + len(append.events), None) for append in unit.appends]
 
 
-async def replay(services: Services, events: Sequence[Event], recorded: RunState) -> RunState:
-    """Run again what `events` record and return the recorded state if everything came out the same.
+class Replayed(NamedTuple):
+    """A run that came out the same: how it was recorded, and how many outcomes were executed again and how many served
+    from the log. One that cannot be compared has neither."""
+
+    state: RunState
+    executed: int
+    served: int
+
+
+async def replay(services: Services, events: Sequence[Event], recorded: RunState) -> Replayed:
+    """Run again what `events` record.
 
     Deterministic skills are executed; all else is served from the record. A run that was cut from outside cannot be
     compared and is returned as it is, as is one that has not ended. Raises ReplayDivergenceError, naming the first step
     that differs.
     """
     if recorded.end is None or isinstance(recorded.end, RunCancelled | RunTimedOut):
-        return recorded
-    quiet = replace(services, journal=_NoJournal(), observer=None, recorded=served(events, services.skills))
-    state = start(events[0])
+        return Replayed(recorded, 0, 0)
+    if isinstance(recorded, CodeState):
+        return await replay_code(services, events, recorded)
+    if not isinstance(recorded, SpecState):
+        raise IntegrityError("the run is neither a spec's nor a function's")
+    from_log = served(events, services.skills)
+    quiet = replace(services, journal=_NoJournal(), observer=None, family=None, recorded=from_log)
+    state = SpecState(recorded.started, recorded.plan)
     state.deadline = None  # The record says that it was met; the clock has gone on since.
-    actor = RunActor(quiet, "replay", state, Head(1, None))
+    actor = RunActor(quiet, "replay", SpecDecider(state, services.skills), Head(1, None))
     try:
         actor.begin()
-        again = await actor.done
+        await actor.done
     finally:
         actor.abandon(asyncio.CancelledError())
-    _compare(recorded, again)
-    return recorded
+    _compare(recorded, state)
+    outcomes = sum(isinstance(event, StepCompleted | StepFailed) for event in events)
+    return Replayed(recorded, outcomes - len(from_log), len(from_log))
 
 
-def served(events: Sequence[Event], skills: SkillRegistry) -> dict[int, StepCompleted | StepFailed]:
-    """The recorded outcomes that are served, by step index: of skills that are not deterministic or never to be run
-    twice, of steps that waited or needed several attempts (something outside was at play), and of time-outs.
-    """
-    outcomes: dict[int, StepCompleted | StepFailed] = {}
-    waited: set[int] = set()
-    for event in events:
-        if isinstance(event, StepWaiting):
-            waited.add(event.index)
-        elif isinstance(event, StepCompleted | StepFailed):
-            skill = skills.get(event.skill_id)
-            again = skill.deterministic and not skill.at_most_once
-            outside = isinstance(event, StepFailed) and event.error_code in _NOT_REPRODUCED
-            if not again or outside or event.attempt > 1 or event.index in waited:
-                outcomes[event.index] = event
-    return outcomes
+def served(events: Sequence[Event], skills: SkillRegistry) -> dict[StepIndex, StepCompleted | StepFailed]:
+    """The recorded outcomes that are served, by step index; the others are executed again. See `is_served`."""
+    waited = {event.index for event in events if isinstance(event, StepWaiting)}
+    return {
+        event.index: event
+        for event in events
+        if isinstance(event, StepCompleted | StepFailed) and is_served(event, skills.get(event.skill_id), waited)
+    }
 
 
-def _compare(recorded: RunState, again: RunState) -> None:
+def is_served(event: StepCompleted | StepFailed, skill: Skill[..., Any], waited: Collection[StepIndex]) -> bool:
+    """Whether an outcome is served from the log: of skills that are not deterministic or never to be run twice, of
+    steps that waited or needed several attempts (something outside was at play), and of time-outs."""
+    again = skill.deterministic and not skill.at_most_once
+    outside = isinstance(event, StepFailed) and event.error_code in _NOT_REPRODUCED
+    return not again or outside or event.attempt > 1 or event.index in waited
+
+
+async def replay_code(services: Services, events: Sequence[Event], recorded: CodeState) -> Replayed:
+    """The same for a function: it is driven through its history, and must ask for what is recorded, and end so."""
+    check_served(recorded, services.skills)
+    decider = CodeDecider(events, services.skills, services.limits)
+    waited = {event.index for event in events if isinstance(event, StepWaiting)}
+    executed = from_log = 0
+    try:
+        for event in decider.replay():
+            _check_fault(decider)
+            if isinstance(event, RunEnd):
+                _check_end(decider, event)
+            elif isinstance(event, StepCompleted | StepFailed) and str(event.index) in decider.open_paths:
+                if is_served(event, decider.call(str(event.index)).skill, waited):
+                    from_log += 1
+                else:
+                    executed += 1
+                    await _execute_again(services, decider, event)
+        _check_fault(decider)
+    finally:
+        decider.close()
+    return Replayed(recorded, executed, from_log)
+
+
+def _check_fault(decider: CodeDecider) -> None:
+    if decider.fault is not None:
+        raise ReplayDivergenceError(decider.fault.message)
+
+
+async def _execute_again(services: Services, decider: CodeDecider, event: StepCompleted | StepFailed) -> None:
+    call = decider.prepare(event.index, event.attempt, services.limits)
+    result = await executed(call, services) if isinstance(call, Call) else call
+    again = outcome_event(decider.state, decider.step(event.index), result, event.at)
+    if getattr(again, "step_hash", None) != event.step_hash:
+        raise ReplayDivergenceError(
+            f"step {event.step_id!r} (skill {event.skill_id!r}) recorded {_shown(event)} and now gives {_shown(again)}"
+        )
+
+
+async def executed(call: Call, services: Services) -> Result:
+    """Run a call to its end, beside the event loop unless its skill is inline."""
+    if call.skill.inline:
+        return call_inline(call, services.limits)
+    ended: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+    attempt = Attempt(call, None, services.limits, services.pool, ended.set_result, _unheard)
+    try:
+        return await ended
+    finally:
+        attempt.cancel()
+
+
+def _unheard(index: StepIndex, attempt: int, details: Payload) -> None:
+    """Nobody asks how far a step is that is only executed to be compared."""
+
+
+def _check_end(decider: CodeDecider, end: RunEnd) -> None:
+    decision = decider.decide(end.at, (), Limits())
+    again = decision.events[0] if decision.events else None
+    for name in ("topic", "output_hash", "error_code", "workflow_hash"):
+        then, now = getattr(end, name, None), getattr(again, name, None)
+        if then != now:
+            raise ReplayDivergenceError(f"the run recorded {name} {then} and now gives {now}")
+
+
+def _compare(recorded: SpecState, again: SpecState) -> None:
     for index, (then, now) in enumerate(zip(recorded.step_hashes, again.step_hashes, strict=False)):
         if then != now:
             step = recorded.plan.steps[index]
@@ -86,11 +176,21 @@ def _compare(recorded: RunState, again: RunState) -> None:
         raise ReplayDivergenceError(f"the run recorded workflow_hash {then_hash} and now gives {now_hash}")
 
 
-def _told(state: RunState, index: int) -> str:
+def _told(state: SpecState, index: int) -> str:
     outcome = state.outcomes[index]
     if outcome is None:
         return "no outcome"
     if outcome.output is None:
         return f"{outcome.status} {outcome.error_code or ''}".strip()
-    text = outcome.output.data.decode()
-    return f"{text if len(text) <= 200 else text[:197] + '...'} (hash {outcome.step_hash[:16]})"
+    return _excerpt(outcome.output, outcome.step_hash)
+
+
+def _shown(event: Event) -> str:
+    if isinstance(event, StepCompleted):
+        return _excerpt(event.output, event.step_hash)
+    return f"failed {getattr(event, 'error_code', event.topic)}"
+
+
+def _excerpt(output: Payload, step_hash: str) -> str:
+    text = output.data.decode()
+    return f"{text if len(text) <= 200 else text[:197] + '...'} (hash {step_hash[:16]})"

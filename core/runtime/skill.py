@@ -10,19 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, cast, overload
 
-from ..canonical import Payload, json_pointer
-from ..errors import CallError, NotCanonicalError, Problem, StepError
-from ..limits import Limits
+from ..canonical import Payload
+from ..durations import MAX_SECONDS
+from ..errors import CallError, NotCanonicalError, Problem
 from ..retry import Retry
 from ..spec import MAX_CENTS
 from .binding import Binder, Parameters, binder, parameters_of
 from .context import StepContext
+from .payloads import Reader, first_line, payload_of, reader_of
+from .workspace import CURRENT
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-Path = tuple[str | int, ...]
-"""Keys and indexes that lead to a part of a value, outermost first."""
 
 _SKILL_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,199}")
 
@@ -37,6 +36,8 @@ class Declaration(TypedDict, total=False):
     retry: Retry | None
     at_most_once: bool
     inline: bool
+    timeout_seconds: float | None
+    heartbeat_seconds: float | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -61,6 +62,10 @@ class Skill(Generic[P, R]):
     """Its start is recorded first, and after a crash it is never run again."""
     inline: bool = False
     """A sync function so quick that it may run on the event loop's own thread; others get a thread."""
+    timeout_seconds: float | None = None
+    """The time limit of an attempt, where the step brings none of its own."""
+    heartbeat_seconds: float | None = None
+    """An attempt that calls `ctx.heartbeat()` less often than this counts as lost."""
     is_async: bool = dataclasses.field(init=False)
     parameters: Parameters = dataclasses.field(init=False)
 
@@ -79,8 +84,39 @@ class Skill(Generic[P, R]):
             raise CallError([problem._replace(reason=name + problem.reason) for problem in problems])
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the plain function, sync or async as it is: no engine, no checks, nothing recorded."""
-        return self.function(*args, **kwargs)
+        """In a workflow function: a step, to be awaited. Elsewhere the plain function, sync or async as it is."""
+        workspace = CURRENT.get()
+        if workspace is None:
+            return self.function(*args, **kwargs)
+        # What a workflow awaits is a command that gives what the function would.
+        return cast(R, workspace.command(cast("Skill[..., Any]", self), self.inputs_of(*args, **kwargs)))
+
+    def inputs_of(self, *args: Any, **kwargs: Any) -> Payload:
+        """The inputs of a step that calls the skill with these arguments, as canonical JSON.
+
+        Raises TypeError for arguments that the function does not take, `CallError` with a pointer for what is no JSON.
+        """
+        bound = self._signature.bind(*args, **kwargs).arguments
+        rest = self.parameters.rest
+        if rest is not None:
+            bound.update(bound.pop(rest.name, {}))
+        try:
+            return payload_of(bound)
+        except NotCanonicalError as error:
+            where = f"skill {self.skill_id!r}, argument "
+            raise CallError([p._replace(reason=where + p.reason) for p in error.problems]) from error
+
+    @functools.cached_property
+    def _signature(self) -> inspect.Signature:
+        """The function's signature without the context, which the engine fills in."""
+        signature = inspect.signature(self.function)
+        kept = [p for p in signature.parameters.values() if p.name != self.parameters.context]
+        return signature.replace(parameters=kept)
+
+    @functools.cached_property
+    def reader(self) -> Reader:
+        """Makes of a recorded output what the function's annotation says that it returns."""
+        return reader_of(self.parameters.returns)
 
     @property
     def takes_context(self) -> bool:
@@ -98,9 +134,9 @@ class Skill(Generic[P, R]):
     def binder(self) -> Binder:
         """`bind`, made on first use. Raises `CallError` when an annotation is nothing that JSON could be."""
         try:
-            return binder(self.skill_id, self.parameters)
+            return binder(f"skill {self.skill_id!r}", self.parameters)
         except Exception as error:  # pydantic builds the schema by calling hooks of the annotated types
-            reason = f"skill {self.skill_id!r}: an annotation is nothing that JSON can fill: {_first_line(error)}"
+            reason = f"skill {self.skill_id!r}: an annotation is nothing that JSON can fill: {first_line(error)}"
             raise CallError(Problem("", reason, "annotate with JSON types, dataclasses or pydantic models")) from error
 
 
@@ -117,6 +153,8 @@ def skill(
     retry: Retry | None = None,
     at_most_once: bool = False,
     inline: bool = False,
+    timeout_seconds: float | None = None,
+    heartbeat_seconds: float | None = None,
 ) -> Callable[[Callable[P, R]], Skill[P, R]]: ...
 def skill(skill_id: Any = None, **declaration: Any) -> Any:
     """Declare a function as a skill: `@skill`, `@skill("name")`, `@skill("name", deterministic=True)`.
@@ -130,83 +168,6 @@ def skill(skill_id: Any = None, **declaration: Any) -> Any:
         return Skill(function=function, skill_id=_name_of(function) if skill_id is None else skill_id, **declaration)
 
     return declare
-
-
-def as_payload(result: Any, limit: int = Limits().payload_bytes) -> Payload:
-    """What a skill returned, as canonical JSON of at most `limit` bytes.
-
-    JSON values as they are, tuples as arrays, pydantic models and dataclasses as the JSON that pydantic makes of them.
-    Raises `StepError`: SKILL_OUTPUT_INVALID with a pointer for anything else, OUTPUT_TOO_LARGE.
-    """
-    try:
-        payload = _payload(result)
-    except NotCanonicalError as error:
-        raise StepError("SKILL_OUTPUT_INVALID", f"the output is no JSON value: {error}", retryable=False) from error
-    except RecursionError:
-        raise StepError("SKILL_OUTPUT_INVALID", "the output is nested too deeply", retryable=False) from None
-    if len(payload.data) > limit:
-        message = f"the output takes {len(payload)} bytes, more than {limit}; store it elsewhere, return where"
-        raise StepError("OUTPUT_TOO_LARGE", message, retryable=False)
-    return payload
-
-
-def _payload(result: Any) -> Payload:
-    try:
-        return Payload.of(result)
-    except NotCanonicalError:
-        # Most outputs are plain JSON and never come here; the others are taken apart and tried again.
-        return Payload.of(_as_json(result, (), {}))
-
-
-def _as_json(value: Any, path: Path, known: dict[int, Any]) -> Any:
-    """`value` with its models and dataclasses dumped; what is no JSON either way stays, to be refused with its place.
-
-    `known` holds the copies by the originals' ids: a list held many times stays one, for the canonical form to count.
-    """
-    identity = id(value)
-    if identity in known:
-        return known[identity]
-    if isinstance(value, dict):
-        items = cast(dict[Any, Any], value).items()
-        copy: Any = {key: _as_json(item, (*path, key), known) for key, item in items}
-    elif isinstance(value, list) or type(value) is tuple:
-        copy = [_as_json(item, (*path, i), known) for i, item in enumerate(cast(list[Any], value))]
-    elif not isinstance(value, type) and (dataclasses.is_dataclass(value) or hasattr(value, "model_dump")):
-        copy = _dumped(value, path)
-    else:
-        return value
-    known[identity] = copy
-    return copy
-
-
-def _dumped(value: Any, path: Path) -> Any:
-    from pydantic import TypeAdapter
-
-    try:
-        adapter = TypeAdapter[Any](cast(type[Any], type(value)))
-        _refuse_sets(adapter.dump_python(value, warnings="error"), path)
-        return adapter.dump_python(value, mode="json", warnings="error")
-    except NotCanonicalError:
-        raise
-    except Exception as error:  # pydantic runs the serializers of the user's types
-        reason = f"a {type(value).__name__} cannot be written as JSON: {_first_line(error)}"
-        raise NotCanonicalError(Problem(json_pointer(path), reason)) from error
-
-
-def _refuse_sets(value: Any, path: Path) -> None:
-    """A set is written in another order by every process, so its hash would not replay."""
-    if isinstance(value, set | frozenset):
-        raise NotCanonicalError(Problem(json_pointer(path), "a set has no order", "return a sorted list"))
-    if isinstance(value, dict):
-        for key, item in cast(dict[Any, Any], value).items():
-            _refuse_sets(item, (*path, key))
-    elif isinstance(value, list | tuple):
-        for i, item in enumerate(cast(list[Any], value)):
-            _refuse_sets(item, (*path, i))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).partition("\n")[0]
 
 
 def _name_of(function: Any) -> str:
@@ -246,6 +207,9 @@ def _declaration_problems(declared: Skill[..., Any]) -> list[Problem]:
     refuse(policy is not None and not isinstance(policy, Retry), f"retry is {policy!r}", "write Retry(max_attempts=3)")
     both = declared.deterministic and declared.side_effect
     refuse(both, "deterministic and side_effect exclude each other: replay would cause the effect again", "drop one")
+    for name in ("timeout_seconds", "heartbeat_seconds"):
+        seconds = getattr(declared, name)
+        refuse(not _is_span(seconds), f"{name} is {seconds!r}", "a number above 0, or None")
     again = declared.at_most_once and declared.retry is not None
     refuse(again, "at_most_once and retry exclude each other", "drop one")
     hidden = not declared.is_async and inspect.iscoroutinefunction(inspect.unwrap(declared.function))
@@ -258,3 +222,9 @@ def _is_cost(cents: Any) -> bool:
     if cents is None:
         return True
     return isinstance(cents, int | float) and not isinstance(cents, bool) and 0 <= cents <= MAX_CENTS
+
+
+def _is_span(seconds: Any) -> bool:
+    if seconds is None:
+        return True
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds <= MAX_SECONDS

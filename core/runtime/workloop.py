@@ -6,11 +6,12 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from ..canonical import canonical_json
 from ..errors import OwnershipLostError, RefoldError, RunOwnedError, StoreUnreachableError
+from ..needs import Offer
 from .actor import Services
 from .history import History
 from .host import SET_ASIDE_SECONDS, Host
@@ -28,10 +29,20 @@ _log = logging.getLogger(__name__)
 
 
 class WorkLoop:
-    """One worker: at most `concurrency` runs of `queues` at a time."""
+    """One worker: at most `concurrency` runs of `queues` at a time.
+
+    Of the workflow types in `pins` it serves the versions given there only.
+    """
 
     def __init__(
-        self, services: Services, history: History, host: Host, queues: Sequence[str], concurrency: int, version: str
+        self,
+        services: Services,
+        history: History,
+        host: Host,
+        queues: Sequence[str],
+        concurrency: int,
+        version: str,
+        pins: Mapping[str, Collection[str]],
     ):
         self._services = services
         self._history = history
@@ -39,6 +50,7 @@ class WorkLoop:
         self._queues = list(queues)
         self._concurrency = concurrency
         self._version = version
+        self._pins = {name: frozenset(versions) for name, versions in pins.items()}
         self._runs: set[asyncio.Task[None]] = set()
         self._stirred = asyncio.Event()
         self._draining = False
@@ -88,8 +100,8 @@ class WorkLoop:
         if free <= 0:
             return 0
         try:
-            skills = self._services.skills.names()
-            claimed = await self._history.claim_due(self._queues, skills, free, self._services.lease_seconds)
+            serves = self._offer().serves
+            claimed = await self._history.claim_due(self._queues, serves, free, self._services.lease_seconds)
         except StoreUnreachableError as error:
             _log.warning("looking for work: %s", error)
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
@@ -99,6 +111,11 @@ class WorkLoop:
             self._runs.add(task)
             task.add_done_callback(self._ended)
         return len(claimed.streams)
+
+    def _offer(self) -> Offer:
+        skills = self._services.skills
+        workflows = frozenset(known.workflow_type for known in skills.workflows())
+        return Offer(frozenset(skills.names()), workflows, self._pins)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._runs.discard(task)
@@ -133,6 +150,8 @@ class WorkLoop:
                 "version": self._version,
                 "queues": self._queues,
                 "skills": self._services.skills.names(),
+                "workflows": [known.workflow_type for known in self._services.skills.workflows()],
+                "pins": {name: sorted(versions) for name, versions in self._pins.items()},
                 "concurrency": self._concurrency,
                 "running": len(self._runs),
                 "draining": self._draining,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ..durations import MAX_SECONDS
 from ..errors import CallError, StepError
 from ..ids import check_signal
 from ..runtime.skill import skill
-from ..runtime.wait import MAX_WAIT_SECONDS, Wait
+from ..runtime.wait import Wait
 
 
 @skill(inline=True)
@@ -28,7 +29,7 @@ def wait_signal(name: str, timeout_seconds: float | None = None) -> Wait:
 
 
 def _checked(skill_id: str, name: str, seconds: float) -> float:
-    if not 0 <= seconds <= MAX_WAIT_SECONDS:
-        message = f"skill {skill_id!r}: input {name!r} is {seconds:g}, wanted 0 to {MAX_WAIT_SECONDS}"
+    if not 0 <= seconds <= MAX_SECONDS:
+        message = f"skill {skill_id!r}: input {name!r} is {seconds:g}, wanted 0 to {MAX_SECONDS}"
         raise StepError("SKILL_INPUT_INVALID", message, retryable=False)
     return seconds

@@ -88,5 +88,5 @@ def _print(screen: Console, told: dict[str, Any]) -> None:
 
 def _gist(data: dict[str, Any]) -> str:
     words = [str(data[name]) for name in _TELLING if data.get(name)]
-    rest = {name: data[name] for name in ("inputs", "inputs_ref", "output", "output_ref") if name in data}
+    rest = {name: data[name] for name in ("inputs", "inputs_ref", "output", "output_ref") if data.get(name) is not None}
     return "  ".join([*words, *(f"{name} {excerpt(orjson.dumps(value), 200)}" for name, value in rest.items())])

@@ -15,7 +15,8 @@ from rich.text import Text
 from ...core.errors import CallError, Problem, RefoldError
 from ...core.events import Event, RunCancelled, RunCompleted, RunFailed, RunStarted, RunTimedOut
 from ...core.ids import check_tenant, run_of
-from ...core.state import Status, fold
+from ...core.run_state import Status
+from ...core.state import fold
 from ...eventstore.codec import decode, references
 from ...eventstore.log import EventLog
 from ...eventstore.store import Store, StreamRow

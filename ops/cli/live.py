@@ -12,9 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from ...core.canonical import Payload
 from ...core.events import Cut, Event, RunStarted, StepAttemptFailed, StepCompleted, StepFailed, StepSkipped
-from ...core.ids import run_of
+from ...core.ids import run_of, stream_of
+from ...core.run_state import RunState
 from ...core.runtime.actor import Observer
-from ...core.state import RunState, evolve
+from ...core.spec_state import SpecState
+from ...core.state import evolve
 from ...core.state import start as start_state
 from .output import iso, plain, write_json
 from .streams import ReaderGoneError, UnwritableError, note
@@ -79,8 +81,13 @@ class _Follower:
 
     def __init__(self, known: RunState | None):
         self.state = known
+        self._stream: str | None = None if known is None else stream_of(known.started.tenant, known.started.run_id)
 
     def __call__(self, stream: str, version: int, event: Event) -> None:
+        if self._stream is None:
+            self._stream = stream
+        if stream != self._stream:  # a child's, or of the run that goes on with the work
+            return
         if isinstance(event, RunStarted):
             self.state = start_state(event)
         elif self.state is not None:
@@ -105,12 +112,13 @@ class _Bar(_Follower):
         self._update(state)
 
     def _update(self, state: RunState) -> None:
-        names = [state.plan.steps[index].step_id for index in state.ready[:3]]
-        more = f" and {len(state.ready) - 3} more" if len(state.ready) > 3 else ""
+        ready = state.ready if isinstance(state, SpecState) else []
+        names = [state.plan.steps[index].step_id for index in ready[:3]] if isinstance(state, SpecState) else []
+        more = f" and {len(ready) - 3} more" if len(ready) > 3 else ""
         self._bar.update(
             self._task,
             description=state.started.workflow_type,
-            total=len(state.outcomes),
+            total=_total(state),
             completed=state.ended_steps,
             now=", ".join(names) + more,
         )
@@ -122,9 +130,11 @@ class _Lines(_Follower):
         self._screen = screen
 
     def show(self, state: RunState, event: Event) -> None:
-        done = f"{state.ended_steps}/{len(state.outcomes)}"
+        total = _total(state)
+        done = str(state.ended_steps) if total is None else f"{state.ended_steps}/{total}"
         if isinstance(event, RunStarted):
-            self._print(f"run {event.run_id} of {event.workflow_type}: {len(state.outcomes)} steps")
+            steps = "a function" if total is None else f"{total} steps"
+            self._print(f"run {event.run_id} of {event.workflow_type}: {steps}")
         elif isinstance(event, StepCompleted):
             self._print(f"{done} {event.step_id} completed")
         elif isinstance(event, StepSkipped):
@@ -136,3 +146,8 @@ class _Lines(_Follower):
 
     def _print(self, line: str) -> None:
         self._screen.print(plain(line), soft_wrap=True)
+
+
+def _total(state: RunState) -> int | None:
+    """How many steps there are; of a function nobody knows."""
+    return len(state.plan.steps) if isinstance(state, SpecState) else None

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...compose import WorkflowEngine
-from ...core.events import RunCancelled, RunTimedOut, StepCompleted, StepFailed
-from ...core.ids import check_run_id, check_tenant, stream_of
-from ...core.results import WorkflowResult
-from ...core.runtime.replay import served
-from ...core.state import RunState
-from ...eventstore.log import EventLog
+from ...core.events import RunCancelled, RunTimedOut
+from ...core.ids import check_run_id, check_tenant
+from ...core.results import result_of
+from ...core.runtime.replay import Replayed
 from .faults import OK
 from .output import console, stdout_for_json_only, write_json
 from .reading import existing_store, read_skills
@@ -24,21 +22,15 @@ def replay_run(run_id: str, modules: Sequence[str], tenant: str, database: str |
     with stdout_for_json_only(json):
         skills = read_skills(modules)
 
-        async def work() -> tuple[RunState, WorkflowResult]:
+        async def work() -> Replayed:
             async with WorkflowEngine(store, skills) as engine:
-                state = await engine.state(run_id, tenant)
-                recorded = state.started
-                spec, inputs = state.plan.spec, recorded.inputs.fresh()
-                return state, await engine.run(spec, run_id, recorded.seed, inputs, replay=True, tenant=tenant)
+                return await engine.replay(run_id, tenant)
 
         with existing_store(database) as store:
-            state, result = run_until_stopped(work)
-            events = EventLog(store, "").events(stream_of(tenant, run_id))
+            state, executed, from_log = run_until_stopped(work)
+    result = result_of(state)
     cut = isinstance(state.end, RunCancelled | RunTimedOut)
     verdict = "not comparable" if cut or state.end is None else "equal"
-    from_log = len(served(events, skills)) if verdict == "equal" else 0
-    outcomes = sum(isinstance(event, StepCompleted | StepFailed) for event in events)
-    executed = outcomes - from_log if verdict == "equal" else 0
     if json:
         told = {"run_id": run_id, "verdict": verdict.replace(" ", "_"), "status": result.status}
         write_json({**told, "workflow_hash": result.workflow_hash, "executed": executed, "served": from_log})

@@ -18,8 +18,8 @@ from ...core.canonical import canonical_json
 from ...core.errors import OwnershipLostError, RunNotFoundError, RunOwnedError
 from ...core.ids import check_run_id, check_tenant
 from ...core.results import WorkflowResult
+from ...core.run_state import RunState
 from ...core.runtime.registry import SkillRegistry
-from ...core.state import RunState
 from ...eventstore.store import Store
 from ..settings import store_patience
 from .faults import FAILED, OK, secrets_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -11,11 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ...core.canonical import canonical_json
+from ...core.code_state import CodeState
 from ...core.errors import RunNotFoundError
 from ...core.events import Event, StepCompleted, StepFailed, StepSkipped, StepWaiting
 from ...core.ids import stream_of
+from ...core.paths import order_of
 from ...core.results import StepResult, WorkflowResult, result_of
-from ...core.state import RunState, fold
+from ...core.run_state import RunState
+from ...core.spec_state import SpecState
+from ...core.state import fold
+from ...core.step_events import StepIndex
 from ...eventstore.dispatch import LeaseRow
 from ...eventstore.log import EventLog
 from ...eventstore.rebuild import is_held
@@ -68,6 +73,9 @@ class _Span(NamedTuple):
 def _spans(state: RunState, events: Sequence[Event]) -> list[_Span | None]:
     """The span of each step; None for those whose turn has not come."""
     ended = {e.index: e.at for e in events if isinstance(e, StepCompleted | StepFailed | StepSkipped)}
+    if not isinstance(state, SpecState):
+        paths = state.in_order(state.calls) if isinstance(state, CodeState) else []
+        return [_Span(_asked_at(path, ended, state.started.at), ended.get(path)) for path in paths]
     spans: list[_Span | None] = []
     for step in state.plan.steps:
         needed = [ended.get(index) for index in step.dependencies]
@@ -75,6 +83,19 @@ def _spans(state: RunState, events: Sequence[Event]) -> list[_Span | None]:
         known = None not in needed and (step.index in ended or state.end is None)
         spans.append(_Span(start, ended.get(step.index)) if known else None)
     return spans
+
+
+def _asked_at(path: str, ended: Mapping[StepIndex, int], started: int) -> int:
+    """When a function came to ask for a call: as what is before it in its branch, or its branch's branch, had ended."""
+    parts = order_of(path)
+    # Every other part numbers the branches of a gather, which wait for nothing of each other.
+    for length in range(len(parts), 0, -2):
+        branch, number = parts[: length - 1], parts[length - 1]
+        orders = [(order_of(str(index)), at) for index, at in ended.items()]
+        before = [at for order, at in orders if order[: length - 1] == branch and order[length - 1 :] < (number,)]
+        if before:
+            return max(before)
+    return started
 
 
 def _head(screen: Console, state: RunState, status: str, events: Sequence[Event]) -> None:
@@ -92,7 +113,7 @@ def _table(state: RunState, result: WorkflowResult, spans: Sequence[_Span | None
     """The steps; a narrow screen shows a shorter time line, and neither skills nor hashes."""
     wide = width >= _WIDE
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0), expand=True)
-    longest = max(len(step.step_id) for step in result.steps[:limit])
+    longest = max((len(step.step_id) for step in result.steps[:limit]), default=0)
     table.add_column("")
     table.add_column("step", min_width=min(longest, 24), overflow="fold")
     for name in ("skill", "tries", "when", "took", "cost", "hash"):
@@ -120,7 +141,7 @@ def _table(state: RunState, result: WorkflowResult, spans: Sequence[_Span | None
 
 def _outcome(state: RunState, step: StepResult) -> str:
     """What the step gave, or why it gave nothing."""
-    outcome = state.outcomes[step.index]
+    outcome = state.outcome(step.index)
     if step.error_code is not None:
         return plain(f"[{step.error_code}] {step.message or ''}")
     if step.index in state.waits and state.end is None:
@@ -132,6 +153,8 @@ def _outcome(state: RunState, step: StepResult) -> str:
 
 def _awaited(wait: StepWaiting) -> str:
     until = None if wait.until is None else f"until {clock(wait.until)} UTC"
+    if wait.child is not None:
+        return plain(f"waits for run {wait.child}, {until or 'for ever'}")
     if wait.signal is None:
         return f"waits {until or 'for a message'}"
     return plain(f"waits for signal {wait.signal}, {until or 'for ever'}")

@@ -11,7 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from ...core.state import RunState
+from ...core.needs import Offer
+from ...core.run_state import RunState
 from ...eventstore.dispatch import WorkerRow
 from ...eventstore.owner import is_dead
 from ...eventstore.store import Store
@@ -33,6 +34,8 @@ class WorkerReport:
     version: str
     queues: list[str]
     skills: list[str]
+    workflows: list[str]
+    pins: dict[str, list[str]]
     concurrency: int
     running: int
     draining: bool
@@ -56,6 +59,8 @@ def _report(row: WorkerRow) -> WorkerReport | None:
             version=str(said["version"]),
             queues=[str(queue) for queue in said["queues"]],
             skills=[str(skill) for skill in said["skills"]],
+            workflows=[str(name) for name in said["workflows"]],
+            pins={str(name): [str(each) for each in versions] for name, versions in said["pins"].items()},
             concurrency=int(said["concurrency"]),
             running=int(said["running"]),
             draining=bool(said["draining"]),
@@ -69,21 +74,30 @@ def _report(row: WorkerRow) -> WorkerReport | None:
 def unserved(workers: Collection[WorkerReport], state: RunState) -> str | None:
     """Why no live worker serves the run; None when one does."""
     queue = state.started.queue
-    there = [
-        set(worker.skills) for worker in workers if queue in worker.queues and not (worker.lost or worker.draining)
+    offers = [
+        Offer(
+            frozenset(worker.skills),
+            frozenset(worker.workflows),
+            {name: frozenset(versions) for name, versions in worker.pins.items()},
+        )
+        for worker in workers
+        if queue in worker.queues and not (worker.lost or worker.draining)
     ]
-    needs = {step.skill_id for step in state.plan.steps}
-    if not there:
+    if not offers:
         return f"no worker on queue {queue}"
-    lacking = min((needs - skills for skills in there), key=len)
+    lacking = min((offer.lacking(state.needs) for offer in offers), key=len)
     if not lacking:
         return None
-    names = ", ".join(sorted(lacking))
-    return f"no worker serves it: {'skill' if len(lacking) == 1 else 'skills'} {names} {_is(lacking)} missing"
+    return f"no worker serves it: {', '.join(map(_said, lacking))} {'is' if len(lacking) == 1 else 'are'} missing"
 
 
-def _is(names: Collection[str]) -> str:
-    return "is" if len(names) == 1 else "are"
+def _said(need: str) -> str:
+    """A need as a person says it: skills are named, a workflow with its version."""
+    kind, space, workflow = need.partition(" ")
+    if not space:
+        return f"skill {need}"
+    workflow_type, _, version = workflow.partition(" ")
+    return f"{kind} {workflow_type}" + (f" in version {version}" if version else "")
 
 
 def list_workers(database: str | None, json: bool) -> int:

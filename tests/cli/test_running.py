@@ -15,7 +15,8 @@ import pytest
 from refold import OwnershipLostError
 from refold.tests.cli.driver import COMMAND, HELLO, Refold, Write, start
 
-RESULT = """run_id workflow_type status success error_code message workflow_hash step_hashes steps output cost_cents"""
+RESULT = """run_id workflow_type status success error_code message workflow_hash step_hashes steps output cost_cents
+    continued_as"""
 PATIENCE_SECONDS = 60
 
 

@@ -195,10 +195,10 @@ def test_workers_are_listed_and_gone_when_they_have_left(refold: Refold, worker:
 
 def test_a_worker_silent_for_long_is_lost(refold: Refold) -> None:
     refold("migrate")
-    said = {"version": "refold", "queues": ["default"], "skills": ["echo"], "concurrency": 1, "running": 1}
+    report = {"version": "r", "queues": [], "skills": [], "workflows": [], "pins": {}, "concurrency": 1, "running": 1}
     for pid, silent in ((1, 11), (2, 0)):
-        report = json.dumps({**said, "host": "elsewhere", "pid": pid, "draining": False})
-        change("INSERT INTO workers VALUES (?, ?, ?)", f"owner {pid}", report, time.time() - silent)
+        told = json.dumps({**report, "host": "elsewhere", "pid": pid, "draining": False})
+        change("INSERT INTO workers VALUES (?, ?, ?)", f"owner {pid}", told, time.time() - silent)
     assert [(each["pid"], each["lost"]) for each in refold("workers", "--json").lines] == [(1, True), (2, False)]
     shown = [line for line in refold("workers").out.splitlines() if "elsewhere" in line]
     assert ["lost" in line for line in shown] == [True, False]

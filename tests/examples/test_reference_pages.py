@@ -30,5 +30,5 @@ def test_every_ready_skill_is_explained_with_its_inputs(skill: dict[str, list[di
 
 def test_every_option_of_a_skill_and_field_of_its_context_is_explained() -> None:
     options = {field.name for field in dataclasses.fields(Skill) if field.init} - {"function", "skill_id"}
-    names = options | {field.name for field in dataclasses.fields(StepContext)}
+    names = options | {field.name for field in dataclasses.fields(StepContext) if field.init and field.repr}
     assert not {name for name in names if f"`{name}`" not in SKILLS}

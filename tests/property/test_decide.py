@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refold.core.canonical import Payload
-from refold.core.decide import decide, outcome_hash, step_failed
+from refold.core.decide import decide
+from refold.core.decision import outcome_hash, step_failed
 from refold.core.errors import RefoldError
 from refold.core.events import SEMANTICS, Event, RunStarted, StepAttemptFailed, StepCompleted
 from refold.core.limits import Limits
@@ -18,7 +19,8 @@ from refold.core.plan import merge_inputs, plan_of
 from refold.core.results import result_of
 from refold.core.seeds import step_seed
 from refold.core.spec import WorkflowSpec
-from refold.core.state import RunState, evolve, fold, start
+from refold.core.spec_state import SpecState
+from refold.core.state import evolve, fold, start
 from refold.tests.support.oracle import SkillFailedError, serial_run
 from refold.tests.support.random_specs import behave, random_spec
 from refold.tests.support.states import slots_of
@@ -52,7 +54,7 @@ def test_the_lowest_abort_decides_even_if_higher_ones_are_recorded_after_it(orde
             {"step_id": f"s{n}", "skill_id": "inline_work", "inputs": {"fails": fails.get(n, 0)}} for n in range(4)
         ],
     }
-    state = start(first_event(spec, 1))
+    state = begun(first_event(spec, 1))
     for index in order:
         evolve(state, outcome(state, index, 1, 1))
     (end,) = decide(state, 2, (), Limits()).events
@@ -60,10 +62,10 @@ def test_the_lowest_abort_decides_even_if_higher_ones_are_recorded_after_it(orde
     assert result_of(state).workflow_hash == serial_run(spec, RUN_ID, 1, None, behave).workflow_hash
 
 
-def simulate(spec: dict[str, object], seed: int, random: Random, limits: Limits) -> tuple[RunState, list[Event]]:
+def simulate(spec: dict[str, object], seed: int, random: Random, limits: Limits) -> tuple[SpecState, list[Event]]:
     """A run without any engine: what runs ends in random order, and now and then all that runs is forgotten."""
     first = first_event(spec, seed)
-    state = start(first)
+    state = begun(first)
     events: list[Event] = [first]
     running: dict[int, int] = {}
     at = 0
@@ -75,7 +77,7 @@ def simulate(spec: dict[str, object], seed: int, random: Random, limits: Limits)
                 evolve(state, event)
                 events.append(event)
             decision = decide(state, at, running, limits)
-        running.update({execute.index: execute.attempt for execute in decision.execute})
+        running.update({int(execute.index): execute.attempt for execute in decision.execute})
         assert len(running) <= limits.parallel_steps
         if state.end is not None:
             break
@@ -107,30 +109,42 @@ def first_event(spec: dict[str, object], seed: int) -> RunStarted:
         "random",
         "1",
         Payload.from_canonical(parsed.canonical),
+        None,
+        None,
         inputs,
         seed,
         None,
         SEMANTICS,
         "default",
         0,
+        None,
+        None,
+        None,
     )
 
 
-def outcome(state: RunState, index: int, attempt: int, at: int) -> Event:
+def begun(first: RunStarted) -> SpecState:
+    """The state of a run that has just begun."""
+    state = start(first)
+    assert isinstance(state, SpecState)
+    return state
+
+
+def outcome(state: SpecState, index: int, attempt: int, at: int) -> Event:
     """The event that the engine would make of one attempt."""
     step = state.plan.steps[index]
     try:
         inputs = Payload.of(step.inputs.resolve(state))
     except RefoldError as error:
-        return step_failed(state, at, index, "1", attempt, None, error.code, "", 0)
+        return step_failed(state, at, step, "1", attempt, None, None, error.code, "")
     try:
         output = Payload.of(behave(step.skill_id, inputs.fresh(), step_seed(state.started.seed, index), attempt))
     except SkillFailedError as error:
         if error.again and attempt <= (step.max_retries or 0):
             name = (index, step.step_id, step.skill_id)
             return StepAttemptFailed(at, *name, "1", attempt, error.code, "", 0, at + 1000)
-        return step_failed(state, at, index, "1", attempt, inputs.sha256, error.code, "", 0)
-    hashed = outcome_hash(state, index, inputs.sha256, True, output.sha256, None)
+        return step_failed(state, at, step, "1", attempt, None, inputs.sha256, error.code, "")
+    hashed = outcome_hash(state, step, inputs.sha256, True, output.sha256, None)
     return StepCompleted(
-        at, index, step.step_id, step.skill_id, "1", attempt, inputs.sha256, output, output.sha256, hashed, 0
+        at, index, step.step_id, step.skill_id, "1", attempt, None, inputs.sha256, output, output.sha256, hashed, 0
     )

@@ -26,7 +26,8 @@ from refold.core.events import Event, MessageSent, RunCancelled, RunResumed, Ste
 from refold.core.ids import inbox_of
 from refold.core.ports import Append, Head, Schedule, Unit, Unschedule
 from refold.core.results import result_of
-from refold.core.state import RunState, fold
+from refold.core.run_state import RunState
+from refold.core.state import fold
 from refold.eventstore.chain import event_hash
 from refold.eventstore.memory import MemoryStore
 from refold.eventstore.sealing import Sealer

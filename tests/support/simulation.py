@@ -15,8 +15,8 @@ from typing import Any
 from refold import OwnershipLostError, RunEndedError, RunOwnedError, WorkflowResult
 from refold.core.events import Event
 from refold.core.ports import Ack, Head, Unit
+from refold.core.run_state import RunState
 from refold.core.runtime.engine import Engine
-from refold.core.state import RunState
 from refold.eventstore.log import EventLog
 from refold.eventstore.memory import MemoryStore
 from refold.eventstore.sealing import Sealer

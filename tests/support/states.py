@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from refold import WorkflowResult
-from refold.core.state import RunState
+from refold.core.run_state import RunState
 
 from .oracle import Expected
 
 
 def slots_of(state: RunState) -> dict[str, Any]:
     """All that a state holds, but for the plan, which is the same object for the same spec."""
-    return {name: getattr(state, name) for name in RunState.__slots__ if name != "plan"}
+    slots = [name for cls in type(state).__mro__ for name in getattr(cls, "__slots__", ()) if not name.startswith("_")]
+    return {name: getattr(state, name) for name in slots if name != "plan"}
 
 
 def check_expected(result: WorkflowResult, expected: Expected) -> None:

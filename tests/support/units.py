@@ -29,6 +29,11 @@ def started(run_id: str, tenant: str = "default", inputs: Any = None) -> RunStar
         semantics=1,
         queue="default",
         priority=0,
+        source=None,
+        timeout_seconds=None,
+        parent=None,
+        awaited=None,
+        continues=None,
     )
 
 

@@ -18,47 +18,65 @@ from refold.replay.folding import prove_fold
 from refold.tests.support.histories import History, examples, histories
 
 PINNED = {
+    "attributes.set": (1, "at: int, attributes: Payload"),
+    "child.ended": (
+        1,
+        "at: int, message: int, child: str, status: str, output: Payload, error_code: str | None, reason: str",
+    ),
     "message.refused": (1, "at: int, message: int, reason: str"),
     "message.sent": (2, "at: int, kind: str, key: str, reason: str, name: str, body: Payload"),
+    "patch.applied": (1, "at: int, patch: str"),
     "run.cancelled": (
         1,
         "at: int, message: int, reason: str, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float",
     ),
+    "run.cancelling": (1, "at: int, message: int, reason: str"),
     "run.completed": (1, "at: int, output: Payload, output_hash: str, workflow_hash: str, cost_cents: float"),
+    "run.continued": (1, "at: int, successor: str, workflow_hash: str, cost_cents: float"),
     "run.failed": (
         1,
         "at: int, step_id: str | None, error_code: str, message: str, workflow_hash: str, cost_cents: float",
     ),
+    "run.parked": (1, "at: int, error_code: str, message: str, details: Payload"),
     "run.paused": (1, "at: int, message: int, reason: str"),
     "run.resumed": (1, "at: int, message: int"),
     "run.started": (
-        2,
-        "at: int, run_id: str, tenant: str, workflow_type: str, workflow_version: str, spec: Payload, "
-        "inputs: Payload, seed: int, agent_id: str | None, semantics: int, queue: str, priority: int",
+        3,
+        "at: int, run_id: str, tenant: str, workflow_type: str, workflow_version: str, spec: Payload | None, "
+        "source: str | None, timeout_seconds: float | None, inputs: Payload, seed: int, agent_id: str | "
+        "None, semantics: int, queue: str, priority: int, parent: str | None, awaited: str | None, "
+        "continues: str | None",
     ),
     "run.timed_out": (1, "at: int, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float"),
+    "signal.received": (1, "at: int, message: int, name: str, body: Payload"),
     "step.attempt_failed": (
-        1,
-        "at: int, index: int, step_id: str, skill_id: str, skill_version: str, attempt: int, "
+        2,
+        "at: int, index: int | str, step_id: str, skill_id: str, skill_version: str, attempt: int, "
         "error_code: str, message: str, cost_cents: float, retry_at: int",
     ),
     "step.completed": (
-        1,
-        "at: int, index: int, step_id: str, skill_id: str, skill_version: str, attempt: int, "
-        "inputs_hash: str, output: Payload, output_hash: str, step_hash: str, cost_cents: float",
+        2,
+        "at: int, index: int | str, step_id: str, skill_id: str, skill_version: str, attempt: int, inputs: "
+        "Payload | None, inputs_hash: str, output: Payload, output_hash: str, step_hash: str, cost_cents: "
+        "float",
     ),
     "step.failed": (
+        2,
+        "at: int, index: int | str, step_id: str, skill_id: str, skill_version: str, attempt: int, inputs: "
+        "Payload | None, inputs_hash: str | None, error_code: str, message: str, step_hash: str, cost_cents: "
+        "float",
+    ),
+    "step.progressed": (
         1,
-        "at: int, index: int, step_id: str, skill_id: str, skill_version: str, attempt: int, "
-        "inputs_hash: str | None, error_code: str, message: str, step_hash: str, cost_cents: float",
+        "at: int, index: int | str, step_id: str, skill_id: str, attempt: int, details: Payload",
     ),
     "step.skipped": (1, "at: int, index: int, step_id: str, skill_id: str, because: str, step_hash: str"),
-    "signal.received": (1, "at: int, message: int, name: str, body: Payload"),
-    "step.started": (1, "at: int, index: int, step_id: str, attempt: int"),
+    "step.started": (2, "at: int, index: int | str, step_id: str, skill_id: str, attempt: int"),
     "step.waiting": (
-        1,
-        "at: int, index: int, step_id: str, skill_id: str, skill_version: str, attempt: int, inputs_hash: str, "
-        "signal: str | None, until: int | None, fails: str | None, output: Payload, cost_cents: float",
+        2,
+        "at: int, index: int | str, step_id: str, skill_id: str, skill_version: str, attempt: int, inputs: "
+        "Payload | None, inputs_hash: str, signal: str | None, child: str | None, until: int | None, fails: "
+        "str | None, output: Payload, cost_cents: float",
     ),
 }
 """Never change a line: raise the version, write an upcaster, and record histories of the new version."""

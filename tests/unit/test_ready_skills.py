@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from refold.core.canonical import canonical_json
 from refold.core.errors import StepError
 from refold.core.runtime.context import StepContext
-from refold.core.runtime.skill import as_payload
+from refold.core.runtime.payloads import output_of
 from refold.core.runtime.wait import Wait
 from refold.core.seeds import MAX_SEED, step_seed
 from refold.core.skills.basic import echo, hash_inputs, random_value, transform
@@ -28,7 +28,7 @@ def _context(seed: int) -> StepContext:
 
 
 def _run(skill: Any, inputs: dict[str, Any], seed: int = 0) -> Any:
-    return as_payload(skill(**skill.bind(canonical_json(inputs), _context(seed)))).value
+    return output_of(skill(**skill.bind(canonical_json(inputs), _context(seed)))).value
 
 
 def test_the_library_declares_what_replay_and_policies_need() -> None:
@@ -41,6 +41,7 @@ def test_the_library_declares_what_replay_and_policies_need() -> None:
         "transform": computes,
         "sleep": waits,
         "wait_signal": waits,
+        "run_workflow": waits,
         "http_call": (False, True, False, True),
         "file_write": (False, True, False, False),
     }

@@ -12,7 +12,7 @@ import pytest
 
 from refold.core.canonical import canonical_json
 from refold.core.errors import StepError
-from refold.core.runtime.skill import as_payload
+from refold.core.runtime.payloads import output_of
 from refold.core.skills import files
 from refold.core.skills.files import file_write
 
@@ -27,7 +27,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _write(inputs: dict[str, Any]) -> Any:
-    return as_payload(file_write(**file_write.bind(canonical_json(inputs), None))).value
+    return output_of(file_write(**file_write.bind(canonical_json(inputs), None))).value
 
 
 def _refused(inputs: dict[str, Any], code: str = "FILE_REFUSED") -> str:

@@ -16,7 +16,7 @@ import pytest
 from refold.core.canonical import canonical_json
 from refold.core.errors import StepError
 from refold.core.runtime.context import StepContext
-from refold.core.runtime.skill import as_payload
+from refold.core.runtime.payloads import output_of
 from refold.core.skills.http import MAX_BODY_BYTES, http_call
 
 CONTEXT = StepContext("r1", "call", 0, 0, 1, "r1:call", {})
@@ -105,7 +105,7 @@ def server() -> Iterator[str]:
 
 
 async def _call(inputs: dict[str, Any], context: StepContext = CONTEXT) -> Any:
-    return as_payload(await http_call(**http_call.bind(canonical_json(inputs), context))).value
+    return output_of(await http_call(**http_call.bind(canonical_json(inputs), context))).value
 
 
 async def _failed(inputs: dict[str, Any], code: str) -> StepError:

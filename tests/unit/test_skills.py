@@ -14,7 +14,8 @@ import pytest
 from refold.core.errors import CallError, StepError
 from refold.core.retry import Retry
 from refold.core.runtime.context import StepContext
-from refold.core.runtime.skill import Skill, as_payload, skill
+from refold.core.runtime.payloads import output_of
+from refold.core.runtime.skill import Skill, skill
 
 
 class Point(pydantic.BaseModel):
@@ -191,7 +192,7 @@ def test_an_annotation_that_json_cannot_fill_is_refused_when_it_is_needed() -> N
     ],
 )
 def test_json_models_and_dataclasses_are_outputs(result: Any, data: bytes) -> None:
-    assert as_payload(result).data == data
+    assert output_of(result).data == data
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_json_models_and_dataclasses_are_outputs(result: Any, data: bytes) -> No
 )
 def test_what_is_no_json_is_refused_with_its_place(result: Any, where: str) -> None:
     with pytest.raises(StepError) as caught:
-        as_payload(result)
+        output_of(result)
     assert caught.value.step_code == "SKILL_OUTPUT_INVALID"
     assert caught.value.retryable is False
     assert where in str(caught.value)
@@ -221,20 +222,20 @@ def test_a_value_that_contains_itself_is_refused() -> None:
     loop: list[Any] = [Point(x=1)]
     loop.append(loop)
     with pytest.raises(StepError) as caught:
-        as_payload(loop)
+        output_of(loop)
     assert caught.value.step_code == "SKILL_OUTPUT_INVALID"
 
 
 def test_an_output_may_be_as_large_as_the_limit_and_no_larger() -> None:
-    assert len(as_payload("x" * 98, limit=100)) == 100
+    assert len(output_of("x" * 98, limit=100)) == 100
     with pytest.raises(StepError, match="101 bytes, more than 100") as caught:
-        as_payload("x" * 99, limit=100)
+        output_of("x" * 99, limit=100)
     assert caught.value.step_code == "OUTPUT_TOO_LARGE"
 
 
 def test_an_output_is_cut_off_from_the_object_that_was_returned() -> None:
     returned = {"items": [1]}
-    payload = as_payload(returned)
+    payload = output_of(returned)
     returned["items"].append(2)
     assert payload.value == {"items": [1]}
 

@@ -13,7 +13,7 @@ from refold.core.retry import Retry
 from refold.core.runtime.registry import SkillRegistry
 from refold.core.runtime.skill import skill
 
-READY = ["echo", "file_write", "hash", "http_call", "random", "sleep", "transform", "wait_signal"]
+READY = ["echo", "file_write", "hash", "http_call", "random", "run_workflow", "sleep", "transform", "wait_signal"]
 
 
 @skill
@@ -122,7 +122,8 @@ def test_the_skills_of_a_file_are_registered(tmp_path: Path) -> None:
     file = tmp_path / "shop.py"
     file.write_text(MODULE)
     registry = SkillRegistry(ready=False)
-    assert [loaded.skill_id for loaded in registry.load_module(str(file))] == ["pack", "ship"]
+    registry.load_module(str(file))
+    assert registry.names() == ["pack", "ship"]
     ship = registry.get("ship")
     assert ship(**ship.bind(b'{"order":{"sku":"tea"}}', None)) == "tea"
     registry.load_module(str(file))
@@ -143,7 +144,7 @@ def test_the_skills_of_a_module_are_registered(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("x = 1", "holds no skill"),
+        ("x = 1", "holds no skill and no workflow"),
         ("def broken(:", "SyntaxError"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("1 / 0", "ZeroDivisionError"),

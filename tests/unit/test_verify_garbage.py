@@ -22,6 +22,8 @@ from refold.tests.support.tampering import changed, rechained
 
 RUNS = histories()
 
+OF_SPECS = [history for history in RUNS if not history.large and not history.name.startswith("v3/function")]
+
 UNFORESEEN = ("TypeError", "KeyError", "IndexError", "AttributeError", "UnboundLocalError", "AssertionError")
 """Faults of ours, not of the bytes."""
 
@@ -61,6 +63,9 @@ ODD: list[Any] = [
     {},
     {"a": 1},
 ]
+
+NULLABLE = {"agent_id", "step_id", "inputs_hash", "until", "source", "timeout_seconds", "parent", "continues"}
+"""Fields that may be null."""
 
 json_values = st.recursive(
     st.none()
@@ -126,8 +131,10 @@ def test_a_field_of_the_wrong_type_is_named_though_the_chain_was_computed_anew(h
                     continue
                 if isinstance(before, dict | list | bool) or field in ("output", "inputs", "spec"):
                     continue  # Data of the user's: of any type.
-                if field in ("agent_id", "step_id", "inputs_hash", "until") and odd in (None, "", "x", "\0"):
-                    continue  # May be null.
+                if field in NULLABLE and odd in (None, "", "x", "\0"):
+                    continue
+                if field == "timeout_seconds" and isinstance(odd, int | float):
+                    continue
                 altered = [*records[:at], changed(record, _setting(field, odd)), *records[at + 1 :]]
                 _, fold = verdict(history, *rechained(altered))
                 assert [finding.number for finding in fold] == [at + 1], (record.topic, field, odd)
@@ -174,7 +181,7 @@ def test_no_json_in_any_place_brings_verification_down(data: st.DataObject) -> N
 @given(st.data())
 def test_no_spec_brings_verification_down(data: st.DataObject) -> None:
     """The first event's spec decides how all others are read."""
-    history = data.draw(st.sampled_from([history for history in RUNS if not history.large]))
+    history = data.draw(st.sampled_from(OF_SPECS))
     records = list(history.records[history.stream])
     spec = decode(records[0].state)["data"]["spec"]
     place = data.draw(st.sampled_from(["workflow_type", "version", "steps", "inputs", "output", "timeout_seconds"]))

@@ -163,13 +163,13 @@ OTHER: dict[type, tuple[Any, ...]] = {
 """What an attacker might write instead: of the right type, so that only its meaning is wrong."""
 
 ONLY_ELSEWHERE = {
-    "message.refused": {"reason"},
     "message.sent": {"key", "reason"},
     "run.failed": {"message"},
-    "run.started": {"agent_id", "priority", "queue"},
+    "run.started": {"agent_id", "continues", "parent", "priority", "queue"},
     "step.attempt_failed": {"error_code", "message", "retry_at", "skill_version"},
     "step.completed": {"skill_version"},
     "step.failed": {"message", "skill_version"},
+    "step.started": {"skill_id"},
 }
 """Fields that follow from nothing else in the log: for what they say there is only the chain, a golden, a tree head.
 

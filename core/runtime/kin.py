@@ -1,0 +1,51 @@
+"""What connects the runs of one process with each other: children begin, and news of their end arrives at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..decision import Named
+from ..ports import Ack, Unit
+from ..run_state import RunState
+from .attempt import Result
+from .children import Children
+from .outbox import Outbox
+from .relations import Letter
+
+
+class Kin:
+    """Fulfils `refold.core.runtime.actor.Family`. `stir` is told of runs that have just been sent a message,
+    `begun` of those that have just begun.
+    """
+
+    def __init__(self, children: Children, outbox: Outbox):
+        self.stir: Callable[[str], None] = _nothing
+        self.begun: Callable[[str], None] = _nothing
+        self._children = children
+        self._outbox = outbox
+
+    async def admit(self, parent: RunState, step: Named, result: Result) -> Result:
+        """See `Children.admit`."""
+        return await self._children.admit(parent, step, result)
+
+    def append(self, unit: Unit, letters: Sequence[Letter], done: Callable[[Ack], None]) -> None:
+        """See `Outbox.append`."""
+
+        def delivered(ack: Ack) -> None:
+            done(ack)
+            for letter in letters:
+                self.stir(letter.stream)
+
+        self._outbox.append(unit, letters, delivered)
+
+    def began(self, stream: str) -> None:
+        """A run has been begun, durably."""
+        self.begun(stream)
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        await self._outbox.close()
+
+
+def _nothing(stream: str) -> None:
+    """Nobody is told."""

@@ -1,0 +1,115 @@
+"""The parts of a running function: its branches, where they meet again, and the calls that they await."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ..canonical import Payload
+from ..paths import step_id_of
+from ..retry import Retry
+from .command import Command
+from .skill import Skill
+
+_OURS = str(Path(__file__).parent)
+
+
+class Branch:
+    """A line of execution: the function itself, or one argument of a `gather`."""
+
+    __slots__ = ("calls", "coroutine", "draws", "joined", "number", "path")
+
+    def __init__(self, path: str, coroutine: Coroutine[Any, Any, Any], joined: Join | None, number: int):
+        self.path = path
+        self.coroutine = coroutine
+        self.joined = joined
+        self.number = number
+        self.calls = self.draws = 0
+
+
+class Join:
+    """Where branches meet again: the branch that gathers them, and what has come of each."""
+
+    __slots__ = ("branch", "errors", "left", "values")
+
+    def __init__(self, branch: Branch, width: int):
+        self.branch = branch
+        self.values: list[Any] = [None] * width
+        self.errors: dict[int, BaseException] = {}
+        self.left = width
+
+    def ended(self, number: int, value: Any, error: BaseException | None) -> bool:
+        """Note how a branch ended; tells whether it was the last one."""
+        self.values[number] = value
+        if error is not None:
+            self.errors[number] = error
+        self.left -= 1
+        return not self.left
+
+    def first_error(self) -> BaseException | None:
+        """The error of the first branch that failed, as serial execution would raise it."""
+        return self.errors[min(self.errors)] if self.errors else None
+
+
+class OpenCall:
+    """A call that a branch awaits; a step as outcomes and retries see it."""
+
+    __slots__ = ("branch", "command", "index", "step_id")
+
+    backoff = None
+    max_retries = None
+    estimated_cost_cents = None
+
+    def __init__(self, path: str, command: Command[Any], branch: Branch):
+        self.index = path
+        self.step_id = step_id_of(command.skill.skill_id, path)
+        self.command = command
+        self.branch = branch
+
+    @property
+    def skill(self) -> Skill[..., Any]:
+        """What it runs."""
+        return self.command.skill
+
+    @property
+    def skill_id(self) -> str:
+        """The name of what it runs."""
+        return self.command.skill.skill_id
+
+    @property
+    def inputs(self) -> Payload:
+        """What it is called with."""
+        return self.command.inputs
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        """The time limit of an attempt."""
+        own = self.command.timeout_seconds
+        return self.command.skill.timeout_seconds if own is None else own
+
+    @property
+    def retry(self) -> Retry | None:
+        """The call's own retry policy."""
+        return self.command.retry
+
+    @property
+    def place(self) -> str:
+        """File and line of the await."""
+        return place_of(self.branch.coroutine)
+
+
+def place_of(coroutine: Coroutine[Any, Any, Any]) -> str:
+    """File and line at which a suspended coroutine stands, in the innermost function that is not ours."""
+    frame: FrameType | None = None
+    inner: Any = coroutine
+    while inner is not None and hasattr(inner, "cr_frame"):
+        there: FrameType | None = inner.cr_frame
+        if there is not None and not there.f_code.co_filename.startswith(_OURS):
+            frame = there
+        inner = inner.cr_await
+    if frame is None:
+        return "?"
+    # The last two parts say enough, and nothing of the machine.
+    return f"{'/'.join(Path(frame.f_code.co_filename).parts[-2:])}:{frame.f_lineno}"

@@ -1,0 +1,32 @@
+"""A call of a workflow function made ready to run."""
+
+from __future__ import annotations
+
+from ..code_state import CodeState
+from ..limits import Limits
+from ..seeds import step_seed
+from .attempt import Call, Failure, Result, told_before
+from .context import StepContext
+from .open_call import OpenCall
+
+
+def prepare_call(state: CodeState, asked: OpenCall, attempt: int, limits: Limits) -> Call | Result:
+    """The call, or the result that its inputs are too large."""
+    skill, inputs, started = asked.skill, asked.inputs, state.started
+    if len(inputs) > limits.payload_bytes:
+        reason = f"the inputs take {len(inputs)} bytes, more than {limits.payload_bytes}"
+        failure = Failure("INPUT_TOO_LARGE", reason, retryable=False)
+        return Result(asked.index, attempt, skill, inputs, failure, executed=False)
+    context = None
+    if skill.takes_context:
+        context = StepContext(
+            run_id=started.run_id,
+            step_id=asked.step_id,
+            index=asked.index,
+            seed=step_seed(started.seed, asked.index),
+            attempt=attempt,
+            idempotency_key=f"{started.run_id}:{asked.step_id}",
+            outputs={},
+            progress=told_before(state, asked.index),
+        )
+    return Call(asked.index, attempt, skill, inputs, context)
