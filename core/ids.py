@@ -1,7 +1,7 @@
 """Names of runs, tenants and streams, and base seeds: what is accepted, and how streams are called.
 
 A run lives in the stream `{tenant}/{run id}`, its inbox in `{tenant}/{run id}/inbox`. Neither name can hold a slash,
-so no two runs share a stream.
+so no two runs share a stream. Streams that begin with `control/` belong to no run, and no tenant can be called so.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import re
 
 from .errors import CallError, Problem
 from .seeds import MAX_SEED
+
+CONTROL = "control"
+"""What the names of control streams begin with: a name that no tenant may have."""
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
@@ -23,7 +26,10 @@ def check_run_id(text: object) -> str:
 
 
 def check_tenant(text: object) -> str:
-    """`text` if it can name a tenant: the alphabet of run ids, up to 100 characters; else CallError."""
+    """`text` if it can name a tenant: the alphabet of run ids, up to 100 characters, but `control`; else CallError."""
+    if text == CONTROL:
+        reason = f"the tenant {CONTROL!r} is reserved: control streams begin with this name"
+        raise CallError(Problem("", reason, "choose another name"))
     return _check(text, _TENANT, "tenant", 100)
 
 
@@ -49,10 +55,15 @@ def inbox_of(stream: str) -> str:
     return stream + "/inbox"
 
 
+def specs_of(tenant: str) -> str:
+    """The control stream that holds the tenant's registered specs. Raises CallError for a tenant that cannot be."""
+    return f"{CONTROL}/specs/{check_tenant(tenant)}"
+
+
 def run_of(stream: str) -> tuple[str, str]:
     """Tenant and run id of a run's stream. Raises CallError for anything else, inboxes included."""
     tenant, _, run_id = stream.partition("/")
-    if _TENANT.fullmatch(tenant) and _RUN_ID.fullmatch(run_id):
+    if _TENANT.fullmatch(tenant) and tenant != CONTROL and _RUN_ID.fullmatch(run_id):
         return tenant, run_id
     raise CallError(Problem("", f"{_shown(stream)} is no run's stream", "give it as tenant/run-id"))
 

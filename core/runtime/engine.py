@@ -22,6 +22,7 @@ from .host import Host
 from .mailbox import NO_BODY, Mailbox
 from .registry import SkillRegistry
 from .replay import replay as replay_run
+from .specs import SpecRegistry, resolve
 from .threads import ThreadPool
 from .workloop import WorkLoop
 
@@ -53,10 +54,11 @@ class Engine:
         self._history = History(log)
         self._host = Host(services, self._history)
         self._mailbox = Mailbox(services, self._history)
+        self.specs = SpecRegistry(log, journal, services.clock)
 
     async def run(
         self,
-        spec: WorkflowSpec | Mapping[str, Any],
+        spec: WorkflowSpec | Mapping[str, Any] | str,
         run_id: str | None = None,
         seed: int = 0,
         inputs: Mapping[str, Any] | None = None,
@@ -66,17 +68,19 @@ class Engine:
     ) -> WorkflowResult:
         """Run `spec` to its end, or until it is paused, and return the result.
 
+        `spec` may be the name of a registered one: its type, for the latest version, or `type#version`.
         `inputs` are laid over the spec's. Without a run id a UUIDv7 is made. Called again with the same id, spec,
         inputs and seed it returns the ended run, or goes on with an unfinished one that no live process holds. With
         `replay` it appends nothing, executes the recorded run again and raises ReplayDivergenceError if anything came
         out otherwise.
 
-        Raises SpecError or CallError before anything is written; RunConflictError when the id is taken by something
-        else; RunOwnedError when another live process holds the run; StoreUnreachableError, OwnershipLostError.
+        Raises SpecError or CallError (for an unknown name SpecNotFoundError) before anything is written;
+        RunConflictError when the id is taken by something else; RunOwnedError when another live process holds the run;
+        StoreUnreachableError, OwnershipLostError.
         """
         services = self._services
         started = first_event(
-            spec,
+            await resolve(spec, self.specs, tenant),
             run_id,
             seed,
             inputs,
@@ -103,7 +107,7 @@ class Engine:
 
     async def start(
         self,
-        spec: WorkflowSpec | Mapping[str, Any],
+        spec: WorkflowSpec | Mapping[str, Any] | str,
         run_id: str | None = None,
         seed: int = 0,
         inputs: Mapping[str, Any] | None = None,
@@ -115,13 +119,14 @@ class Engine:
     ) -> WorkflowResult:
         """Record a run for workers to take up, and return how it stands; nothing is executed here.
 
-        The skills need not be known here: a worker of `queue` that has them all takes the run up, higher `priority`
-        first. Called again with the same id, spec, inputs and seed it changes nothing. Raises as `run` does.
+        `spec` is a spec or a name, as for `run`. The skills need not be known here: a worker of `queue` that has them
+        all takes the run up, higher `priority` first. Called again with the same id, spec, inputs and seed it changes
+        nothing. Raises as `run` does.
         """
         at = self._services.clock.now()
         limits = self._services.limits
         started = first_event(
-            spec,
+            await resolve(spec, self.specs, tenant),
             run_id,
             seed,
             inputs,

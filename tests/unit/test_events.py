@@ -37,6 +37,10 @@ PINNED = {
         "inputs: Payload, seed: int, agent_id: str | None, semantics: int, queue: str, priority: int",
     ),
     "run.timed_out": (1, "at: int, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float"),
+    "spec.registered": (
+        1,
+        "at: int, tenant: str, workflow_type: str, version: str, spec: Payload, spec_hash: str, by: str",
+    ),
     "step.attempt_failed": (
         1,
         "at: int, index: int, step_id: str, skill_id: str, skill_version: str, attempt: int, "
