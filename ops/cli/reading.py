@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from ...compose import database_url, open_store
+from ...core.catalog import is_name, parse_name
 from ...core.documents import MAX_DOCUMENT_BYTES, parse_document, parse_json
-from ...core.errors import CallError, InvalidError, Problem
+from ...core.errors import CallError, InvalidError, Problem, SpecNotFoundError
 from ...core.limits import Limits
 from ...core.runtime.admission import first_event
+from ...core.runtime.engine import Engine
 from ...core.runtime.registry import SkillRegistry
+from ...core.runtime.specs import resolve
 from ...core.spec import WorkflowSpec
 from ...eventstore.memory import MemoryStore
 from ...eventstore.store import Store
@@ -28,6 +32,42 @@ def read_spec(source: str) -> WorkflowSpec:
     except InvalidError as error:
         error.add_note("stdin" if source == "-" else source)
         raise
+
+
+def read_spec_or_name(source: str, version: str | None) -> WorkflowSpec | str:
+    """The spec in a file, or the name of a registered one, for `resolved`: where there is no such file, or with a
+    version. Raises InvalidError."""
+    if version is not None and "#" not in source:
+        parse_name(named := f"{source}#{version}")
+        return named
+    if version is not None:
+        raise CallError(Problem("", f"{source!r} has a version already", "give it once: TYPE#VERSION or --version"))
+    is_file = source == "-" or (os.path.lexists(source) and not os.path.isdir(source))
+    return read_spec(source) if is_file or not is_name(source) else source
+
+
+async def resolved(spec: WorkflowSpec | str, engine: Engine, tenant: str) -> WorkflowSpec | Mapping[str, Any]:
+    """What is to run: the spec, or what is registered under its name. Raises SpecNotFoundError, which says of a name
+    without a version that there is no such file either."""
+    try:
+        return await resolve(spec, engine.specs, tenant)
+    except SpecNotFoundError as error:
+        raise _neither(str(spec), error.problems) from None
+
+
+@contextmanager
+def store_for(spec: WorkflowSpec | str, url: str | None) -> Generator[Store]:
+    """The store for a run of `spec`, made if it is not there; for a mere name it must be. Closed at the end."""
+    if isinstance(spec, str) and (missing := missing_file(url)) is not None:
+        raise _neither(spec, [Problem("", f"there is no database {missing} of registered specs")])
+    with closing(open_store(url)) as store:
+        yield store
+
+
+def _neither(name: str, problems: Sequence[Problem]) -> SpecNotFoundError:
+    no_file = "Is a directory" if os.path.isdir(name) else "No such file or directory"
+    why = "" if "#" in name else f"the spec cannot be read: {no_file}, and "
+    return SpecNotFoundError([problem._replace(reason=why + problem.reason) for problem in problems])
 
 
 def read_inputs(argument: str | None) -> Any:
