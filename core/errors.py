@@ -5,7 +5,9 @@
     │   ├── NotCanonicalError    a value that RFC 8785 cannot express
     │   ├── DocumentError        text that is no JSON or YAML we accept
     │   ├── SpecError            a workflow spec that cannot run
+    │   │   └── SpecConflictError  its version is registered with another content
     │   └── CallError            a run id, seed, input or option that cannot be used
+    │       └── SpecNotFoundError  no spec is registered under this name or version
     ├── RunError
     │   ├── RunNotFoundError     no such run
     │   ├── RunConflictError     the run id is taken by a run of another spec, inputs or seed
@@ -75,6 +77,18 @@ class SpecError(InvalidError, ValueError):
 
 class CallError(InvalidError, ValueError):
     """A run id, seed, input or option that cannot be used."""
+
+
+class SpecConflictError(SpecError):
+    """The spec's type and version are registered with another content; the problems point to what differs."""
+
+    code = "SPEC_CONFLICT"
+
+
+class SpecNotFoundError(CallError, LookupError):
+    """No spec is registered under this name, or not in this version; the fix names what there is."""
+
+    code = "SPEC_NOT_FOUND"
 
 
 class RunError(RefoldError):

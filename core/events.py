@@ -1,4 +1,4 @@
-"""What can happen to a run, as frozen values in the past tense.
+"""What can happen to a run and in a control stream, as frozen values in the past tense.
 
 Each class has one short, stable topic under which it is stored for ever, and the version of its shape. A change of
 shape raises the version and adds an upcaster (`refold.core.upcast`); a topic is never reused for another meaning.
@@ -304,6 +304,25 @@ class MessageSent:
     body: Payload
 
 
+@dataclass(frozen=True, slots=True)
+class SpecRegistered:
+    """In a tenant's control stream: from now on `workflow_type` and `version` stand for this spec, for ever.
+
+    `spec` is the spec's stored form and `spec_hash` its SHA-256. `by` is who registered it, "" when nobody said.
+    """
+
+    topic: ClassVar = "spec.registered"
+    schema: ClassVar = 1
+
+    at: int
+    tenant: str
+    workflow_type: str
+    version: str
+    spec: Payload
+    spec_hash: str
+    by: str
+
+
 RunEnd = RunCompleted | RunFailed | RunCancelled | RunTimedOut | RunContinued
 """The last event of a run."""
 
@@ -321,6 +340,7 @@ Event = (
     | MessageRefused
     | RunEnd
     | MessageSent
+    | SpecRegistered
 )
 """Anything that can happen."""
 

@@ -68,6 +68,8 @@ FAILURES: dict[str, Failure] = _table(
     Failure("RUN_TIMEOUT", _R, False, "The run took longer than its timeout_seconds."),
     Failure("RUN_CANCELLED", _P, False, "The run was cancelled."),
     Failure("SPEC_INVALID", _V, False, "The workflow spec cannot run."),
+    Failure("SPEC_CONFLICT", _V, False, "The version of the workflow is registered with another content."),
+    Failure("SPEC_NOT_FOUND", _V, False, "No spec is registered under this name or version."),
     Failure("INPUT_INVALID", _V, False, "A document, value or argument is not acceptable."),
     Failure("RUN_NOT_FOUND", _V, False, "No run of this id."),
     Failure("RUN_CONFLICT", _V, False, "The run id is taken by a run of another spec, inputs or seed."),

@@ -1,7 +1,7 @@
 """Names of runs, tenants and streams, and base seeds: what is accepted, and how streams are called.
 
 A run lives in the stream `{tenant}/{run id}`, its inbox in `{tenant}/{run id}/inbox`. Neither name can hold a slash,
-so no two runs share a stream.
+so no two runs share a stream. Streams that begin with `control/` belong to no run, and no tenant can be called so.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import re
 from .errors import CallError, Problem
 from .hashing import sha256_hex
 from .seeds import MAX_SEED
+
+CONTROL = "control"
+"""What the names of control streams begin with: a name that no tenant may have."""
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
@@ -24,7 +27,10 @@ def check_run_id(text: object) -> str:
 
 
 def check_tenant(text: object) -> str:
-    """`text` if it can name a tenant: the alphabet of run ids, up to 100 characters; else CallError."""
+    """`text` if it can name a tenant: the alphabet of run ids, up to 100 characters, but `control`; else CallError."""
+    if text == CONTROL:
+        reason = f"the tenant {CONTROL!r} is reserved: control streams begin with this name"
+        raise CallError(Problem("", reason, "choose another name"))
     return _check(text, _TENANT, "tenant", 100)
 
 
@@ -50,6 +56,11 @@ def inbox_of(stream: str) -> str:
     return stream + "/inbox"
 
 
+def is_inbox(stream: str) -> bool:
+    """Whether `stream` is the inbox of a run."""
+    return stream.endswith("/inbox")
+
+
 def child_of(run_id: str, step: str) -> str:
     """The id of the run that a step of the run starts, where the step does not name one."""
     return _suffixed(run_id, f"~{step}")
@@ -72,10 +83,15 @@ def _suffixed(run_id: str, suffix: str) -> str:
     return f"{run_id[:120]}~{sha256_hex(whole.encode())[:32]}{kept}"
 
 
+def specs_of(tenant: str) -> str:
+    """The control stream that holds the tenant's registered specs. Raises CallError for a tenant that cannot be."""
+    return f"{CONTROL}/specs/{check_tenant(tenant)}"
+
+
 def run_of(stream: str) -> tuple[str, str]:
     """Tenant and run id of a run's stream. Raises CallError for anything else, inboxes included."""
     tenant, _, run_id = stream.partition("/")
-    if _TENANT.fullmatch(tenant) and _RUN_ID.fullmatch(run_id):
+    if _TENANT.fullmatch(tenant) and tenant != CONTROL and _RUN_ID.fullmatch(run_id):
         return tenant, run_id
     raise CallError(Problem("", f"{_shown(stream)} is no run's stream", "give it as tenant/run-id"))
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import IntegrityError, RunNotFoundError
+from ..core.errors import RunNotFoundError
 from ..core.ids import check_run_id, check_tenant, inbox_of, stream_of
-from ..core.ports import EMPTY, Head, Record
-from ..eventstore.codec import open_all, references
+from ..core.ports import EMPTY
+from ..eventstore.codec import open_all
 from ..eventstore.store import Store
 from .chain import prove_chain
 from .findings import Finding
 from .folding import prove_fold
-
-_BEGINNING = -(2**62)
-"""Below every version that anybody might have slipped in."""
-
-_TRIES = 10
-"""How often a run that goes on meanwhile is read again."""
+from .reading import large_of, snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +53,10 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
     """Prove one run against its own log: nothing is executed. Raises RunNotFoundError."""
     stream = stream_of(check_tenant(tenant), check_run_id(run_id))
     inbox = inbox_of(stream)
-    heads, records, messages = _snapshot(store, stream, inbox)
+    heads, (records, messages) = snapshot(store, [stream, inbox])
     if not records and not messages and not heads:
         raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
-    large = _large(store, records)
+    large = large_of(store, records)
     opened = open_all(records)
     chain = prove_chain(stream, records, heads.get(stream, EMPTY), large, opened)
     if messages or inbox in heads:
@@ -78,30 +72,3 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
         chain=tuple(chain),
         fold=tuple(fold),
     )
-
-
-_Snapshot = tuple[dict[str, Head], list[Record], list[Record]]
-
-
-def _snapshot(store: Store, stream: str, inbox: str) -> _Snapshot:
-    """Heads, events and messages as they stood at one moment, though the run may be live."""
-    heads = store.heads([stream, inbox])
-    for _ in range(_TRIES):
-        records, messages = store.read(stream, _BEGINNING), store.read(inbox, _BEGINNING)
-        now = store.heads([stream, inbox])
-        if now == heads:
-            return heads, records, messages
-        heads = now
-    # It never stands still: what lies beyond these heads is taken for newer than them.
-    records, messages = (store.read(name, 0, heads.get(name, EMPTY).version) for name in (stream, inbox))
-    return heads, records, messages
-
-
-def _large(store: Store, records: Sequence[Record]) -> dict[str, bytes]:
-    wanted: set[str] = set()
-    for record in records:
-        try:
-            wanted |= references([record])
-        except IntegrityError:  # The chain proof says so.
-            continue
-    return store.large(sorted(wanted)) if wanted else {}

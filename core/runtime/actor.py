@@ -18,6 +18,7 @@ from ..canonical import Payload
 from ..decision import Decision, Execute
 from ..errors import RefoldError
 from ..events import Event, MessageSent, RunStarted, StepCompleted, StepFailed, StepProgressed, StepStarted
+from ..ids import is_inbox
 from ..inbox import take
 from ..limits import Limits
 from ..ports import NEVER, Ack, Append, Clock, Dispatch, Head, Journal, Schedule, Unit, Unschedule
@@ -280,7 +281,7 @@ class RunActor:
         self.head = ack[0]
         observer = self._services.observer
         if observer is not None:
-            for append in appends:
+            for append in (each for each in appends if not is_inbox(each.stream)):
                 for number, event in enumerate(append.events, append.expected.version + 1):
                     observer(append.stream, number, event)
         family = self._services.family

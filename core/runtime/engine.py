@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from ..canonical import Payload
+from ..catalog import parse_name
 from ..errors import CallError, NotCanonicalError, OwnershipLostError, Problem, RunEndedError
 from ..events import RunContinued
 from ..ids import check_run_id, check_signal, check_tenant, stream_of
@@ -32,6 +33,7 @@ from .registry import SkillRegistry
 from .relations import NO_BODY
 from .replay import Replayed
 from .replay import replay as replay_run
+from .specs import SpecRegistry
 from .threads import ThreadPool
 from .workflow import Workflow
 from .workloop import WorkLoop
@@ -70,6 +72,7 @@ class Engine:
         self._host = Host(services, history)
         self._mailbox = Mailbox(services, history)
         self._kin.stir, self._kin.begun = self._host.stir, self._host.began
+        self.specs = SpecRegistry(log, journal, clock)
 
     async def run(
         self,
@@ -83,17 +86,19 @@ class Engine:
     ) -> WorkflowResult:
         """Run a spec or a workflow function, itself or by name, to its end or until it is paused; return the result.
 
+        `spec` may be the name of a registered one: its type, for the latest version, or `type#version`.
         `inputs` are laid over the spec's. Without a run id a UUIDv7 is made. Called again with the same id, spec,
         inputs and seed it returns the ended run, or goes on with an unfinished one that no live process holds. With
         `replay` it appends nothing, executes the recorded run again and raises ReplayDivergenceError if anything came
         out otherwise.
 
-        Raises SpecError or CallError before anything is written; RunConflictError when the id is taken by something
-        else; RunOwnedError when another live process holds the run; StoreUnreachableError, OwnershipLostError.
+        Raises SpecError or CallError (for an unknown name SpecNotFoundError) before anything is written;
+        RunConflictError when the id is taken by something else; RunOwnedError when another live process holds the run;
+        StoreUnreachableError, OwnershipLostError.
         """
         services = self._services
         started = first_event(
-            await self._target(spec, tenant),
+            await self.target(spec, tenant, here=True),
             run_id,
             seed,
             inputs,
@@ -136,11 +141,21 @@ class Engine:
             state = await self._host.enter(stream, partial(self._host.go_on, stream))
         return state
 
-    async def _target(self, what: Runnable, tenant: str) -> Target | Mapping[str, Any]:
-        return await self._named(what, None, tenant) if isinstance(what, str) else what
+    async def target(
+        self, what: Runnable, tenant: str = "default", *, here: bool = False
+    ) -> Target | Mapping[str, Any]:
+        """What is to be run: what a name stands for, anything else as it is.
+
+        A name that nobody knows is taken for a function that workers know, unless it is to run `here`. Raises
+        SpecNotFoundError, CallError for what is no name.
+        """
+        if not isinstance(what, str):
+            return what
+        name, version = parse_name(what)
+        return await resolve(self.skills, self.specs, name, version, tenant, here=here)
 
     async def _named(self, name: str, version: str | None, tenant: str) -> Target:
-        return await resolve(self.skills, name, version, tenant)
+        return await resolve(self.skills, self.specs, name, version, tenant, here=not self._services.parks)
 
     async def start(
         self,
@@ -163,7 +178,7 @@ class Engine:
         at = self._services.clock.now()
         limits = self._services.limits
         started = first_event(
-            await self._target(spec, tenant),
+            await self.target(spec, tenant),
             run_id,
             seed,
             inputs,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import islice
 
 from ..canonical import Payload
 from ..decide_code import Fault, Finish
-from ..diff import differences
+from ..differences import differences
 from ..events import StepAttemptFailed, StepCompleted, StepFailed, StepProgressed, StepStarted, StepWaiting
 from .open_call import OpenCall
 
@@ -21,6 +21,7 @@ FIX = (
 """What to do about it."""
 
 _SHOWN = 10
+_MOST = 20
 
 
 def mismatch(
@@ -40,7 +41,10 @@ def mismatch(
         return _fault(version, event, path, wanted, cause, asked, [])
     recorded = getattr(event, "inputs", None)
     if isinstance(recorded, Payload) and recorded.sha256 != asked.inputs.sha256:
-        found = [each.to_json("recorded", "requested") for each in differences(recorded.value, asked.inputs.value)]
+        found = [
+            {"pointer": pointer, "recorded": then, "requested": now}
+            for pointer, then, now in islice(differences(recorded.value, asked.inputs.value), _MOST)
+        ]
         cause = (
             "its inputs are made of something that is not recorded (a clock, a random number, the environment, the "
             "order of a set), or the code that makes them was changed"
@@ -71,10 +75,12 @@ def _fault(
     wanted: str,
     cause: str,
     asked: OpenCall | None,
-    found: list[dict[str, Any]],
+    found: list[dict[str, str]],
 ) -> Fault:
     place = None if asked is None else asked.place
-    shown = "".join(f"; at {each['pointer'] or '(root)'} {_sides(each)}" for each in found[:3])
+    shown = "".join(
+        f"; at {each['pointer'] or '(root)'} recorded {each['recorded']}, now {each['requested']}" for each in found[:3]
+    )
     message = (
         f"event {version} recorded {event.skill_id} at path {path} ({event.topic}); the code asks for {wanted}"
         f"{shown}{f' at {place}' if place else ''}. Likely cause: {cause}. What to do: {FIX}"
@@ -91,13 +97,3 @@ def _fault(
         "fix": FIX,
     }
     return Fault("NONDETERMINISM", message, Payload.of(details))
-
-
-def _sides(difference: dict[str, Any]) -> str:
-    shown = [f"{side} {_short(difference[side])}" for side in ("recorded", "requested") if side in difference]
-    return ", ".join(shown)
-
-
-def _short(value: Any) -> str:
-    text = Payload.of(value).data.decode()
-    return text if len(text) <= 60 else text[:57] + "..."

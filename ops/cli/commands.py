@@ -31,6 +31,18 @@ Skills = Annotated[
     list[str] | None,
     typer.Option("--skills", metavar="MODULE", help="A module or .py file of skills; repeatable.", show_default=False),
 ]
+Spec = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC",
+        help="A JSON or YAML file, - for stdin, or the name of a registered spec: TYPE or TYPE#VERSION.",
+        show_default=False,
+    ),
+]
+SpecVersion = Annotated[
+    str | None,
+    typer.Option("--version", metavar="V", help="SPEC is a registered one, of this version.", show_default=False),
+]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.", show_default=False)]
 """What several commands take."""
 
@@ -58,15 +70,17 @@ def refold(
     own = {"database": database}
     context.default_map = {
         **{command.name or "": own for command in app.registered_commands},
-        "dispatch": {command.name or "": own for command in dispatch.registered_commands},
+        **{group.name or "": _defaults(group.typer_instance, own) for group in app.registered_groups},
     }
+
+
+def _defaults(group: typer.Typer | None, own: dict[str, str | None]) -> dict[str, object]:
+    return {command.name or "": own for command in group.registered_commands} if group is not None else {}
 
 
 @app.command("run")
 def run(
-    spec: Annotated[
-        str, typer.Argument(metavar="SPEC", help="A JSON or YAML file, or - for stdin.", show_default=False)
-    ],
+    spec: Spec,
     inputs: Annotated[
         str | None, typer.Option(metavar="JSON", help="Laid over the spec's; @file reads a file.", show_default=False)
     ] = None,
@@ -74,6 +88,7 @@ def run(
     run_id: Annotated[
         str | None, typer.Option("--run-id", metavar="ID", help="Its name; else one is made.", show_default=False)
     ] = None,
+    version: SpecVersion = None,
     skills: Skills = None,
     tenant: Tenant = "default",
     database: Database = None,
@@ -85,7 +100,7 @@ def run(
     """
     from .running import run_spec
 
-    raise typer.Exit(run_spec(spec, inputs, seed, run_id, skills or [], tenant, database, json))
+    raise typer.Exit(run_spec((spec, version), inputs, seed, run_id, skills or [], tenant, database, json))
 
 
 @app.command("resume")
@@ -100,9 +115,7 @@ def resume(
 
 @app.command("start")
 def start(
-    spec: Annotated[
-        str, typer.Argument(metavar="SPEC", help="A JSON or YAML file, or - for stdin.", show_default=False)
-    ],
+    spec: Spec,
     inputs: Annotated[
         str | None, typer.Option(metavar="JSON", help="Laid over the spec's; @file reads a file.", show_default=False)
     ] = None,
@@ -110,6 +123,7 @@ def start(
     run_id: Annotated[
         str | None, typer.Option("--run-id", metavar="ID", help="Its name; else one is made.", show_default=False)
     ] = None,
+    version: SpecVersion = None,
     queue: Annotated[str, typer.Option(metavar="Q", help="Whose workers take it up.")] = "default",
     priority: Annotated[int, typer.Option(metavar="N", help="Higher first.")] = 0,
     tenant: Tenant = "default",
@@ -122,7 +136,7 @@ def start(
     """
     from .starting import start_run
 
-    raise typer.Exit(start_run(spec, inputs, seed, run_id, tenant, queue, priority, database, json))
+    raise typer.Exit(start_run((spec, version), inputs, seed, run_id, tenant, queue, priority, database, json))
 
 
 @app.command("worker")
@@ -227,7 +241,7 @@ def events(
 @app.command("verify")
 def verify(
     run_id: Annotated[str | None, typer.Argument(metavar="[RUN_ID]", help="The run.", show_default=False)] = None,
-    all_runs: Annotated[bool, typer.Option("--all", help="Every run of the tenant.")] = False,
+    all_runs: Annotated[bool, typer.Option("--all", help="Every run of the tenant, and its registered specs.")] = False,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import closing, contextmanager
@@ -10,10 +11,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...compose import database_url, open_store
+from ...core.catalog import is_name, parse_name
 from ...core.documents import MAX_DOCUMENT_BYTES, parse_document, parse_json
-from ...core.errors import CallError, InvalidError, Problem
+from ...core.errors import CallError, InvalidError, Problem, SpecNotFoundError
 from ...core.limits import Limits
 from ...core.runtime.admission import first_event
+from ...core.runtime.engine import Engine, Runnable
 from ...core.runtime.registry import SkillRegistry
 from ...core.spec import WorkflowSpec
 from ...eventstore.memory import MemoryStore
@@ -28,6 +31,49 @@ def read_spec(source: str) -> WorkflowSpec:
     except InvalidError as error:
         error.add_note("stdin" if source == "-" else source)
         raise
+
+
+def read_spec_or_name(source: str, version: str | None) -> WorkflowSpec | str:
+    """The spec in a file, or the name of a registered one, for `resolved`: where there is no such file, or with a
+    version. Raises InvalidError."""
+    if version is not None and "#" not in source:
+        parse_name(named := f"{source}#{version}")
+        return named
+    if version is not None:
+        raise CallError(Problem("", f"{source!r} has a version already", "give it once: TYPE#VERSION or --version"))
+    is_file = source == "-" or (os.path.lexists(source) and not os.path.isdir(source))
+    means_file = source.endswith((".json", ".yaml", ".yml")) and not os.path.isdir(source)
+    return read_spec(source) if is_file or means_file or not is_name(source) else source
+
+
+async def resolved(spec: WorkflowSpec | str, engine: Engine, tenant: str) -> Runnable:
+    """What is to run here: the spec, or what is registered under its name. Raises SpecNotFoundError, which says of a
+    name without a version that there is no such file either."""
+    try:
+        await engine.target(spec, tenant, here=True)
+        return spec
+    except SpecNotFoundError as error:
+        raise _neither(str(spec), error.problems) from None
+
+
+@contextmanager
+def store_for(spec: WorkflowSpec | str, url: str | None, skills: SkillRegistry | None = None) -> Generator[Store]:
+    """The store for a run of `spec`, made if it is not there; for the name of a registered spec it must be.
+
+    `skills` holds the workflow functions that can be run here; without it, anything may be one that workers know.
+    Closed at the end.
+    """
+    is_spec = isinstance(spec, str) and skills is not None and skills.workflow(parse_name(spec)[0]) is None
+    if is_spec and (missing := missing_file(url)) is not None:
+        raise _neither(str(spec), [Problem("", f"there is no database {missing} of registered specs")])
+    with closing(open_store(url)) as store:
+        yield store
+
+
+def _neither(name: str, problems: Sequence[Problem]) -> SpecNotFoundError:
+    no_file = "Is a directory" if os.path.isdir(name) else "No such file or directory"
+    why = "" if "#" in name else f"the spec cannot be read: {no_file}, and "
+    return SpecNotFoundError([problem._replace(reason=why + problem.reason) for problem in problems])
 
 
 def read_inputs(argument: str | None) -> Any:

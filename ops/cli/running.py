@@ -6,26 +6,27 @@ import re
 import shlex
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Any
 
 import orjson
 import uuid_utils
 from rich.text import Text
 
-from ...compose import WorkflowEngine, open_store
+from ...compose import WorkflowEngine
 from ...core.canonical import canonical_json
 from ...core.errors import OwnershipLostError, RunNotFoundError, RunOwnedError
 from ...core.ids import check_run_id, check_tenant
 from ...core.results import WorkflowResult
 from ...core.run_state import RunState
 from ...core.runtime.registry import SkillRegistry
+from ...core.spec import WorkflowSpec
 from ...eventstore.store import Store
 from ..settings import store_patience
 from .faults import FAILED, OK, secrets_of
 from .live import Watch, json_line, progress
 from .output import STATUS_STYLES, cents, console, excerpt, plain, stdout_for_json_only, write_json
-from .reading import check_call, existing_store, read_inputs, read_skills, read_spec
+from .reading import check_call, existing_store, read_inputs, read_skills, read_spec_or_name, resolved, store_for
 from .signals import CutOffError, StoppedError, run_until_stopped
 from .streams import ReaderGoneError, UnwritableError, note
 
@@ -34,7 +35,7 @@ Work = Callable[[WorkflowEngine], Awaitable[WorkflowResult]]
 
 
 def run_spec(
-    source: str,
+    source: tuple[str, str | None],
     inputs: str | None,
     seed: int,
     run_id: str | None,
@@ -43,20 +44,21 @@ def run_spec(
     database: str | None,
     json: bool,
 ) -> int:
-    """Check everything, then run it; returns the exit code."""
-    spec = read_spec(source)
+    """Check everything, then run what `source`, a file or name and a version, stands for; returns the exit code."""
+    spec = read_spec_or_name(*source)
     given = read_inputs(inputs)
     # Named here, so that whoever stops the run at any moment can be told its name.
     name = str(uuid_utils.uuid7()) if run_id is None else run_id
     run = _Run(name, modules, tenant, database)
     with stdout_for_json_only(json):
         skills = read_skills(modules)
-        check_call(spec, given, name, seed, tenant, skills)
+        if isinstance(spec, WorkflowSpec):
+            check_call(spec, given, name, seed, tenant, skills)
 
         async def work(engine: WorkflowEngine) -> WorkflowResult:
-            return await engine.run(spec, name, seed, given, tenant=tenant)
+            return await engine.run(await resolved(spec, engine, tenant), name, seed, given, tenant=tenant)
 
-        with closing(open_store(database)) as store:
+        with store_for(spec, database, skills) as store:
             return _drive(work, run, store, skills, json)
 
 

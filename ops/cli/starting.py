@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import uuid_utils
 
-from ...compose import WorkflowEngine, open_store
+from ...compose import WorkflowEngine
 from ...core.ids import check_run_id, check_tenant, stream_of
 from ...core.limits import Limits
 from ...core.results import WorkflowResult
 from ...core.runtime.admission import MAX_LABEL, MAX_REASON, check_text, first_event
+from ...core.spec import WorkflowSpec
 from ..settings import store_patience
 from .faults import OK
 from .output import console, write_json
-from .reading import existing_store, read_inputs, read_payload, read_spec
+from .reading import existing_store, read_inputs, read_payload, read_spec_or_name, store_for
 from .signals import run_until_stopped
 from .standing import result_json
 
 
 def start_run(
-    source: str,
+    source: tuple[str, str | None],
     inputs: str | None,
     seed: int,
     run_id: str | None,
@@ -30,19 +29,23 @@ def start_run(
     database: str | None,
     json: bool,
 ) -> int:
-    """Check everything, then record the run; returns the exit code."""
-    spec = read_spec(source)
+    """Check everything, then record a run of what `source`, a file or name and a version, stands for; returns the exit
+    code."""
+    spec = read_spec_or_name(*source)
     given = read_inputs(inputs)
     name = str(uuid_utils.uuid7()) if run_id is None else run_id
-    limits, patience = Limits(), store_patience()
-    # All that the engine will check, before the database is so much as opened.
-    first_event(spec, name, seed, given, None, tenant, queue=queue, priority=priority, skills=None, limits=limits, at=0)
+    patience = store_patience()
+    if isinstance(spec, WorkflowSpec):
+        # All that the engine will check, before the database is so much as opened.
+        first_event(
+            spec, name, seed, given, None, tenant, queue=queue, priority=priority, skills=None, limits=Limits(), at=0
+        )
 
     async def work() -> WorkflowResult:
         async with WorkflowEngine(store, patience=patience) as engine:
             return await engine.start(spec, name, seed, given, tenant=tenant, queue=queue, priority=priority)
 
-    with closing(open_store(database)) as store:
+    with store_for(spec, database) as store:
         result = run_until_stopped(work)
         if json:
             write_json(result_json(store, stream_of(tenant, name), result))

@@ -10,6 +10,7 @@ from rich.text import Text
 from ...core.errors import CallError, StoreUnreachableError
 from ...core.ids import check_tenant, run_of
 from ...eventstore.store import Store
+from ...replay.control import SpecsVerification, verify_specs
 from ...replay.findings import Finding
 from ...replay.verify import Verification, verify_run
 from .faults import BROKEN, OK
@@ -29,30 +30,39 @@ def verify_one(run_id: str, tenant: str, database: str | None, json: bool) -> in
 
 
 def verify_all(tenant: str, database: str | None, json: bool) -> int:
-    """Write the verdicts on all runs of the tenant that are not in order (as JSON: on all); returns the exit code."""
+    """Write the verdicts on all runs of the tenant, and on its registered specs, that are not in order (as JSON: on
+    all); returns the exit code."""
     check_tenant(tenant)
     if (missing := missing_file(database)) is not None:
         # Whoever verifies the wrong database must not be told that all is well.
         raise StoreUnreachableError(f"there is no database {missing}")
-    runs = events = broken = 0
+    runs = events = specs = broken = 0
     for verdict in _verdicts(tenant, database):
-        runs += 1
-        events += verdict.events
+        if isinstance(verdict, SpecsVerification):
+            specs += verdict.events
+        else:
+            runs += 1
+            events += verdict.events
         broken += not verdict.ok
         if json:
             write_json(verdict.to_json())
         elif not verdict.ok:
             _tell(verdict)
     if json:
-        write_json({"tenant": tenant, "ok": not broken, "runs": runs, "events": events, "broken": broken})
+        counted = {"runs": runs, "events": events, "specs": specs, "broken": broken}
+        write_json({"tenant": tenant, "ok": not broken, **counted})
     else:
-        head = Text("broken", "bold red") if broken else Text("intact" if runs else "nothing", "bold green")
-        counts = f"  {runs} runs, {events} events" + (f"; not as recorded: {broken}" if broken else "")
+        head = Text("broken", "bold red") if broken else Text("intact" if runs or specs else "nothing", "bold green")
+        counts = (
+            f"  {runs} runs, {events} events"
+            + (f", {specs} registered specs" if specs else "")
+            + (f"; not as recorded: {broken}" if broken else "")
+        )
         console().print(head.append(counts, "not bold default"), soft_wrap=True)
     return BROKEN if broken else OK
 
 
-def _verdicts(tenant: str, database: str | None) -> Iterator[Verification]:
+def _verdicts(tenant: str, database: str | None) -> Iterator[Verification | SpecsVerification]:
     screen = console(stderr=True)
     with (
         existing_store(database) as store,
@@ -60,6 +70,8 @@ def _verdicts(tenant: str, database: str | None) -> Iterator[Verification]:
     ):
         for stream in bar.track(store.streams(tenant), description="verifying"):
             yield _verdict(store, stream)
+        if (specs := verify_specs(store, tenant)) is not None:
+            yield specs
 
 
 def _verdict(store: Store, stream: str) -> Verification:
@@ -71,19 +83,24 @@ def _verdict(store: Store, stream: str) -> Verification:
         return Verification(name, tenant, 0, 0, None, None, (foreign,), ())
 
 
-def _tell(verdict: Verification) -> None:
+def _tell(verdict: Verification | SpecsVerification) -> None:
     screen = console()
     head = Text("intact", "bold green") if verdict.ok else Text("broken", "bold red")
-    counts = f"{verdict.events} events" + (f", {verdict.messages} messages" if verdict.messages else "")
-    head.append(f"  {plain(verdict.run_id)}  {verdict.status or ''}  {counts}", "not bold default")
-    screen.print(head, soft_wrap=True)
+    screen.print(head.append(f"  {_counts(verdict)}", "not bold default"), soft_wrap=True)
     for line in _proofs(verdict):
         screen.print(line, soft_wrap=True)
-    if verdict.ok and verdict.workflow_hash is not None:
+    if isinstance(verdict, Verification) and verdict.ok and verdict.workflow_hash is not None:
         screen.print(Text("  hash   ", "dim").append(verdict.workflow_hash, "not dim"), soft_wrap=True)
 
 
-def _proofs(verdict: Verification) -> Iterator[Text]:
+def _counts(verdict: Verification | SpecsVerification) -> str:
+    if isinstance(verdict, SpecsVerification):
+        return f"the registered specs  {verdict.events} events"
+    messages = f", {verdict.messages} messages" if verdict.messages else ""
+    return f"{plain(verdict.run_id)}  {verdict.status or ''}  {verdict.events} events{messages}"
+
+
+def _proofs(verdict: Verification | SpecsVerification) -> Iterator[Text]:
     meanings = {"chain": "no byte was altered, none is missing", "fold": "folding again gives the recorded hashes"}
     for name, findings in (("chain", verdict.chain), ("fold", verdict.fold)):
         if not findings:

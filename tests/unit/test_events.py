@@ -49,6 +49,10 @@ PINNED = {
     ),
     "run.timed_out": (1, "at: int, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float"),
     "signal.received": (1, "at: int, message: int, name: str, body: Payload"),
+    "spec.registered": (
+        1,
+        "at: int, tenant: str, workflow_type: str, version: str, spec: Payload, spec_hash: str, by: str",
+    ),
     "step.attempt_failed": (
         2,
         "at: int, index: int | str, step_id: str, skill_id: str, skill_version: str, attempt: int, "

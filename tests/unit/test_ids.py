@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refold.core.errors import CallError
-from refold.core.ids import check_run_id, check_seed, check_tenant, inbox_of, run_of, stream_of
+from refold.core.ids import check_run_id, check_seed, check_tenant, inbox_of, run_of, specs_of, stream_of
 
 ALPHABET = "start with a letter or digit, then only letters, digits and . _ : @ ~ -"
 
@@ -65,6 +65,18 @@ def test_other_streams_tell_no_run(stream: str) -> None:
 def test_streams_are_made_of_checked_names_only() -> None:
     assert message(stream_of, "a/b", "c").startswith("tenant 'a/b' is not possible")
     assert message(stream_of, "a", "b/inbox").startswith("run id 'b/inbox' is not possible")
+
+
+def test_no_tenant_can_be_called_as_the_control_streams_begin() -> None:
+    assert message(check_tenant, "control") == (
+        "the tenant 'control' is reserved: control streams begin with this name. Fix: choose another name"
+    )
+    assert message(stream_of, "control", "specs").startswith("the tenant 'control' is reserved")
+    assert message(specs_of, "control").startswith("the tenant 'control' is reserved")
+    assert "is no run's stream" in message(run_of, "control/specs")
+    assert "is no run's stream" in message(run_of, specs_of("a"))
+    assert [check_tenant(name) for name in ("Control", "controls", "control.")] == ["Control", "controls", "control."]
+    assert specs_of("a") == "control/specs/a"
 
 
 def test_seeds_are_the_integers_that_json_carries() -> None:

@@ -65,6 +65,7 @@ ODD: list[Any] = [
 ]
 
 NULLABLE = {"agent_id", "step_id", "inputs_hash", "until", "source", "timeout_seconds", "parent", "continues"}
+NULLABLE |= {"signal", "child"}
 """Fields that may be null."""
 
 json_values = st.recursive(

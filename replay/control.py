@@ -1,0 +1,68 @@
+"""Verification of a tenant's registered specs: the chain of their control stream, and what its events say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.catalog import Catalog
+from ..core.errors import RefoldError
+from ..core.ids import specs_of
+from ..core.ports import EMPTY, Record
+from ..eventstore.codec import decode
+from ..eventstore.store import Store
+from .chain import prove_chain
+from .findings import Finding
+from .reading import large_of, snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class SpecsVerification:
+    """The verdict on a tenant's registered specs. `fold` holds at most one finding: the first that does not follow."""
+
+    stream: str
+    tenant: str
+    events: int
+    chain: tuple[Finding, ...]
+    fold: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether both proofs hold."""
+        return not self.chain and not self.fold
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as a JSON object."""
+        return {
+            "stream": self.stream,
+            "tenant": self.tenant,
+            "ok": self.ok,
+            "events": self.events,
+            "chain": {"ok": not self.chain, "findings": [finding.to_json() for finding in self.chain]},
+            "fold": {"ok": not self.fold, "findings": [finding.to_json() for finding in self.fold]},
+        }
+
+
+def verify_specs(store: Store, tenant: str = "default") -> SpecsVerification | None:
+    """Prove that every spec of the tenant is as it was registered, and none is missing; None when there are none.
+
+    Raises CallError for a tenant that cannot be.
+    """
+    stream = specs_of(tenant)
+    heads, (records,) = snapshot(store, [stream])
+    if not records and not heads:
+        return None
+    large = large_of(store, records)
+    chain = prove_chain(stream, records, heads.get(stream, EMPTY), large)
+    fold = next(_faults(stream, tenant, records, large), None)
+    return SpecsVerification(stream, tenant, len(records), tuple(chain), () if fold is None else (fold,))
+
+
+def _faults(stream: str, tenant: str, records: Sequence[Record], large: Mapping[str, bytes]) -> Iterator[Finding]:
+    catalog = Catalog(tenant)
+    for record in records:
+        try:
+            catalog.take(decode(record, large))
+        except RefoldError as error:
+            yield Finding(stream, record.version, "impossible", str(error))
