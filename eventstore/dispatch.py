@@ -55,6 +55,10 @@ class DispatchStore(Protocol):
         """The lease of a run, None when it has no row (it has ended, or never was)."""
         ...
 
+    def leases(self) -> list[LeaseRow]:
+        """The leases of all runs that somebody holds."""
+        ...
+
     def take(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
         """Take the lease if it is free, run out, or held by `instead_of` (an owner known to be dead)."""
         ...
@@ -229,6 +233,11 @@ class SQLDispatch:
             self._sql("SELECT stream, owner, lease_until - {now} FROM dispatch WHERE stream = ?"), (stream,)
         )
         return LeaseRow(*rows[0]) if rows else None
+
+    def leases(self) -> list[LeaseRow]:
+        """See `DispatchStore.leases`."""
+        sql = "SELECT stream, owner, lease_until - {now} FROM dispatch WHERE owner IS NOT NULL AND lease_until > {now}"
+        return [LeaseRow(*row) for row in self._read(self._sql(sql), ())]
 
     def take(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
         """See `DispatchStore.take`."""
