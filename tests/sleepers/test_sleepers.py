@@ -28,7 +28,7 @@ from refold.tests.support.sleeper_figures import MEGABYTE, Figures, Memory, awak
 from refold.tests.support.workflows import spec, step
 
 RUNS = int(os.environ.get("REFOLD_SLEEPERS", "500"))
-PACE = float(os.environ.get("REFOLD_SLEEPERS_PACE", "1000"))
+PACE = float(os.environ.get("REFOLD_SLEEPERS_PACE", "800"))
 SEED = int(os.environ.get("REFOLD_SLEEPERS_SEED", "0"))
 CROWD = min(1000, RUNS // 5)
 """These wake at one moment; of the others every twentieth waits for a signal, the rest for a time of its own."""
@@ -80,7 +80,6 @@ class Sleepers:
         self._client = client
         self._store: Any = client.store
         self._figures = figures
-        self._deaths = 0
         self._crowd_wakes = time.time() + LEAD_SECONDS
         self._worker: subprocess.Popen[bytes] | None = None
         self._memory: Memory | None = None
@@ -128,12 +127,11 @@ class Sleepers:
         give_up = time.monotonic() + 2 * SPREAD_SECONDS + 60
         while left := open_runs(self._url):
             assert time.monotonic() < give_up, f"{left} runs never woke"
-            if left < RUNS / 2 and self._deaths < 2:
+            if left < RUNS / 2 and self._figures.kills < 2:
                 self._kill()
                 self._work()
             await asyncio.sleep(0.1)
         await answers
-        assert self._deaths == 2
 
     async def _answer(self) -> None:
         numbers = [number for number in range(RUNS) if self._kind(number) == "signalled"]
@@ -170,7 +168,7 @@ class Sleepers:
         assert self._worker is not None
         assert self._worker.poll() is None, "the worker ended by itself"
         self.end()
-        self._deaths += 1
+        self._figures.kills += 1
 
     def end(self) -> None:
         """Kill the worker, if there is one, and note what memory it needed."""

@@ -6,6 +6,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from statistics import quantiles
 
@@ -30,6 +31,7 @@ class Figures:
     megabytes_max: float = 0
     megabytes_asleep: float = 0
     cpu_percent_asleep: float = 0
+    kills: int = 0
     woken: int = 0
     twice: int = 0
     late: dict[str, Spread] = field(default_factory=dict[str, "Spread"])
@@ -89,8 +91,10 @@ class Memory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stopped.wait(0.05):
-            self.highest = max(self.highest, self.now())
+        # A worker that ends by itself is noticed by those who wait for it.
+        with suppress(psutil.NoSuchProcess):
+            while not self._stopped.wait(0.05):
+                self.highest = max(self.highest, self.now())
 
 
 @dataclass(slots=True)
