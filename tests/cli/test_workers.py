@@ -289,15 +289,6 @@ def test_the_commands_on_the_dispatch_table_have_help_texts(refold: Refold) -> N
     assert "--check" in refold("dispatch", "rebuild", "--help").out
 
 
-def test_no_more_rows_of_the_dispatch_table_are_listed_than_asked_for(refold: Refold) -> None:
-    for run_id in "abc":
-        refold("start", "hello.json", "--run-id", run_id)
-    some = refold("dispatch", "list", "--limit", "2", "--json")
-    assert [row["stream"] for row in some.lines] == ["default/a", "default/b"]
-    assert "more: 3 rows in all" in some.err
-    assert "more" not in refold("dispatch", "list", "--limit", "3").err
-
-
 def test_a_database_named_before_the_command_counts_for_dispatch_too(refold: Refold) -> None:
     other = ("--database", "sqlite:///other.db")
     refold(*other, "start", "hello.json", "--run-id", "a")
