@@ -13,7 +13,7 @@ RUNTIME := .venv/.runtime-$(PLACE)
 DEVELOPMENT := .venv/.development-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench crash chaos canonical wheel clean
+.PHONY: help demo test check bench crash chaos canonical sleepers wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ chaos: $(DEVELOPMENT) ## kill and stop workers at random, MINUTES=10 on each sto
 
 canonical: $(DEVELOPMENT) ## compare a million values with RFC 8785
 	@REFOLD_CANONICAL_VALUES=1000000 $(PYTEST) -q --timeout 7200 tests/unit/test_canonical*.py
+
+sleepers: RUNS ?= 100000
+sleepers: $(DEVELOPMENT) ## put RUNS=100000 runs to sleep on each store, kill the worker, wake them
+	@REFOLD_SLEEPERS=$(RUNS) $(PYTEST) -q -s --timeout 7200 tests/sleepers
 
 wheel: $(DEVELOPMENT) ## build the wheel into dist/
 	@rm -rf build dist  # setuptools packs whatever an earlier build left there

@@ -59,6 +59,13 @@ class MemoryDispatch:
             row = self._rows.get(stream)
             return row and LeaseRow(stream, row.owner, row.lease_until - self._seconds())
 
+    def leases(self) -> list[LeaseRow]:
+        """See `DispatchStore.leases`."""
+        with self._lock:
+            now = self._seconds()
+            rows = [(stream, row) for stream, row in self._rows.items() if not row.is_free(now)]
+            return [LeaseRow(stream, row.owner, row.lease_until - now) for stream, row in rows]
+
     def take(self, stream: str, owner: str, seconds: float, instead_of: str | None) -> bool:
         """See `DispatchStore.take`."""
         with self._lock:

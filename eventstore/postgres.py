@@ -44,8 +44,9 @@ _CONNECTION: dict[str, Any] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
-    # Somebody else's table lock must not hold us for ever.
-    "options": f"-c lock_timeout={LOCK_SECONDS}s",
+    # Somebody else's table lock must not hold us for ever. A plan that is kept from when a table was small must not
+    # scan it when it is large.
+    "options": f"-c lock_timeout={LOCK_SECONDS}s -c enable_seqscan=off -c jit=off",
 }
 
 _PLANNING = {

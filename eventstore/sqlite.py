@@ -169,8 +169,9 @@ class SQLiteStore(SQLiteProcessRecorder):
 
     def runs(self, tenant: str, before: int | None, limit: int) -> list[StreamRow]:
         """See `Store.runs`."""
+        # Left to itself SQLite sorts all runs of the tenant for every page.
         sql = (
-            "SELECT e.originator_id, h.version, e.rowid FROM stored_events e "
+            "SELECT e.originator_id, h.version, e.rowid FROM stored_events e INDEXED BY runs_by_start "
             "JOIN stream_heads h ON h.stream = e.originator_id "
             "WHERE e.topic = 'run.started' AND e.originator_id >= ? AND e.originator_id < ? AND e.rowid < ? "
             "ORDER BY e.rowid DESC LIMIT ?"

@@ -116,6 +116,11 @@ class RunActor:
         """The version of the last inbox message handed over."""
         return self._delivered
 
+    @property
+    def lease_given_up(self) -> bool:
+        """Whether the last append has given the lease up and made the run due when it is to come back."""
+        return self._lease_given_up
+
     def drain(self) -> None:
         """Start nothing more: what runs ends and is recorded, then the run is left for others, due at once."""
         self._draining = True

@@ -188,7 +188,7 @@ class Host:
             raise
         finally:
             del self._actors[stream]
-        return state if state.end is not None else await self._left(stream, state, actor.rest)
+        return state if state.end is not None else await self._left(stream, state, actor)
 
     def set_aside_until(self, error: BaseException) -> int | None:
         """Until when workers should leave a run alone that `error` cut off, in microseconds since the epoch.
@@ -200,10 +200,11 @@ class Host:
             return None
         return self._services.clock.now() + SET_ASIDE_SECONDS * 1_000_000
 
-    async def _left(self, stream: str, state: RunState, due: int | None) -> RunState:
+    async def _left(self, stream: str, state: RunState, actor: RunActor) -> RunState:
         """Give up the lease of a run at rest. Who sent it a message while we held it counts on somebody to take it:
         workers find it due; without them it is for us."""
-        await self._history.release(stream, due, state.taken)
+        if not actor.lease_given_up:
+            await self._history.release(stream, actor.rest, state.taken)
         if self._services.parks or not await self._history.messages(stream, state.taken):
             return state
         try:

@@ -310,11 +310,15 @@ def migrate(
 
 
 @dispatch.command("list")
-def dispatch_list(database: Database = None, json: Json = False) -> None:
+def dispatch_list(
+    limit: Annotated[int, typer.Option(min=1, max=_MOST, metavar="N", help="At most so many.")] = 1000,
+    database: Database = None,
+    json: Json = False,
+) -> None:
     """List the open runs of all tenants: on which queue, due when, held or not."""
     from .dispatching import list_rows
 
-    raise typer.Exit(list_rows(database, json))
+    raise typer.Exit(list_rows(limit, database, json))
 
 
 @dispatch.command("rebuild")

@@ -20,10 +20,12 @@ _ROUNDS = 10
 _NEVER_SECONDS = seconds_of(NEVER)
 
 
-def list_rows(database: str | None, json: bool) -> int:
-    """Write the dispatch table; returns the exit code."""
+def list_rows(limit: int, database: str | None, json: bool) -> int:
+    """Write the first rows of the dispatch table; returns the exit code."""
     with existing_store(database) as store:
-        rows = [(row, store.dispatch.lease(row.stream)) for row in store.dispatch.rows()]
+        leases = {lease.stream: lease for lease in store.dispatch.leases()}
+        found = store.dispatch.rows()
+    rows = [(row, leases.get(row.stream)) for row in found[:limit]]
     if json:
         for row, lease in rows:
             due = None if row.due_at >= _NEVER_SECONDS else iso(int(row.due_at * 1_000_000))
@@ -33,6 +35,8 @@ def list_rows(database: str | None, json: bool) -> int:
         console().print(_table(rows))
     else:
         note("no open runs")
+    if len(found) > limit:
+        note(f"more: {len(found)} rows in all; see refold dispatch list --limit")
     return OK
 
 

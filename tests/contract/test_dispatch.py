@@ -77,6 +77,19 @@ def test_a_run_is_given_to_one_only(board: Board) -> None:
     assert board.owner() == "me"
 
 
+def test_the_leases_are_those_of_the_runs_that_somebody_holds(board: Board) -> None:
+    held = board.schedule("held")
+    assert board.claim() == [held]
+    board.schedule("free")
+    board.schedule("over", lease_seconds=1e-6)
+    deadline = time.monotonic() + 10
+    while len(leases := board.store.dispatch.leases()) > 1:
+        assert time.monotonic() < deadline, "a lease never ran out"
+    (lease,) = leases
+    assert (lease.stream, lease.owner) == (held, "me")
+    assert 0 < lease.seconds_left <= 60
+
+
 def test_only_runs_of_the_queues_asked_for_are_given(board: Board) -> None:
     board.schedule("plain")
     urgent = board.schedule("urgent", queue="urgent")

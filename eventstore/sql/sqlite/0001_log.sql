@@ -36,7 +36,8 @@ CREATE TABLE dispatch (
     lease_until REAL NOT NULL
 ) WITHOUT ROWID;
 
-CREATE INDEX dispatch_due ON dispatch (queue, due_at);
+-- In groups that are claimed alike: see eventstore/dispatch.py.
+CREATE INDEX dispatch_due ON dispatch (queue, needs, priority, due_at);
 
 -- The processes that work on runs, as they last reported themselves.
 CREATE TABLE workers (
