@@ -16,7 +16,8 @@ from ...core.ids import run_of
 from ...core.runtime.actor import Observer
 from ...core.state import RunState, evolve
 from ...core.state import start as start_state
-from .output import iso, plain, write_json
+from ...projections.times import iso
+from .output import plain, write_json
 from .streams import ReaderGoneError, UnwritableError, note
 
 
