@@ -118,6 +118,25 @@ class Engine:
         The skills need not be known here: a worker of `queue` that has them all takes the run up, higher `priority`
         first. Called again with the same id, spec, inputs and seed it changes nothing. Raises as `run` does.
         """
+        return (
+            await self.record(
+                spec, run_id, seed, inputs, agent_id=agent_id, tenant=tenant, queue=queue, priority=priority
+            )
+        )[0]
+
+    async def record(
+        self,
+        spec: WorkflowSpec | Mapping[str, Any],
+        run_id: str | None = None,
+        seed: int = 0,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        agent_id: str | None = None,
+        tenant: str = "default",
+        queue: str = DEFAULT_QUEUE,
+        priority: int = 0,
+    ) -> tuple[WorkflowResult, bool]:
+        """As `start`, and says besides whether it was this call that recorded the run."""
         at = self._services.clock.now()
         limits = self._services.limits
         started = first_event(
@@ -139,8 +158,8 @@ class Engine:
         except OwnershipLostError:
             state, _ = await self._history.load(stream)
             check_same(started, state.started)
-            return result_of(state)
-        return result_of(begin(started))
+            return result_of(state), False
+        return result_of(begin(started)), True
 
     async def signal(
         self, run_id: str, name: str, payload: Any = None, *, key: str | None = None, tenant: str = "default"
@@ -191,6 +210,10 @@ class Engine:
     ) -> WorkflowResult:
         """Pause a run: running steps end and are recorded, nothing new starts until `resume`. See `cancel`."""
         return await self._tell(run_id, tenant, "pause", reason, key)
+
+    async def unpause(self, run_id: str, *, key: str | None = None, tenant: str = "default") -> WorkflowResult:
+        """Have a paused run go on in a worker; nothing is executed here. See `cancel`."""
+        return await self._tell(run_id, tenant, "resume", "", key)
 
     async def state(self, run_id: str, tenant: str = "default") -> RunState:
         """The state of a run, folded from the log. Raises RunNotFoundError."""
