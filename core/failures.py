@@ -62,6 +62,8 @@ FAILURES: dict[str, Failure] = _table(
     Failure("RUN_CANCELLED", _P, False, "The run was cancelled."),
     Failure("SPEC_INVALID", _V, False, "The workflow spec cannot run."),
     Failure("INPUT_INVALID", _V, False, "A document, value or argument is not acceptable."),
+    Failure("ROUTE_UNKNOWN", _V, False, "The server serves nothing under this path, or not by this method."),
+    Failure("WORKFLOW_UNKNOWN", _V, False, "No workflow of this name and version is registered."),
     Failure("RUN_NOT_FOUND", _V, False, "No run of this id."),
     Failure("RUN_CONFLICT", _V, False, "The run id is taken by a run of another spec, inputs or seed."),
     Failure("RUN_OWNED", _T, True, "Another live process is working on the run."),
