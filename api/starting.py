@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import Request
 from pydantic import Field
 
-from ..core.errors import InvalidError, Problem, SpecError
+from ..core.errors import CallError, InvalidError, Problem, SpecError
 from ..core.ids import check_run_id, check_seed
 from ..core.limits import Limits
 from ..core.results import WorkflowResult
@@ -92,19 +92,22 @@ def _checked(ports: Ports, tenant: str, body: StartBody, key: str | None) -> _Ca
         raise InvalidError(first_in_order(problems, body.model_dump(exclude_unset=True)))
     spec = _spec(ports, body)
     run_id = body.run_id if body.run_id is not None or key is None else run_id_of(key)
-    started = first_event(
-        spec,
-        run_id,
-        body.seed,
-        body.inputs,
-        None,
-        tenant,
-        queue=body.queue,
-        priority=body.priority,
-        skills=None,
-        limits=Limits(),
-        at=0,
-    )
+    try:
+        started = first_event(
+            spec,
+            run_id,
+            body.seed,
+            body.inputs,
+            None,
+            tenant,
+            queue=body.queue,
+            priority=body.priority,
+            skills=None,
+            limits=Limits(),
+            at=0,
+        )
+    except CallError as error:  # All else is checked above: it speaks of the inputs.
+        raise CallError([p if p.pointer else p._replace(pointer="/inputs") for p in error.problems]) from None
     return _Call(spec, started.run_id)
 
 

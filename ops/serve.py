@@ -69,6 +69,7 @@ class HttpServer:
     """The API over `engine`, which executes nothing, on a bound socket. `begun` is called when it accepts requests."""
 
     def __init__(self, engine: WorkflowEngine, bound: socket.socket, begun: Callable[[], None]):
+        self.engine = engine
         self._bound = bound
         app = create_app(engine, engine.store, resolve_nothing, BUILD)
         self._server = _Server(app, begun)
