@@ -86,6 +86,8 @@ def problem_of(error: Exception) -> Response:
     status = _STATUS.get(code, 500)
     problems = error.problems if isinstance(error, InvalidError) else ()
     detail = str(error)
+    if len(problems) > 1:
+        detail = f"{len(problems)} problems; the first {problems[0]}"
     if not isinstance(error, RefoldError) or isinstance(error, StoreError):
         # The message may tell of the database, or of anything at all.
         _log.error("%s", error, exc_info=None if isinstance(error, StoreError) else error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from ...compose import WorkflowEngine, database_url, open_store
-from ..serve import HttpServer, loopback_socket, url_of
+from ..loopback import loopback_socket, url_of
 from ..settings import store_patience
 from .faults import OK, Hidden
 from .logs import log_to_stderr
@@ -19,6 +19,8 @@ def serve_api(host: str, port: int, database: str | None, json: bool) -> int:
     url = database_url(database)
     log_to_stderr(Hidden([url]))
     with closing(loopback_socket(host, port)) as bound, closing(open_store(url)) as store:
+        # What can be refused is refused before a second goes into loading the web framework.
+        from ..serve import HttpServer
 
         def begun() -> None:
             here = url_of(bound)

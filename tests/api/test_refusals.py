@@ -100,6 +100,13 @@ def test_a_body_that_does_not_fit_is_a_422_with_a_pointer(memory_api: Api, body:
     assert memory_api.get("/v1/runs").json()["runs"] == []
 
 
+def test_of_many_problems_the_first_are_told(memory_api: Api) -> None:
+    body = {**{f"field{number}": 1 for number in range(200_000)}, "seed": "x"}
+    problems = problem(send(memory_api, json.dumps(body).encode()), 422, "INPUT_INVALID")["problems"]
+    assert [each["pointer"] for each in problems[:3]] == ["/field0", "/field1", "/field2"]
+    assert len(problems) < 100 and "more than" in problems[-1]["reason"]
+
+
 @pytest.mark.parametrize(
     ("spec", "pointer"),
     [
@@ -242,7 +249,9 @@ def test_a_body_that_does_not_come_is_a_408(memory_api: Api, monkeypatch: pytest
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "é"])
 def test_an_idempotency_key_that_cannot_be_is_refused(memory_api: Api, key: str) -> None:
-    answer = memory_api.client.post("/v1/runs", json={"spec": WAIT}, headers={"idempotency-key": key.encode("latin-1")})
+    answer = memory_api.client.post(
+        "/v1/runs", json={"spec": WAIT}, headers=[(b"idempotency-key", key.encode("latin-1"))]
+    )
     assert "Idempotency-Key" in problem(answer, 422, "INPUT_INVALID")["detail"]
 
 

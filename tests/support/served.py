@@ -11,7 +11,8 @@ from typing import Any
 from refold.compose import Worker, WorkflowEngine
 from refold.core.runtime.registry import SkillRegistry
 from refold.eventstore.store import Store
-from refold.ops.serve import HttpServer, loopback_socket, url_of
+from refold.ops.loopback import loopback_socket, url_of
+from refold.ops.serve import HttpServer
 
 _PATIENCE_SECONDS = 30
 
