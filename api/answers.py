@@ -84,6 +84,10 @@ class StoredEvent(BaseModel):
     data: dict[str, Any] | None
     hash: str
     predecessor: str | None
+    # `schema` is stored too, and served; a model may not have a field of that name.
+    nonce: str | None = None
+    build: str | None = None
+    fault: str | None = None
 
 
 class EventPage(BaseModel):

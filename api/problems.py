@@ -88,10 +88,10 @@ def problem_of(error: Exception) -> Response:
     detail = str(error)
     if len(problems) > 1:
         detail = f"{len(problems)} problems; the first {problems[0]}"
+    if status >= 500:
+        _log.error("%s", error, exc_info=None if isinstance(error, RefoldError) else error)
     if not isinstance(error, RefoldError) or isinstance(error, StoreError):
-        # The message may tell of the database, or of anything at all.
-        _log.error("%s", error, exc_info=None if isinstance(error, StoreError) else error)
-        detail = FAILURES[code].meaning
+        detail = FAILURES[code].meaning  # The message may tell of the database, or of anything at all.
     if status == 503:
         headers["retry-after"] = str(_RETRY_SECONDS)
     return Response(problem_bytes(status, code, detail, problems), status, headers, MEDIA_TYPE)

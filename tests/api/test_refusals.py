@@ -14,6 +14,7 @@ import pytest
 from refold.api import bodies
 from refold.core.errors import StoreUnreachableError
 from refold.core.failures import FAILURES
+from refold.core.ports import Record
 from refold.tests.api.client import ECHO, WAIT, Api, problem
 
 JSON = {"content-type": "application/json"}
@@ -327,6 +328,27 @@ def test_our_own_fault_is_a_500_that_tells_nothing(
     answer = memory_api.get("/v1/runs/r")
     problem(answer, 500, "INTERNAL_ERROR")
     assert "secret" not in answer.text and "secret-of-ours" in caplog.text
+
+
+def test_a_log_that_was_altered_is_told_wherever_it_is_read(memory_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory_api.start()
+    read = memory_api.store.read
+
+    def altered(*arguments: Any) -> list[Record]:
+        return [record._replace(state=record.state.replace(b"ask", b"asx")) for record in read(*arguments)]
+
+    def broken(*arguments: Any) -> list[Record]:
+        return [record._replace(state=b"{") for record in read(*arguments)]
+
+    monkeypatch.setattr(memory_api.store, "read", altered)
+    verdict = memory_api.get("/v1/runs/r/verify").json()
+    assert not verdict["ok"] and verdict["chain"]["findings"]
+    monkeypatch.setattr(memory_api.store, "read", broken)
+    problem(memory_api.get("/v1/runs/r"), 500, "INTEGRITY_BROKEN")
+    assert [run["status"] for run in memory_api.get("/v1/runs").json()["runs"]] == ["unreadable"]
+    (event,) = memory_api.get("/v1/runs/r/events").json()["events"]
+    assert event["fault"] and event["at"] is event["data"] is None
+    assert not memory_api.get("/v1/runs/r/verify").json()["ok"]
 
 
 def test_a_store_that_is_away_is_a_503_without_its_address(memory_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
