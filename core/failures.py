@@ -71,6 +71,7 @@ FAILURES: dict[str, Failure] = _table(
     Failure("SPEC_CONFLICT", _V, False, "The version of the workflow is registered with another content."),
     Failure("SPEC_NOT_FOUND", _V, False, "No spec is registered under this name or version."),
     Failure("INPUT_INVALID", _V, False, "A document, value or argument is not acceptable."),
+    Failure("ROUTE_UNKNOWN", _V, False, "The server serves nothing under this path, or not by this method."),
     Failure("RUN_NOT_FOUND", _V, False, "No run of this id."),
     Failure("RUN_CONFLICT", _V, False, "The run id is taken by a run of another spec, inputs or seed."),
     Failure("RUN_OWNED", _T, True, "Another live process is working on the run."),

@@ -1,1 +1,1 @@
-"""Everything that is derived from the log and can be rebuilt from it."""
+"""Everything that is derived from the log and can be computed from it anew."""

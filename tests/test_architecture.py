@@ -78,6 +78,17 @@ def test_importing_refold_does_not_load(library: str) -> None:
     assert loaded.stdout.strip() == "[]", f"`import refold` loads {library}: {loaded.stdout}{loaded.stderr}"
 
 
+def test_the_help_of_the_command_does_not_load_the_web_framework() -> None:
+    program = (
+        "import sys\n"
+        "from refold.ops.cli import main\n"
+        "try:\n    main(['serve', '--help'])\n"
+        "finally:\n    print(sorted({'fastapi', 'uvicorn', 'starlette'} & sys.modules.keys()))"
+    )
+    shown = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
+    assert "loopback" in shown.stdout and shown.stdout.endswith("[]\n"), shown.stdout + shown.stderr
+
+
 @pytest.mark.parametrize(
     ("path", "text", "finding"),
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,8 @@ def test_documented_commands_work(document: Path, tmp_path: Path) -> None:
     for block in blocks(document):
         folder = tmp_path / f"line-{block.line}"
         folder.mkdir()
+        if re.search(r"\bcurl\b", block.commands) and shutil.which("curl") is None:
+            pytest.fail(f"{block} needs the command curl, which is not installed; on Debian: apt-get install curl")
         commands = re.sub(r"^\s*make\b.*\n", "", block.commands, flags=re.M)
         result = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands],

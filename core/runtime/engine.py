@@ -15,7 +15,6 @@ from ..limits import Limits
 from ..ports import Clock, Journal, RunLog
 from ..results import WorkflowResult, result_of
 from ..run_state import RunState
-from ..spec import WorkflowSpec
 from ..state import fold
 from ..state import start as begin
 from .actor import Observer, Services
@@ -35,13 +34,12 @@ from .replay import Replayed
 from .replay import replay as replay_run
 from .specs import SpecRegistry
 from .threads import ThreadPool
-from .workflow import Workflow
 from .workloop import WorkLoop
 
 LEASE_SECONDS = 30.0
 """For how long a run stays with a process that gives no sign of life."""
 
-Runnable = WorkflowSpec | Mapping[str, Any] | Workflow[..., Any] | str
+Runnable = Target | Mapping[str, Any] | str
 """What can be run: a spec, a workflow function, or either by name."""
 
 
@@ -149,8 +147,10 @@ class Engine:
         A name that nobody knows is taken for a function that workers know, unless it is to run `here`. Raises
         SpecNotFoundError, CallError for what is no name.
         """
-        if not isinstance(what, str):
-            return what
+        return await self.named(what, tenant, here=here) if isinstance(what, str) else what
+
+    async def named(self, what: str, tenant: str = "default", *, here: bool = False) -> Target:
+        """See `target`."""
         name, version = parse_name(what)
         return await resolve(self.skills, self.specs, name, version, tenant, here=here)
 
@@ -175,6 +175,25 @@ class Engine:
         `queue` that has all of it takes the run up, higher `priority` first. Called again with the same id, spec,
         inputs and seed it changes nothing. Raises as `run` does.
         """
+        return (
+            await self.record(
+                spec, run_id, seed, inputs, agent_id=agent_id, tenant=tenant, queue=queue, priority=priority
+            )
+        )[0]
+
+    async def record(
+        self,
+        spec: Runnable,
+        run_id: str | None = None,
+        seed: int = 0,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        agent_id: str | None = None,
+        tenant: str = "default",
+        queue: str = DEFAULT_QUEUE,
+        priority: int = 0,
+    ) -> tuple[WorkflowResult, bool]:
+        """As `start`, and says besides whether it was this call that recorded the run."""
         at = self._services.clock.now()
         limits = self._services.limits
         started = first_event(
@@ -196,8 +215,8 @@ class Engine:
         except OwnershipLostError:
             state, _ = await self._history.load(stream)
             check_same(started, state.started)
-            return result_of(state)
-        return result_of(begin(started))
+            return result_of(state), False
+        return result_of(begin(started)), True
 
     async def signal(
         self, run_id: str, name: str, payload: Any = None, *, key: str | None = None, tenant: str = "default"
@@ -264,6 +283,10 @@ class Engine:
     ) -> WorkflowResult:
         """Pause a run: running steps end and are recorded, nothing new starts until `resume`. See `cancel`."""
         return await self._tell(run_id, tenant, "pause", reason, key)
+
+    async def unpause(self, run_id: str, *, key: str | None = None, tenant: str = "default") -> WorkflowResult:
+        """Have a paused run go on in a worker; nothing is executed here. See `cancel`."""
+        return await self._tell(run_id, tenant, "resume", "", key)
 
     def _can_clean_up(self, state: RunState) -> bool:
         """Whether the run's function is to be driven to its end here, for there are no workers to do it."""

@@ -169,6 +169,22 @@ def worker(
     raise typer.Exit(work(skills or [], queue or ["default"], concurrency, database))
 
 
+@app.command("serve")
+def serve(
+    host: Annotated[str, typer.Option(metavar="HOST", help="A loopback name or address.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="0 for any free one.")] = 8080,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Serve the HTTP API until a signal comes: it records runs, and workers execute them.
+
+    On this machine only: there are no API keys yet.
+    """
+    from .serving import serve_api
+
+    raise typer.Exit(serve_api(host, port, database, json))
+
+
 @app.command("workers")
 def workers(database: Database = None, json: Json = False) -> None:
     """List the workers, with what they serve; those silent for over 10 s are lost."""

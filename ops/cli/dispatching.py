@@ -11,8 +11,9 @@ from ...core.ports import NEVER
 from ...eventstore.dispatch import DispatchRow, LeaseRow, seconds_of
 from ...eventstore.rebuild import Differences, Rebuild, is_held
 from ...eventstore.store import Store
+from ...projections.times import iso
 from .faults import BROKEN, FAILED, OK
-from .output import clock, console, iso, plain, write_json
+from .output import clock, console, plain, write_json
 from .reading import existing_store, missing_file
 from .streams import note
 

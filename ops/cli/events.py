@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 from rich.console import Console
 from rich.text import Text
 
-from ...core.errors import IntegrityError, RunNotFoundError
-from ...core.ids import stream_of
-from ...core.ports import Record
-from ...eventstore.chain import event_hash
-from ...eventstore.codec import open_envelope
-from ...eventstore.store import Store
+from ...core.ids import check_run_id, check_tenant
+from ...projections.stored_events import stored_events
 from .faults import BROKEN, OK
-from .output import console, excerpt, iso, plain, write_json
+from .output import console, excerpt, plain, write_json
 from .reading import existing_store
 
-_PAGE = 500
 _HASH_SHOWN = 12
 _TELLING = ("workflow_type", "step_id", "because", "error_code", "reason", "message")
 _STYLES = {"completed": "green", "failed": "red", "cancelled": "red", "timed_out": "red", "attempt_failed": "yellow"}
@@ -27,14 +21,12 @@ _STYLES = {"completed": "green", "failed": "red", "cancelled": "red", "timed_out
 
 def show_events(run_id: str, after: int, limit: int | None, tenant: str, database: str | None, json: bool) -> int:
     """Write the events of a run as they are stored; returns the exit code, not 0 if one cannot be read."""
-    stream = stream_of(tenant, run_id)
+    check_run_id(run_id)
+    check_tenant(tenant)
     screen = console()
     code = OK
     with existing_store(database) as store:
-        if not store.heads([stream]) and not store.read(stream, 0, 1):
-            raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
-        for record in _records(store, stream, after, limit):
-            told = _told(record)
+        for told in stored_events(store, run_id, tenant, after, limit):
             if "fault" in told:
                 code = BROKEN
             if json:
@@ -42,37 +34,6 @@ def show_events(run_id: str, after: int, limit: int | None, tenant: str, databas
             else:
                 _print(screen, told)
     return code
-
-
-def _records(store: Store, stream: str, after: int, limit: int | None) -> Iterator[Record]:
-    left = limit
-    while left is None or left > 0:
-        page = store.read(stream, after, _PAGE if left is None else min(left, _PAGE))
-        yield from page
-        if not page:
-            return
-        after = page[-1].version
-        left = None if left is None else left - len(page)
-
-
-def _told(record: Record) -> dict[str, Any]:
-    """All that is stored of an event: enough to compute its hash again."""
-    digest = event_hash(record.stream, record.version, record.topic, record.state)
-    told: dict[str, Any] = {"version": record.version, "topic": record.topic}
-    try:
-        envelope = open_envelope(record)
-    except IntegrityError as error:
-        return {**told, "fault": str(error), "time": None, "data": None, "hash": digest, "predecessor": None}
-    return {
-        **told,
-        "time": iso(envelope.at),
-        "data": envelope.data,
-        "hash": digest,
-        "predecessor": envelope.prev,
-        "schema": envelope.v,
-        "nonce": envelope.nonce,
-        "build": envelope.build,
-    }
 
 
 def _print(screen: Console, told: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ from ...core.runtime.actor import Observer
 from ...core.spec_state import SpecState
 from ...core.state import evolve
 from ...core.state import start as start_state
-from .output import iso, plain, write_json
+from ...projections.times import iso
+from .output import plain, write_json
 from .streams import ReaderGoneError, UnwritableError, note
 
 

@@ -6,12 +6,12 @@ import contextlib
 import os
 import sys
 from collections.abc import Generator
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
 from rich.console import Console
 
+from ...projections.times import iso
 from .streams import drop, unwritable
 
 _WIDTH_OF_A_PIPE = 160
@@ -66,17 +66,8 @@ def excerpt(data: bytes, length: int) -> str:
     return text if len(text) <= length and len(data) <= 4 * length + 4 else text[: length - 1] + "…"
 
 
-def iso(at: int) -> str:
-    """A time of microseconds since 1970 in ISO 8601, UTC, with all six decimals."""
-    try:
-        moment = datetime.fromtimestamp(at // 1_000_000, UTC).replace(microsecond=at % 1_000_000)
-    except (ValueError, OverflowError, OSError):
-        return f"{at} µs"  # a time that only tampering can have written
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def clock(at: int) -> str:
-    """The same for people: date and time of day in UTC, to the second."""
+    """A time of microseconds since 1970 for people: date and time of day in UTC, to the second."""
     return iso(at)[:19].replace("T", " ")
 
 

@@ -12,23 +12,17 @@ from rich.text import Text
 
 from ...core.canonical import canonical_json
 from ...core.code_state import CodeState
-from ...core.errors import RunNotFoundError
 from ...core.events import Event, StepCompleted, StepFailed, StepSkipped, StepWaiting
-from ...core.ids import stream_of
+from ...core.ids import check_run_id, check_tenant
 from ...core.paths import order_of
-from ...core.results import StepResult, WorkflowResult, result_of
+from ...core.results import StepResult, WorkflowResult
 from ...core.run_state import RunState
 from ...core.spec_state import SpecState
-from ...core.state import fold
 from ...core.step_events import StepIndex
-from ...eventstore.dispatch import LeaseRow
-from ...eventstore.log import EventLog
-from ...eventstore.rebuild import is_held
+from ...projections.run_view import RunView, look_at
 from .faults import OK
 from .output import STATUS_STYLES, cents, clock, console, duration, excerpt, plain, write_json
 from .reading import existing_store
-from .standing import QUEUED
-from .workers import reports, unserved
 
 _WIDE = 100
 _BAR = 24
@@ -38,28 +32,22 @@ _SIGNS = {"completed": "✓", "failed": "✗", "skipped": "↷", "cancelled": "�
 
 def show_run(run_id: str, limit: int, tenant: str, database: str | None, json: bool) -> int:
     """Draw the run, or write its result as JSON; returns the exit code."""
-    stream = stream_of(tenant, run_id)
+    check_run_id(run_id)
+    check_tenant(tenant)
     with existing_store(database) as store:
-        events = EventLog(store, "").events(stream)
-        if not events:
-            raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
-        lease = store.dispatch.lease(stream)
-        workers = reports(store)
-    state = fold(events)
-    result = result_of(state)
-    status = QUEUED if len(events) == 1 and not is_held(lease) else result.status
+        view = look_at(store, run_id, tenant)
     if json:
-        write_json({**result.to_json(), "status": status})
+        write_json({**view.result.to_json(), "status": view.status})
         return OK
     screen = console()
-    _head(screen, state, status, events)
-    screen.print(_table(state, result, _spans(state, events), limit, screen.width))
+    state, result = view.state, view.result
+    _head(screen, state, view.status, view.events)
+    screen.print(_table(state, result, _spans(state, view.events), limit, screen.width))
     _foot(screen, result, limit)
     if state.end is None:
-        reason = None if is_held(lease) or state.paused else unserved(workers, state)
-        _say(screen, "now", _now(lease, state, reason))
-        if reason is not None:
-            _say(screen, "workers", reason)
+        _say(screen, "now", _now(view))
+        if view.unserved is not None:
+            _say(screen, "workers", view.unserved)
     return OK
 
 
@@ -184,12 +172,12 @@ def _foot(screen: Console, result: WorkflowResult, limit: int) -> None:
         _say(screen, "hash", result.workflow_hash)
 
 
-def _now(lease: LeaseRow | None, state: RunState, unserved: str | None) -> str:
+def _now(view: RunView) -> str:
     """Whether anybody works on the run, or who will, or how to have somebody do so."""
-    if is_held(lease):
+    if view.held:
         return "a live process works on it"
-    if state.paused or unserved is not None:
-        return f"nobody works on it; go on with: refold resume {state.started.run_id}"
+    if view.state.paused or view.unserved is not None:
+        return f"nobody works on it; go on with: refold resume {view.state.started.run_id}"
     return "nobody works on it; a worker takes it up when it is due"
 
 

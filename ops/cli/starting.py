@@ -10,12 +10,12 @@ from ...core.limits import Limits
 from ...core.results import WorkflowResult
 from ...core.runtime.admission import MAX_LABEL, MAX_REASON, check_text, first_event
 from ...core.spec import WorkflowSpec
+from ...projections.standing import result_json
 from ..settings import store_patience
 from .faults import OK
 from .output import console, write_json
 from .reading import existing_store, read_inputs, read_payload, read_spec_or_name, store_for
 from .signals import run_until_stopped
-from .standing import result_json
 
 
 def start_run(

@@ -1,103 +1,18 @@
-"""`refold workers`, and whether any of them serves a run."""
+"""`refold workers`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
-import orjson
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from ...core.needs import Offer
-from ...core.run_state import RunState
-from ...eventstore.dispatch import WorkerRow
-from ...eventstore.owner import is_dead
-from ...eventstore.store import Store
+from ...projections.worker_reports import WorkerReport, reports
 from .faults import OK
 from .output import console, duration, plain, write_json
 from .reading import existing_store
 from .streams import note
-
-LOST_SECONDS = 10
-"""A worker that has said nothing for longer than this is lost; it reports every second."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerReport:
-    """What a worker last said of itself, how many seconds ago, and whether it is lost: silent, or known to be dead."""
-
-    host: str
-    pid: int
-    version: str
-    queues: list[str]
-    skills: list[str]
-    workflows: list[str]
-    pins: dict[str, list[str]]
-    concurrency: int
-    running: int
-    draining: bool
-    beat_seconds_ago: float
-    lost: bool
-
-
-def reports(store: Store) -> list[WorkerReport]:
-    """The workers that have not left, by host and pid; a report that cannot be read is left out."""
-    read = [report for row in store.dispatch.workers() if (report := _report(row)) is not None]
-    return sorted(read, key=lambda report: (report.host, report.pid))
-
-
-def _report(row: WorkerRow) -> WorkerReport | None:
-    lost = row.seconds_ago > LOST_SECONDS or is_dead(row.owner)
-    try:
-        said: dict[str, Any] = orjson.loads(row.report)
-        return WorkerReport(
-            host=str(said["host"]),
-            pid=int(said["pid"]),
-            version=str(said["version"]),
-            queues=[str(queue) for queue in said["queues"]],
-            skills=[str(skill) for skill in said["skills"]],
-            workflows=[str(name) for name in said["workflows"]],
-            pins={str(name): [str(each) for each in versions] for name, versions in said["pins"].items()},
-            concurrency=int(said["concurrency"]),
-            running=int(said["running"]),
-            draining=bool(said["draining"]),
-            beat_seconds_ago=round(row.seconds_ago, 3),
-            lost=lost,
-        )
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def unserved(workers: Collection[WorkerReport], state: RunState) -> str | None:
-    """Why no live worker serves the run; None when one does."""
-    queue = state.started.queue
-    offers = [
-        Offer(
-            frozenset(worker.skills),
-            frozenset(worker.workflows),
-            {name: frozenset(versions) for name, versions in worker.pins.items()},
-        )
-        for worker in workers
-        if queue in worker.queues and not (worker.lost or worker.draining)
-    ]
-    if not offers:
-        return f"no worker on queue {queue}"
-    lacking = min((offer.lacking(state.needs) for offer in offers), key=len)
-    if not lacking:
-        return None
-    return f"no worker serves it: {', '.join(map(_said, lacking))} {'is' if len(lacking) == 1 else 'are'} missing"
-
-
-def _said(need: str) -> str:
-    """A need as a person says it: skills are named, a workflow with its version."""
-    kind, space, workflow = need.partition(" ")
-    if not space:
-        return f"skill {need}"
-    workflow_type, _, version = workflow.partition(" ")
-    return f"{kind} {workflow_type}" + (f" in version {version}" if version else "")
 
 
 def list_workers(database: str | None, json: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from ...core.errors import CallError, Problem
 from ...core.events import Event, RunEnd
 from ...core.runtime.admission import check_queue
 from .faults import OK, Hidden
+from .logs import log_to_stderr
 from .output import plain
 from .reading import read_skills
 from .signals import run_until_drained
@@ -28,7 +28,7 @@ def work(modules: Sequence[str], queues: Sequence[str], concurrency: int, databa
     skills = read_skills(modules)
     url = database_url(database)
     hide = Hidden([url])
-    _log_to_stderr(hide)
+    log_to_stderr(hide)
     tune_process()
     done: Counter[str] = Counter()
 
@@ -45,21 +45,3 @@ def work(modules: Sequence[str], queues: Sequence[str], concurrency: int, databa
         run_until_drained(worker.run, worker.drain, lambda: note(hello))
     note(f"{me} is drained: {done['runs']} runs ended here, {done['events']} events written")
     return OK
-
-
-class _Lines(logging.Formatter):
-    """Time, level and message, without secrets and without what a terminal would obey."""
-
-    def __init__(self, hide: Hidden):
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
-        self._hide = hide
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The lines of one message."""
-        return "\n".join(plain(line) for line in self._hide(super().format(record)).splitlines())
-
-
-def _log_to_stderr(hide: Hidden) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Lines(hide))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])

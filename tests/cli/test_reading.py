@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from refold.ops.cli.faults import secrets_of
-from refold.ops.cli.output import duration, excerpt, iso, plain
+from refold.ops.cli.output import duration, excerpt, plain
+from refold.projections.times import iso
 from refold.tests.cli.driver import Refold, Write
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...core.results import WorkflowResult
-from ...eventstore.rebuild import is_held
-from ...eventstore.store import Store
+from ..core.results import WorkflowResult
+from ..eventstore.rebuild import is_held
+from ..eventstore.store import Store
 
 QUEUED = "queued"
 """The status of a run of which only the first event is recorded, and that nobody holds."""

@@ -1,0 +1,102 @@
+"""Messages to runs. Each is recorded in the run's inbox; whoever works on the run takes it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+from ...core.errors import InvalidError
+from ...core.ids import check_signal
+from ...core.runtime.admission import MAX_REASON
+from ...projections.run_view import look_at
+from ..answers import Run, answer
+from ..bodies import Body, documented, read
+from ..ports import Given, Ports, Tenant
+from ..starting import idempotency_key
+
+router = APIRouter(prefix="/v1/runs/{run_id}", tags=["messages"])
+"""`signal`, `cancel`, `pause` and `resume`."""
+
+_Key = Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
+_Reason = Annotated[str, Field(max_length=MAX_REASON)]
+
+
+class SignalBody(Body):
+    """A signal: a step that waits for this name outputs the payload. The same key again is the same signal."""
+
+    name: str
+    payload: Any = None
+    key: _Key | None = None
+
+
+class ReasonBody(Body):
+    """Why; it is recorded. The same key again is the same message."""
+
+    reason: _Reason = ""
+    key: _Key | None = None
+
+
+class KeyBody(Body):
+    """The same key again is the same message."""
+
+    key: _Key | None = None
+
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    202: {"model": Run, "description": "The message is recorded; the run as it stands."},
+    409: {"description": "The run has ended."},
+}
+
+
+@router.post(
+    "/signal", status_code=202, responses=_ANSWERS, openapi_extra=documented(SignalBody), summary="Signal a run"
+)
+async def signal(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+    """Signals of one name are used in the order they came, each once; one may come before its step waits."""
+    key = idempotency_key(request)
+    body = await read(request, SignalBody)
+    try:
+        check_signal(body.name)
+    except InvalidError as error:
+        raise InvalidError([p._replace(pointer="/name") for p in error.problems]) from None
+    await ports.engine.signal(run_id, body.name, body.payload, key=body.key or key, tenant=tenant)
+    return await _accepted(ports, run_id, tenant)
+
+
+@router.post(
+    "/cancel", status_code=202, responses=_ANSWERS, openapi_extra=documented(ReasonBody), summary="Cancel a run"
+)
+async def cancel(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+    """At once when no live process holds it, else as soon as its worker reads the message."""
+    key = idempotency_key(request)
+    body = await read(request, ReasonBody)
+    await ports.engine.cancel(run_id, body.reason, key=body.key or key, tenant=tenant)
+    return await _accepted(ports, run_id, tenant)
+
+
+@router.post("/pause", status_code=202, responses=_ANSWERS, openapi_extra=documented(ReasonBody), summary="Pause a run")
+async def pause(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+    """Running steps end and are recorded; nothing new starts until it is resumed."""
+    key = idempotency_key(request)
+    body = await read(request, ReasonBody)
+    await ports.engine.pause(run_id, body.reason, key=body.key or key, tenant=tenant)
+    return await _accepted(ports, run_id, tenant)
+
+
+@router.post(
+    "/resume", status_code=202, responses=_ANSWERS, openapi_extra=documented(KeyBody), summary="Resume a paused run"
+)
+async def resume(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+    """Workers go on with it; nothing is executed here."""
+    key = idempotency_key(request)
+    body = await read(request, KeyBody)
+    await ports.engine.unpause(run_id, key=body.key or key, tenant=tenant)
+    return await _accepted(ports, run_id, tenant)
+
+
+async def _accepted(ports: Ports, run_id: str, tenant: str) -> Response:
+    view = await asyncio.to_thread(look_at, ports.store, run_id, tenant)
+    return answer(view.to_json(), 202)

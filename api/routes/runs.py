@@ -1,0 +1,133 @@
+"""Runs: start them, look at them, read their logs, have them proved."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ...core.ids import stream_of
+from ...projections.run_list import page_of
+from ...projections.run_view import look_at
+from ...projections.stored_events import stored_events
+from ...replay.verify import verify_run
+from ..answers import EventPage, Run, RunPage, Verdict, answer
+from ..bodies import documented, read
+from ..ports import Given, Tenant
+from ..starting import StartBody, idempotency_key, start
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
+"""`/v1/runs` but for the messages to runs."""
+
+MAX_LOOKED_AT = 1_000
+"""How many runs one request for a list reads at most, whatever it filters."""
+
+_Status = Literal[
+    "queued", "running", "waiting", "paused", "completed", "failed", "cancelled", "timed_out", "unreadable"
+]
+
+
+class _Parameters(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ListParameters(_Parameters):
+    """Which runs, and how many."""
+
+    cursor: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    status: _Status | None = None
+
+
+class EventParameters(_Parameters):
+    """Which events: those after version `after`."""
+
+    after: Annotated[int, Field(ge=0, lt=2**53)] = 0
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class ResultParameters(_Parameters):
+    """For how many seconds to wait for the end."""
+
+    wait: Annotated[float, Field(ge=0, le=60)] = 0
+
+
+_STARTED: dict[int | str, dict[str, Any]] = {
+    201: {"model": Run, "description": "The run is recorded; Location says where it is."},
+    200: {"model": Run, "description": "The run existed, with the same spec, inputs and seed."},
+    409: {"description": "The run id, or the idempotency key, is taken by another run."},
+}
+
+
+@router.post("", status_code=201, responses=_STARTED, openapi_extra=documented(StartBody), summary="Start a run")
+async def start_run(request: Request, ports: Given, tenant: Tenant) -> Response:
+    """It is recorded, and workers of its queue that have all its skills take it up; nothing is executed here.
+
+    The same request again is the same run, if it has a run id or the header Idempotency-Key.
+    """
+    key = idempotency_key(request)
+    body = await read(request, StartBody)
+    result, fresh = await start(ports, tenant, body, key)
+    view = await asyncio.to_thread(look_at, ports.store, result.run_id, tenant)
+    return answer(view.to_json(), 201 if fresh else 200, {"location": f"/v1/runs/{result.run_id}"})
+
+
+@router.get("", response_model=RunPage, summary="List runs, latest started first")
+async def list_runs(ports: Given, tenant: Tenant, wanted: Annotated[ListParameters, Query()]) -> Response:
+    """A list goes on at `next_cursor`; runs that start meanwhile do not shift it."""
+    before = None if wanted.cursor is None else int(wanted.cursor)
+    page = await asyncio.to_thread(page_of, ports.store, tenant, before, wanted.limit, wanted.status, MAX_LOOKED_AT)
+    rows = [row.to_json() for row in page.rows]
+    for row in rows:
+        del row["cursor"]
+    return answer({"runs": rows, "next_cursor": None if page.next_cursor is None else str(page.next_cursor)})
+
+
+@router.get("/{run_id}", response_model=Run, summary="A run as it stands")
+async def get_run(run_id: str, ports: Given, tenant: Tenant) -> Response:
+    """Folded from its log, so never stale."""
+    view = await asyncio.to_thread(look_at, ports.store, run_id, tenant)
+    return answer(view.to_json())
+
+
+@router.get("/{run_id}/events", response_model=EventPage, summary="The event log of a run, as stored")
+async def get_events(
+    run_id: str, ports: Given, tenant: Tenant, wanted: Annotated[EventParameters, Query()]
+) -> Response:
+    """In order of version. With `hash` and `predecessor` the chain can be checked without trusting this server."""
+
+    def page() -> list[dict[str, Any]]:
+        return list(stored_events(ports.store, run_id, tenant, wanted.after, wanted.limit + 1))
+
+    found = await asyncio.to_thread(page)
+    shown = found[: wanted.limit]
+    for event in shown:
+        event["at"] = event.pop("time")
+    return answer({"events": shown, "next_after": shown[-1]["version"] if len(found) > wanted.limit else None})
+
+
+@router.get(
+    "/{run_id}/result",
+    response_model=Run,
+    responses={202: {"model": Run, "description": "The run has not ended."}},
+    summary="The result of a run, waited for",
+)
+async def get_result(
+    run_id: str, ports: Given, tenant: Tenant, wanted: Annotated[ResultParameters, Query()]
+) -> Response:
+    """200 with the result when the run has ended, else 202 with how it stands; `wait` seconds are spent waiting."""
+    view = await asyncio.to_thread(look_at, ports.store, run_id, tenant)
+    if view.state.end is None and wanted.wait:
+        await ports.watch.ended(stream_of(tenant, run_id), wanted.wait)
+        view = await asyncio.to_thread(look_at, ports.store, run_id, tenant)
+    return answer(view.to_json(), 202 if view.state.end is None else 200)
+
+
+@router.get("/{run_id}/verify", response_model=Verdict, summary="Prove a run")
+@router.post("/{run_id}/verify", response_model=Verdict, summary="Prove a run", include_in_schema=False)
+async def verify(run_id: str, ports: Given, tenant: Tenant) -> Response:
+    """That its stored bytes are intact and fold to the recorded hashes; nothing is executed."""
+    verdict = await asyncio.to_thread(verify_run, ports.store, run_id, tenant)
+    return answer(verdict.to_json())

@@ -1,0 +1,43 @@
+"""Whether the service is well, and who works."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+
+from fastapi import APIRouter, Response
+
+from ...core.errors import StoreUnreachableError
+from ...projections.worker_reports import reports
+from ..answers import Health, Ready, Workers, answer
+from ..ports import Given
+
+router = APIRouter(tags=["service"])
+"""`/health`, `/ready` and `/v1/workers`."""
+
+READY_SECONDS = 5.0
+"""For how long the store may take to show that it is there."""
+
+
+@router.get("/health", response_model=Health, summary="Whether the process lives")
+async def health(ports: Given) -> Response:
+    """It does not ask the store: a process is not to be restarted because its database is away."""
+    return answer({"status": "healthy", "build": ports.build})
+
+
+@router.get("/ready", response_model=Ready, summary="Whether the store answers")
+async def ready(ports: Given) -> Response:
+    """503 when it does not."""
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await asyncio.to_thread(ports.store.last_position)
+    except TimeoutError:
+        raise StoreUnreachableError(f"no answer within {READY_SECONDS:.0f} s") from None
+    return answer({"status": "ready"})
+
+
+@router.get("/v1/workers", response_model=Workers, summary="The workers and what they serve")
+async def workers(ports: Given) -> Response:
+    """Those silent for over ten seconds, or whose process is known to be dead, are `lost`."""
+    found = await asyncio.to_thread(reports, ports.store)
+    return answer({"workers": [asdict(worker) for worker in found]})

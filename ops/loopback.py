@@ -1,0 +1,39 @@
+"""Where the HTTP server may listen: on this machine's own interface, as long as there are no API keys."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+from ..core.errors import CallError, Problem
+
+
+def loopback_socket(host: str, port: int) -> socket.socket:
+    """A socket bound to `host`, which must be this machine's loopback interface; port 0 is any free one.
+
+    Raises CallError for another host, since there are no keys yet, and when the port cannot be had.
+    """
+    fix = "use 127.0.0.1, ::1 or localhost; a proxy that asks for keys can stand before it"
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE) if host else []
+    except (OSError, UnicodeError):
+        raise CallError(Problem("", f"the host {host[:60]!a} is not known", fix)) from None
+    if not found or not all(ipaddress.ip_address(str(address[0])).is_loopback for *_, address in found):
+        reason = f"{host[:60]!a} is not a loopback host, and without API keys whoever reaches it may do everything"
+        raise CallError(Problem("", reason, fix))
+    family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        reason = f"port {port} of {host} cannot be had: {error.strerror or error}"
+        raise CallError(Problem("", reason, "choose another one; 0 is any free one")) from None
+    return bound
+
+
+def url_of(bound: socket.socket) -> str:
+    """The URL under which a server on the socket is reached."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

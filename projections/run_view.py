@@ -1,0 +1,79 @@
+"""One run as it stands, folded from its log: never stale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import RunNotFoundError
+from ..core.events import Event
+from ..core.ids import stream_of
+from ..core.results import WorkflowResult, result_of
+from ..core.state import RunState, fold
+from ..eventstore.log import EventLog
+from ..eventstore.rebuild import is_held
+from ..eventstore.store import Store
+from .standing import QUEUED
+from .times import iso
+from .worker_reports import reports, unserved
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run with its events. `held` says whether a live process works on it, `unserved` why no worker would."""
+
+    state: RunState
+    events: Sequence[Event]
+    result: WorkflowResult
+    status: str
+    held: bool
+    unserved: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as a JSON object, with what is known of the run besides."""
+        state, started = self.state, self.state.started
+        waits = [] if state.end is not None else [state.waits[index] for index in state.in_order(state.waits)]
+        return {
+            **self.result.to_json(),
+            "status": self.status,
+            "tenant": started.tenant,
+            "workflow_version": started.workflow_version,
+            "agent_id": started.agent_id,
+            "seed": started.seed,
+            "queue": started.queue,
+            "priority": started.priority,
+            "started_at": iso(started.at),
+            "updated_at": iso(self.events[-1].at),
+            "ended_at": None if state.end is None else iso(state.end.at),
+            "events": len(self.events),
+            "waiting_for": [
+                {
+                    "step_id": wait.step_id,
+                    "signal": wait.signal,
+                    "child": wait.child,
+                    "until": None if wait.until is None else iso(wait.until),
+                }
+                for wait in waits
+            ],
+            "attributes": state.attributes,
+            "parent": started.parent,
+            "held": self.held,
+            "unserved": self.unserved,
+        }
+
+
+def look_at(store: Store, run_id: str, tenant: str) -> RunView:
+    """The run as it stands. Raises RunNotFoundError, and IntegrityError when its log cannot be folded."""
+    stream = stream_of(tenant, run_id)
+    events = EventLog(store, "").events(stream)
+    if not events:
+        raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
+    state = fold(events)
+    result = result_of(state)
+    open_ = state.end is None
+    held = open_ and is_held(store.dispatch.lease(stream))
+    idle = open_ and not held and not state.paused and state.parked is None
+    lacks = unserved(reports(store), state) if idle else None
+    status = QUEUED if len(events) == 1 and not held else result.status
+    return RunView(state, events, result, status, held, lacks)
