@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import orjson
 
@@ -61,6 +61,10 @@ class EventLog:
         served = [needs for needs in dispatch.due_needs(queues) if not set(orjson.loads(needs)).difference(skills)]
         streams = dispatch.claim(self._owner, queues, served, limit, seconds) if served else []
         return Claimed(streams, dispatch.now() if streams else 0)
+
+    def on_hint(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """Have `hear` called when runs may have become due."""
+        return self.store.on_hint(hear)
 
     def bury_the_dead(self) -> int:
         """Free the leases of ended processes of this host."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 from ..errors import IntegrityError, RunNotFoundError, StoreError
@@ -72,6 +72,10 @@ class History:
     async def claim_due(self, queues: Sequence[str], skills: Collection[str], limit: int, seconds: float) -> Claimed:
         """Lease runs that are due and that `skills` can serve."""
         return await asyncio.to_thread(self._log.claim_due, queues, skills, limit, seconds)
+
+    def on_hint(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """Have `hear` called when runs may have become due. See `RunLog.on_hint`."""
+        return self._log.on_hint(hear)
 
     async def bury_the_dead(self) -> int:
         """Free the leases of ended processes of this host."""
