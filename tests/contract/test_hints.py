@@ -56,6 +56,21 @@ async def test_a_message_wakes_a_run_at_rest(site: Site) -> None:
         await site.ended("r")
 
 
+async def test_a_run_that_is_resumed_goes_on_here_or_at_the_worker_that_its_message_wakes(site: Site) -> None:
+    names = [f"r{number}" for number in range(8)]
+    async with site.worker() as worker:
+        for name in names:
+            await site.client.start(spec(step("ask", "wait_signal", name="go")), name)
+        await until(lambda: all("step.waiting" in site.topics(name) for name in names) and worker.running == 0)
+        for name in names:
+            await soon(site.client.pause(name))
+            await until(lambda name=name: "run.paused" in site.topics(name) and worker.running == 0)
+            await soon(site.client.signal(name, "go"))
+            await soon(site.client.resume(name))
+        await site.ended(*names)
+    assert all(site.proved(name) for name in names)
+
+
 async def test_nothing_listens_after_the_worker_has_drained(site: Site) -> None:
     async with site.worker():
         await until(lambda: any(thread.name == "refold-ear" for thread in threading.enumerate()))
