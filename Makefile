@@ -11,12 +11,13 @@ PIP := $(RUN) -m pip --disable-pip-version-check install -qq -c $(CONSTRAINTS)
 PLACE := $(shell printf '%s' "$(CURDIR)" | cksum | cut -d ' ' -f 1)
 RUNTIME := .venv/.runtime-$(PLACE)
 DEVELOPMENT := .venv/.development-$(PLACE)
+PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench crash chaos canonical sleepers wheel clean
+.PHONY: help demo test check bench bench-peers crash chaos canonical sleepers wheel clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) ## run a workflow, kill it in the middle, resume it, prove the result
 	@.venv/bin/python examples/demo.py
@@ -30,8 +31,11 @@ check: $(DEVELOPMENT) ## lint, formatting, types, architecture
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(RUN) -m pyright
 	@$(PYTEST) -q tests/test_architecture.py tests/test_house.py
 
-bench: $(DEVELOPMENT) ## measure against the limits of this machine
-	@.venv/bin/python bench/run.py
+bench: $(DEVELOPMENT) $(PEERS) ## measure against the limits of this machine, and beside DBOS
+	@$(RUN) bench/run.py
+
+bench-peers: $(DEVELOPMENT) $(PEERS) ## only beside DBOS, in more rounds
+	@$(RUN) bench/run.py peers
 
 crash: $(DEVELOPMENT) ## the long crash campaign: 500 kills
 	@REFOLD_CRASHES=500 $(PYTEST) -q -n 2 --timeout 7200 tests/crash
@@ -69,3 +73,7 @@ $(DEVELOPMENT): $(RUNTIME)
 	@$(PIP) -e ".[dev]"
 	@mkdir -p .venv/checkout && ln -sfn ../.. .venv/checkout/refold
 	@touch $@
+
+# What Refold is measured beside. Without it the benchmark says so and goes on.
+$(PEERS): $(DEVELOPMENT)
+	@$(PIP) -e ".[bench]" && touch $@ || echo "DBOS could not be installed." >&2

@@ -146,6 +146,13 @@ class RunLog(Protocol):
         """Free the leases of owners that are dead for certain (ended processes of this host); how many there were."""
         ...
 
+    def on_hint(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """Have `hear` called, from any thread, when runs may have become due; returns what ends that, which may block.
+
+        A hint only, which may be lost or needless: what is due stands in the dispatch rows.
+        """
+        ...
+
     def beat(self, report: str) -> None:
         """Record that this process lives, with a report of itself (JSON)."""
         ...

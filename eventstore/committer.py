@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from ..core.errors import OwnershipLostError, RefoldError, StoreError, StoreUnreachableError
 from ..core.ports import Ack
+from .hints import makes_due
 from .sealing import SealedUnit
 from .store import Store
 
@@ -69,7 +70,17 @@ class Committer:
 
     def _run(self) -> None:
         while batch := self._gather():
-            _deliver(batch, self._answers([work.unit for work in batch]))
+            units = [work.unit for work in batch]
+            _deliver(batch, self._answers(units))
+            self._hint(units)
+
+    def _hint(self, units: list[SealedUnit]) -> None:
+        """Let workers know of what became due: after the answers, for whoever waits for them should not wait longer."""
+        if makes_due(units, time.time_ns() // 1000):
+            try:
+                self._store.hint()
+            except Exception:  # the thread must survive, and workers look without being told
+                _log.debug("no hint was given", exc_info=True)
 
     def _answers(self, units: list[SealedUnit], *, resubmitted: bool = False) -> list[Ack]:
         try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 from ..core.errors import RefoldError
 from ..core.ports import Ack, Head, Unit
 from .committer import Committer, Work, refusal
+from .hints import makes_due
 from .sealing import Sealer
 from .store import Store
 
@@ -67,6 +69,8 @@ class DirectJournal:
         stored = self._store.commit([sealed], self._owner)[0]
         ack: Ack = [append.head for append in sealed.appends] if stored else refusal(sealed)
         asyncio.get_running_loop().call_soon(done, ack)
+        if makes_due([sealed], time.time_ns() // 1000):
+            self._store.hint()
 
     async def commit(self, unit: Unit) -> Sequence[Head]:
         """Store `unit`."""

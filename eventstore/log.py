@@ -60,6 +60,10 @@ class EventLog:
         streams = dispatch.claim(self._owner, queues, served, limit, seconds) if served else []
         return Claimed(streams, dispatch.now() if streams else 0)
 
+    def on_hint(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """Have `hear` called when runs may have become due."""
+        return self.store.on_hint(hear)
+
     def bury_the_dead(self) -> int:
         """Free the leases of ended processes of this host."""
         dispatch = self.store.dispatch

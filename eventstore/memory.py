@@ -16,6 +16,7 @@ from eventsourcing.popo import POPOProcessRecorder
 
 from ..core.ports import EMPTY, Head, Record
 from .dispatch_memory import MemoryDispatch
+from .hints import LocalHints
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
 
@@ -29,6 +30,7 @@ class MemoryStore(POPOProcessRecorder):
         self._streams: dict[str, list[Record]] = {}
         self._heads: dict[str, Head] = {}
         self._large: dict[str, bytes] = {}
+        self._hints = LocalHints()
         self.dispatch = MemoryDispatch(self._database_lock, self._heads, seconds)
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
@@ -93,6 +95,14 @@ class MemoryStore(POPOProcessRecorder):
                     if len(found) == limit:
                         break
             return found
+
+    def hint(self) -> None:
+        """See `Store.hint`."""
+        self._hints.give()
+
+    def on_hint(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """See `Store.on_hint`."""
+        return self._hints.listen(hear)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -8,8 +8,8 @@ transaction: it takes an advisory lock (a table lock would wait for VACUUM), che
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -21,6 +21,7 @@ from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
 from ..core.ports import Dispatch, Head, Record, Schedule, Unschedule, Wake
 from .arrays import Blobs, Float8s, Int8s, Texts, register
 from .dispatch import POSTGRES, SQLDispatch, seconds_of
+from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
 from .migrate import Migration, pending
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
@@ -102,6 +103,7 @@ class PostgresStore(PostgresProcessRecorder):
         self._write_lock = threading.Lock()
         self._writer: psycopg.Connection[tuple[Any, ...]] | None = None
         super().__init__(_Datastore(url))
+        self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
@@ -177,6 +179,14 @@ class PostgresStore(PostgresProcessRecorder):
         bounds = (f"{tenant}/", f"{tenant}0", 2**62 if before is None else before, limit)
         return [StreamRow(*row) for row in self._rows(sql, bounds)]
 
+    def hint(self) -> None:
+        """See `Store.hint`."""
+        self._hints.give()
+
+    def on_hint(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """See `Store.on_hint`."""
+        return self._hints.listen(hear)
+
     def close(self) -> None:
         """Close every connection."""
         with self._write_lock:
@@ -201,6 +211,16 @@ class PostgresStore(PostgresProcessRecorder):
             connection.execute("LOCK TABLE dispatch IN SHARE ROW EXCLUSIVE MODE")
             for sql, parameters in statements:
                 connection.execute(sql.encode(), parameters)
+
+    def _notify(self) -> None:
+        with suppress(StoreError), self._write() as connection, _WATCHDOG.over(connection.fileno):
+            connection.execute(NOTIFY, prepare=True)
+
+    def _listening(self) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(self._url, autocommit=True, **_CONNECTION)
+        with _WATCHDOG.over(connection.fileno):
+            connection.execute(f"LISTEN {CHANNEL}".encode())
+        return connection
 
     @contextmanager
     def _write(self) -> Generator[psycopg.Connection[tuple[Any, ...]]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
@@ -27,6 +27,7 @@ from ..core.errors import IntegrityError, StoreRefusedError, StoreUnreachableErr
 from ..core.ports import NEVER, Dispatch, Head, Record, Schedule, Unschedule, Wake
 from .dispatch import SQLITE, SQLDispatch, seconds_of
 from .gate import Gate
+from .hints_sqlite import SQLiteHints
 from .migrate import Migration, pending
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
@@ -76,6 +77,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         self._gate = Gate()
         self._write_lock = threading.Lock()
         self._last_commit = 0.0
+        self._hints = SQLiteHints(path)
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
         with _reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
@@ -180,6 +182,14 @@ class SQLiteStore(SQLiteProcessRecorder):
         bounds = (f"{tenant}/", f"{tenant}0", 2**62 if before is None else before, limit)
         with self._read() as connection:
             return [StreamRow(*row) for row in connection.execute(sql, bounds)]
+
+    def hint(self) -> None:
+        """See `Store.hint`."""
+        self._hints.give()
+
+    def on_hint(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """See `Store.on_hint`."""
+        return self._hints.listen(hear)
 
     def close(self) -> None:
         """Close every connection, once the calls under way have come back."""

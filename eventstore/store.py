@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from ..core.ports import Head, Record
@@ -75,6 +75,17 @@ class Store(Protocol):
 
     def runs(self, tenant: str, before: int | None, limit: int) -> list[StreamRow]:
         """Run streams of a tenant, latest started first; `before` is the position at which the page before ended."""
+        ...
+
+    def hint(self) -> None:
+        """Tell those who listen, in any process, that runs have become due. Never raises; may say nothing."""
+        ...
+
+    def on_hint(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """Have `hear` called, from any thread, when runs may have become due; returns what ends that, which may block.
+
+        Never raises, and goes on after the database was away.
+        """
         ...
 
     def close(self) -> None:

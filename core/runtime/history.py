@@ -85,6 +85,10 @@ class History:
         """Lease runs that are due and whose needs `serves` says yes to."""
         return await asyncio.to_thread(self._log.claim_due, queues, serves, limit, seconds)
 
+    def on_hint(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """Have `hear` called when runs may have become due. See `RunLog.on_hint`."""
+        return self._log.on_hint(hear)
+
     async def bury_the_dead(self) -> int:
         """Free the leases of ended processes of this host."""
         return await asyncio.to_thread(self._log.bury_the_dead)

@@ -53,6 +53,7 @@ class WorkLoop:
         self._pins = {name: frozenset(versions) for name, versions in pins.items()}
         self._runs: set[asyncio.Task[None]] = set()
         self._stirred = asyncio.Event()
+        self._hinted = self._saturated = False
         self._draining = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -74,16 +75,29 @@ class WorkLoop:
         self._host.drain()
         self._stirred.set()
 
+    def _hear(self) -> None:
+        """There may be work. Called from any thread, and also after the loop has been closed."""
+        if (loop := self._loop) is not None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._look_now)
+
+    def _look_now(self) -> None:
+        self._hinted = True
+        self._stirred.set()
+
     async def run(self) -> None:
         """Work until drained. Survives an absent store: what it held is taken over or comes back."""
         self._loop = asyncio.get_running_loop()
         keeper = asyncio.create_task(self._keep_house())
+        stop_listening = self._history.on_hint(self._hear)
         pause = SHORTEST_PAUSE
         try:
             while not self._draining:
-                found = await self._claim()
-                pause = SHORTEST_PAUSE if found else min(pause * 2, LONGEST_PAUSE)
+                # Before the look: what comes up during it may have come too late for it.
                 self._stirred.clear()
+                found = await self._claim()
+                pause = SHORTEST_PAUSE if found or self._hinted else min(pause * 2, LONGEST_PAUSE)
+                self._hinted = False
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stirred.wait(), pause)
             self._host.drain()
@@ -91,13 +105,15 @@ class WorkLoop:
                 await asyncio.wait(self._runs)
         finally:
             self._loop = None
+            await asyncio.to_thread(stop_listening)
             keeper.cancel()
             await asyncio.wait([keeper])
             await self._history.leave()
 
     async def _claim(self) -> int:
         free = min(self._concurrency - len(self._runs), CLAIM)
-        if free <= 0:
+        self._saturated = free <= 0
+        if self._saturated:
             return 0
         try:
             serves = self._offer().serves
@@ -106,6 +122,7 @@ class WorkLoop:
             _log.warning("looking for work: %s", error)
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
             return 0
+        self._saturated = len(claimed.streams) == free
         for stream in claimed.streams:
             task = asyncio.create_task(self._work(stream, claimed.at))
             self._runs.add(task)
@@ -119,11 +136,14 @@ class WorkLoop:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._runs.discard(task)
-        self._stirred.set()
+        if self._saturated:  # Else the last look has found all there was.
+            self._stirred.set()
 
     async def _work(self, stream: str, at: int) -> None:
         try:
-            await self._host.enter(stream, lambda: self._host.work_on(stream, at))
+            state = await self._host.enter(stream, lambda: self._host.work_on(stream, at))
+            if state.end is None:  # A message that came in as it went to rest makes it due again.
+                self._stirred.set()
         except (OwnershipLostError, RunOwnedError) as error:
             _log.info("%s: %s", stream, error)
         except StoreUnreachableError as error:
