@@ -40,7 +40,7 @@ def blocks(document: Path) -> list[Block]:
     return [Block(document, text.count("\n", 0, match.start()) + 1, match[1]) for match in found]
 
 
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 
 
 @EVERY_DOCUMENT
@@ -72,7 +72,7 @@ def test_documented_commands_work(document: Path, tmp_path: Path) -> None:
 def test_every_make_target_in_a_document_exists(document: Path) -> None:
     code = "\n".join(re.findall(r"^```.*?^```|`[^`\n]+`", document.read_text(encoding="utf-8"), re.M | re.S))
     named = {
-        target for line in re.findall(r"(?:^|`)make ([^`\n#]+)", code, re.M) for target in re.findall(r"[a-z]+", line)
+        target for line in re.findall(r"(?:^|`)make ([^`\n#]+)", code, re.M) for target in re.findall(r"[a-z-]+", line)
     }
     assert named <= TARGETS, f"{document.name} names make targets that do not exist: {sorted(named - TARGETS)}"
 

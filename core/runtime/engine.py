@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -43,10 +41,6 @@ LEASE_SECONDS = 30.0
 
 Runnable = Target | Mapping[str, Any] | str
 """What can be run: a spec, a workflow function, or either by name."""
-
-
-TAKEN_SECONDS = 2.0
-"""How long to wait for a worker that took a run from under our hands to read what it was sent."""
 
 
 class Engine:
@@ -255,27 +249,30 @@ class Engine:
         return WorkLoop(self._services, self._history, self._host, queues, concurrency, version, pins or {})
 
     async def resume(self, run_id: str, tenant: str = "default") -> WorkflowResult:
-        """Go on with a run that was cut off or paused; an ended one is returned as it is, and one that a worker takes
-        up instead as it stands then.
+        """Go on with a run that was cut off, paused or parked; an ended one is returned as it is.
 
-        Raises RunNotFoundError, RunOwnedError.
+        When another live process holds it and is told by this call to go on, the run is returned as it stands.
+
+        Raises RunNotFoundError, RunOwnedError; SpecError or CallError for what is not registered here.
         """
         stream = stream_of(check_tenant(tenant), check_run_id(run_id))
         state, _ = await self._history.load(stream)
+        if state.end is not None:
+            return result_of(await self._followed(state))
+        check_served(state, self.skills)
+        # Taken before the message is sent, which wakes the workers: the run is to go on here.
+        await self._history.claim(stream, self._services.lease_seconds)
         waiting = await self._history.inbox_head(stream)
         # A pause that nobody has taken yet would otherwise stop the run right after it was resumed.
-        stopped = state.paused or state.parked is not None
-        if state.end is None and (stopped or waiting.version > state.taken):
-            sent = await self._mailbox.send(stream, "resume", "", None)
-        else:
-            sent = None
+        stopped = state.paused or state.parked is not None or waiting.version > state.taken
+        if stopped:
+            await self._mailbox.send(stream, "resume", "", None)
         try:
             return result_of(await self._followed(await self._host.enter(stream, lambda: self._host.go_on(stream))))
         except RunOwnedError:
-            # The message wakes the workers; one that was faster has resumed the run.
-            if sent is None or (state := await self._taken_elsewhere(stream, sent)) is None:
+            if not stopped:
                 raise
-            return result_of(state)
+            return result_of((await self._history.load(stream))[0])
 
     async def cancel(
         self,
@@ -334,16 +331,6 @@ class Engine:
         """Drop what still runs, as a crash would (nothing recorded is lost), and give up the leases."""
         await self._host.close()
         await self._kin.close()
-
-    async def _taken_elsewhere(self, stream: str, version: int) -> RunState | None:
-        """The state of a run once another process has taken message `version` of its inbox; None if none does soon."""
-        deadline = time.monotonic() + TAKEN_SECONDS
-        while time.monotonic() < deadline:
-            state, _ = await self._history.load(stream)
-            if state.taken >= version or state.end is not None:
-                return state
-            await asyncio.sleep(0.02)
-        return None
 
     async def _tell(
         self,

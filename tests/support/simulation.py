@@ -130,7 +130,7 @@ class Simulation:
     async def work(self, engine: Engine) -> WorkflowResult:
         """What each engine is asked to do."""
         result = await engine.run(self.spec, "r", self.seed)
-        while result.status == "paused":
+        while result.status in ("paused", "running"):
             result = await engine.resume("r")
         return result
 
