@@ -348,6 +348,8 @@ class Engine:
             check_text("the key", key, MAX_REASON)
         state, _ = await self._history.load(stream)
         if state.end is not None:
+            if key is not None and await self._mailbox.sent(stream, key) is not None:
+                return result_of(state)  # Asked for before, and done.
             raise RunEndedError(f"run {run_id} has ended ({state.status}) and takes no more messages")
         version = await self._mailbox.send(stream, kind, reason, key, name, body)
         actor = self._host.actor(stream)

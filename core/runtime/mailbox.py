@@ -34,15 +34,20 @@ class Mailbox:
         key = key or uuid.uuid4().hex
         while True:
             head = await self._history.inbox_head(stream)
-            for version, sent in await self._history.messages(stream, 0):
-                if sent.key == key:
-                    return version
+            before = await self.sent(stream, key)
+            if before is not None:
+                return before
             message = MessageSent(self._services.clock.now(), kind, key, reason, name, body)
             try:
                 unit = Unit((Append(inbox_of(stream), head, (message,)),), (Wake(stream),))
                 return (await self._services.journal.commit(unit))[0].version
             except OwnershipLostError:
                 continue  # Somebody else's message came first.
+
+    async def sent(self, stream: str, key: str) -> int | None:
+        """The version of the message of this key in the inbox of `stream`, None if there is none."""
+        found = (version for version, sent in await self._history.messages(stream, 0) if sent.key == key)
+        return next(found, None)
 
     async def take_for(self, stream: str) -> RunState:
         """Take the messages of a run that no live process holds, on its behalf; nothing is executed."""

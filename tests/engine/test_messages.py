@@ -129,6 +129,19 @@ async def test_the_same_key_sends_a_message_once() -> None:
         assert sum(isinstance(event, RunPaused | MessageRefused) for event in events_of(work.store, "r")) == 1
 
 
+async def test_what_was_asked_for_before_may_be_asked_again_though_the_run_has_ended_since() -> None:
+    work = Workshop()
+    async with work.engine() as engine:
+        run = asyncio.create_task(engine.run(CHAIN, "r"))
+        await until(lambda: work.started)
+        await soon(engine.signal("r", "unused", key="k"))
+        work.gates.open()
+        assert (await soon(run)).status == "completed"
+        assert (await soon(engine.signal("r", "unused", key="k"))).status == "completed"
+        with pytest.raises(RunEndedError):
+            await soon(engine.signal("r", "unused", key="another"))
+
+
 async def test_a_repeated_pause_request_never_runs_the_workflow() -> None:
     work = Workshop()
     async with work.engine() as engine:

@@ -10,9 +10,27 @@ import sys
 from random import Random
 from typing import Any
 
-from refold import SkillRegistry, StepContext, StepError, Worker
+from refold import (
+    SkillRegistry,
+    StepContext,
+    StepError,
+    StepFailedError,
+    Worker,
+    call,
+    gather,
+    run_workflow,
+    set_attribute,
+    sleep,
+    uuid,
+    wait_signal,
+    workflow,
+)
+from refold import random as drawn
 
 from .workflows import spec, step
+
+Plan = list[dict[str, Any]]
+"""What the workflow function does, one thing after the other."""
 
 
 def skills() -> SkillRegistry:
@@ -43,7 +61,69 @@ def skills() -> SkillRegistry:
     async def doomed() -> None:
         raise StepError("SKILL_ERROR", "always")
 
+    registry.add_workflow(follow)
     return registry
+
+
+@workflow("follow")
+async def follow(plan: Plan) -> list[Any]:
+    """Do what the plan says and return what came of each thing."""
+    set_attribute("things", len(plan))
+    outcomes: list[Any] = [str(uuid()), drawn()]
+    for thing in plan:
+        outcomes.append(await _done(thing))
+    return outcomes
+
+
+async def _done(thing: dict[str, Any]) -> Any:
+    match thing:
+        case {"call": skill, "inputs": inputs}:
+            return await call(skill, **inputs)
+        case {"try": skill}:
+            try:
+                return await call(skill)
+            except StepFailedError as error:
+                return error.step_code
+        case {"sleep": seconds}:
+            return await sleep(seconds)
+        case {"signal": name}:
+            return await wait_signal(name)
+        case {"gather": branches}:
+            return await gather(*(_all_done(branch) for branch in branches))
+        case {"child": plan}:
+            return await run_workflow(follow, {"plan": plan})
+        case {"spec": document}:
+            return await run_workflow(document)
+    raise ValueError(thing)
+
+
+async def _all_done(plan: Plan) -> list[Any]:
+    return [await _done(thing) for thing in plan]
+
+
+def random_plan(random: Random, depth: int = 2) -> tuple[Plan, int]:
+    """A plan, and how many signals `go` it wants; only the outermost level wants any, one after the other."""
+    plan: Plan = []
+    signals = 0
+    for _ in range(random.randint(2, 5)):
+        kinds = ["call", "call", "try", "sleep", "signal", "gather", "child", "spec"]
+        kind = random.choice([kind for kind in kinds if depth or kind in ("call", "try", "sleep")])
+        if kind == "call":
+            plan.append({"call": random.choice(["quick", "slow"]), "inputs": {"n": random.randint(0, 9)}})
+        elif kind == "try":
+            plan.append({"try": "doomed"})
+        elif kind == "sleep":
+            plan.append({"sleep": random.choice([0.01, 0.5, 1.5, 3])})
+        elif kind == "signal" and depth == 2:
+            plan.append({"signal": "go"})
+            signals += 1
+        elif kind == "gather":
+            plan.append({"gather": [random_plan(random, 0)[0] for _ in range(random.randint(1, 3))]})
+        elif kind == "child":
+            plan.append({"child": random_plan(random, depth - 1)[0]})
+        elif kind == "spec":
+            plan.append({"spec": spec(step("a", "quick", n=1), step("b", "sleep", seconds=0.2, depends_on=["a"]))})
+    return plan, signals
 
 
 def random_run(random: Random) -> tuple[dict[str, Any], int]:
