@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
 from types import FrameType
@@ -13,7 +14,8 @@ from ..retry import Retry
 from .command import Command
 from .skill import Skill
 
-_OURS = str(Path(__file__).parent)
+# asyncio is no place that anybody could mend either.
+_OURS = (str(Path(__file__).parent), str(Path(asyncio.__file__).parent))
 
 
 class Branch:
