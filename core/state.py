@@ -187,7 +187,8 @@ def _attributes_set(state: RunState, event: AttributesSet) -> None:
     added: object = event.attributes.value
     if not isinstance(added, dict):
         raise IntegrityError(f"{event.topic}: the attributes are no object")
-    state.attributes = {**state.attributes, **cast("dict[str, Any]", added)}
+    laid = {**state.attributes, **cast("dict[str, Any]", added)}
+    state.attributes = {name: value for name, value in laid.items() if value is not None}
 
 
 def _patch_applied(state: RunState, event: PatchApplied) -> None:

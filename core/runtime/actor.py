@@ -25,7 +25,7 @@ from ..ports import NEVER, Ack, Append, Clock, Dispatch, Head, Journal, Schedule
 from ..run_state import RunState
 from ..step_events import StepIndex
 from .attempt import Attempt, Call, Result, Waiting, call_inline
-from .decider import Decider
+from .decider import Decider, Step
 from .outcomes import outcome_event, time_limit
 from .registry import SkillRegistry
 from .relations import Letter, beginnings, children_awaited, letters
@@ -174,7 +174,9 @@ class RunActor:
             self._announce(execute, at, events)
         self.rest = self._rest(decision, at)
         if events:
-            self._append(events, decision, begun, letters(state, awaited, events))
+            # One that begins with these events may be waited for no longer by their end.
+            known = {*awaited, *(started.run_id for started in begun if started.awaited is not None)}
+            self._append(events, decision, begun, letters(state, known, events))
         elif self._rests():
             self._finish()
         else:
@@ -297,9 +299,11 @@ class RunActor:
         if self._rests():
             self._finish()
             return
-        self._cancel(self._decider.abandoned(self._running))
+        abandoned = self._decider.abandoned(self._running)
+        self._cancel(abandoned)
         self._launch(decision)
-        if self._results or self._messages or self._progress:
+        # What was abandoned held slots, and kept a run with nothing else to do from its rest.
+        if abandoned or self._results or self._messages or self._progress:
             self._advance()
 
     def _launch(self, decision: Decision) -> None:
@@ -332,14 +336,16 @@ class RunActor:
         """Take in what came of an attempt; a child that it asks for must first be admitted."""
         waiting, family = result.output, self._services.family
         if isinstance(waiting, Waiting) and waiting.wait.child is not None and family is not None:
-            task = asyncio.get_running_loop().create_task(self._admit(family, result))
+            # Looked up now: when the task begins the function may have given the call up.
+            step = self._decider.step(result.index)
+            task = asyncio.get_running_loop().create_task(self._admit(family, step, result))
             self._running[result.index] = task
         else:
             self._results.append(result)
 
-    async def _admit(self, family: Family, result: Result) -> None:
+    async def _admit(self, family: Family, step: Step, result: Result) -> None:
         try:
-            admitted = await family.admit(self.state, self._decider.step(result.index), result)
+            admitted = await family.admit(self.state, step, result)
         except Exception as error:
             self.abandon(error)
         else:

@@ -108,6 +108,8 @@ def _wanted(
     limits: Limits,
 ) -> _Wanted:
     if isinstance(target, Workflow):
+        if skills is not None and skills.workflow(target.workflow_type) is not target:
+            raise _unknown(target.workflow_type)
         payload = target.checked_inputs(_object(inputs), limits)
         return _Wanted(target.workflow_type, target.version, payload, None, target.source, target.timeout_seconds)
     if isinstance(target, Named):
@@ -158,8 +160,8 @@ def check_served(state: RunState, skills: SkillRegistry) -> None:
 
 
 def _unknown(workflow_type: str) -> CallError:
-    reason = f"no workflow {workflow_type!r} is registered here"
-    return CallError(Problem("", reason, "load the module that has it"))
+    reason = f"this workflow {workflow_type!r} is not registered here"
+    return CallError(Problem("", reason, "load the module that has it, or call SkillRegistry.add_workflow"))
 
 
 def check_same(given: RunStarted, recorded: RunStarted) -> None:

@@ -191,8 +191,12 @@ def decider_of(events: Sequence[Event], skills: SkillRegistry, limits: Limits) -
     first = events[0] if events else None
     if isinstance(first, RunStarted) and first.spec is None:
         decider = CodeDecider(events, skills, limits)
-        for _ in decider.replay():
-            pass
+        try:
+            for _ in decider.replay():
+                pass
+        except BaseException:
+            decider.close()
+            raise
         return decider
     state = fold(events)
     if not isinstance(state, SpecState):

@@ -27,6 +27,10 @@ class Command(Generic[T]):
     timeout_seconds: float | None = None
     retry: Retry | None = None
 
+    def __bool__(self) -> bool:
+        """Raises TypeError: whoever asks has forgotten to await it."""
+        raise TypeError(f"the step {self.skill.skill_id!r} is neither true nor false: await it")
+
     def __await__(self) -> Generator[Command[T], Payload, T]:
         """Hand the command to whoever drives the function, and make of the recorded output what the caller wants."""
         workspace(f"awaiting {self.skill.skill_id!r}").check_open()
@@ -41,7 +45,12 @@ class Gather:
 
     def __await__(self) -> Generator[Gather, list[Any], list[Any]]:
         """Wait for all branches and return what they returned, in their order."""
-        workspace("gather").check_open()
+        try:
+            workspace("gather").check_open()
+        except BaseException:
+            for branch in self.branches:  # else Python complains that nobody awaited them
+                branch.close()
+            raise
         return (yield self)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from inspect import iscoroutinefunction
 from typing import Any, NoReturn, TypeVar, cast
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from ..hashing import sha256_hex
 from ..ids import check_run_id, check_signal
 from ..retry import Retry
 from ..seeds import unit_interval
+from ..skills import children, waiting
 from .command import Command, Gather, as_branch
 from .payloads import payload_of
 from .skill import Skill
@@ -37,8 +39,8 @@ def call(
 ) -> Command[Any]:
     """A step of a skill, also one that is known by name only, with inputs by name.
 
-    `timeout` and `retry` stand in the place of what the skill declares. Raises CallError for what is no JSON, StepError
-    SKILL_UNKNOWN.
+    `timeout` and `retry` stand in the place of what the skill declares. Raises CallError for what is no JSON. A name
+    that is not registered here parks the run.
     """
     here = workspace("call()")
     found = here.find(skill) if isinstance(skill, str) else skill
@@ -50,7 +52,7 @@ def call(
 def sleep(duration: Duration) -> Command[None]:
     """Wait durably, without occupying anything: `await sleep("2d")`. Ten years at most."""
     here = workspace("sleep()")
-    command = here.command(here.find("sleep"), _payload("", {"seconds": seconds_of(duration)}))
+    command = here.command(waiting.sleep, _payload("", {"seconds": seconds_of(duration)}))
     return replace(command, reader=_nothing)
 
 
@@ -60,7 +62,7 @@ def wait_signal(name: str, timeout: Duration | None = None) -> Command[Any]:
     inputs: dict[str, Any] = {"name": check_signal(name)}
     if timeout is not None:
         inputs["timeout_seconds"] = seconds_of(timeout)
-    return here.command(here.find("wait_signal"), _payload("", inputs))
+    return here.command(waiting.wait_signal, _payload("", inputs))
 
 
 def run_workflow(
@@ -96,7 +98,7 @@ def run_workflow(
     wanted.update({name: value for name, value in options.items() if value is not None})
     if wanted.get("version", "") is None:
         del wanted["version"]
-    command = here.command(here.find("run_workflow"), _payload("run_workflow, ", wanted))
+    command = here.command(children.run_workflow, _payload("run_workflow, ", wanted))
     if detached:
         return replace(command, reader=_run_id_of)
     return replace(command, reader=target.reader) if isinstance(target, Workflow) else command
@@ -107,7 +109,7 @@ def gather(*awaitables: Awaitable[T]) -> Awaitable[list[T]]:
 
     Waits for all of them, then raises the error of the first that failed, if any did.
     """
-    workspace("gather()").check_open()
+    workspace("gather()").check_asked()
     return Gather(tuple(as_branch(awaitable) for awaitable in awaitables))
 
 
@@ -152,6 +154,8 @@ def set_attribute(name: str, value: str | int | float | bool | None) -> None:
 
 def set_query(name: str, handler: Callable[..., Any]) -> None:
     """Answer the query `name` with what `handler` returns; it may look at the function's variables, and change none."""
+    if iscoroutinefunction(handler):
+        raise CallError(Problem("", f"the query {name!r} is answered by an async function", "write it with def"))
     workspace("set_query()").answer(check_signal(name), handler)
 
 

@@ -103,6 +103,7 @@ class Host:
         events, head = await self._history.whole(stream)
         decider = decider_of(events, self._services.skills, self._services.limits)
         if decider.state.end is not None:
+            decider.close()
             await self._history.release(stream)
             return decider.state
         return await self._act(stream, decider, head, floor=at)
@@ -118,8 +119,10 @@ class Host:
         events, head = await self._history.whole(stream)
         decider = decider_of(events, self._services.skills, self._services.limits)
         if decider.state.end is not None:
+            decider.close()
             return decider.state
         if lease is not None:
+            decider.close()
             left = f"{max(lease.seconds_left, 0):.0f} s"
             raise RunOwnedError(f"run {state.started.run_id} is held by {lease.owner} for another {left}")
         return await self._act(stream, decider, head)

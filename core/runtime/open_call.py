@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
+from contextvars import Context
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,17 +15,21 @@ from ..retry import Retry
 from .command import Command
 from .skill import Skill
 
-_OURS = str(Path(__file__).parent)
+# asyncio is no place that anybody could mend either.
+_OURS = (str(Path(__file__).parent), str(Path(asyncio.__file__).parent))
 
 
 class Branch:
     """A line of execution: the function itself, or one argument of a `gather`."""
 
-    __slots__ = ("calls", "coroutine", "draws", "joined", "number", "path")
+    __slots__ = ("calls", "context", "coroutine", "draws", "joined", "number", "path")
 
-    def __init__(self, path: str, coroutine: Coroutine[Any, Any, Any], joined: Join | None, number: int):
+    def __init__(
+        self, path: str, coroutine: Coroutine[Any, Any, Any], context: Context, joined: Join | None, number: int
+    ):
         self.path = path
         self.coroutine = coroutine
+        self.context = context
         self.joined = joined
         self.number = number
         self.calls = self.draws = 0

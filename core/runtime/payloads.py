@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, cast
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from types import UnionType
+from typing import Any, Union, cast, get_args, get_origin
+from uuid import UUID
 
 from ..canonical import Payload, json_pointer
 from ..errors import CallError, NotCanonicalError, Problem, StepError
 from ..limits import Limits
+from .wait import Wait
 
 Path = tuple[str | int, ...]
 """Keys and indexes that lead to a part of a value, outermost first."""
 
 Reader = Callable[[Payload], Any]
 """Makes a Python value of a recorded one."""
+
+_SCALARS = (date, time, timedelta, Decimal, Enum, UUID)
+"""What annotations read from JSON is written as the JSON that they read."""
 
 _PLAIN = (Any, None, type(None), object, dict, list, str, int, float, bool)
 
@@ -24,7 +33,10 @@ def reader_of(annotation: Any) -> Reader:
 
     The reader raises `StepError` SKILL_OUTPUT_INVALID for a value that does not fit.
     """
-    if annotation in _PLAIN:
+    # A skill that waits returns a Wait and outputs what came of it: a signal's payload, a child's output.
+    if get_origin(annotation) in (Union, UnionType) and Wait in get_args(annotation):
+        annotation = Union[tuple(each for each in get_args(annotation) if each is not Wait)]  # noqa: UP007
+    if annotation is Wait or annotation in _PLAIN:
         return Payload.fresh
     from pydantic import TypeAdapter
 
@@ -46,7 +58,8 @@ def reader_of(annotation: Any) -> Reader:
 def output_of(result: Any, limit: int = Limits().payload_bytes) -> Payload:
     """What a skill returned, as canonical JSON of at most `limit` bytes.
 
-    JSON values as they are, tuples as arrays, pydantic models and dataclasses as the JSON that pydantic makes of them.
+    JSON values as they are, tuples as arrays; pydantic models, dataclasses, enums, dates, UUIDs and decimals as the
+    JSON that pydantic makes of them.
     Raises `StepError`: SKILL_OUTPUT_INVALID with a pointer for anything else, OUTPUT_TOO_LARGE.
     """
     try:
@@ -87,6 +100,10 @@ def _as_json(value: Any, path: Path, known: dict[int, Any]) -> Any:
 
     `known` holds the copies by the originals' ids: a list held many times stays one, for the canonical form to count.
     """
+    if hasattr(value, "__await__"):
+        raise NotCanonicalError(Problem(json_pointer(path), f"a {type(value).__name__} is not its result", "await it"))
+    if isinstance(value, _SCALARS):
+        return _dumped(value, path)
     identity = id(value)
     if identity in known:
         return known[identity]

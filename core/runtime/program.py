@@ -8,14 +8,18 @@ branches having run in the same order, in any process and at any time.
 from __future__ import annotations
 
 import asyncio
+import logging
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import Context
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, cast
 
 from ..canonical import Payload
 from ..decide_code import Fault, Finish
-from ..errors import CallError, Problem, RefoldError, StepFailedError, StepTimeoutError
+from ..errors import CallError, Problem, RefoldError, StepError, StepFailedError, StepTimeoutError
 from ..events import AttributesSet, PatchApplied, RunStarted, StepCompleted, StepFailed
 from ..limits import Limits
 from ..paths import join, order_of
@@ -29,6 +33,11 @@ from .workspace import CURRENT, Suspended
 
 Resumption = tuple[Branch, Any, BaseException | None]
 """A branch to go on with, and the value or the error that its await gives."""
+
+_MOST_REFUSALS = 100
+"""So often a dropped function is told so by `Suspended`; one that goes on asking is then left standing."""
+
+_log = logging.getLogger(__name__)
 
 _FAILED_BY_TIME = {"SIGNAL_TIMEOUT", "STEP_TIMEOUT", "CHILD_TIMEOUT"}
 
@@ -64,10 +73,14 @@ class Program:
         self._branch: Branch | None = None
         self._answers: dict[str, Callable[..., Any]] = {}
         self._closing = self._asking = False
+        self._refusals = 0
 
     def begin(self) -> None:
         """Call the function and drive it to its first awaits."""
-        main = Branch("", self._function(), None, 0)
+        # An empty context: what the caller has in his is not recorded, and a worker's is another one.
+        context = Context()
+        context.run(CURRENT.set, self)
+        main = Branch("", self._function(), context, None, 0)
         self._branches[main] = None
         self._drive([(main, None, None)])
 
@@ -108,15 +121,15 @@ class Program:
     def close(self) -> None:
         """Drop the function. Clean-up code that awaits anything is broken off with `Suspended`."""
         self._closing = True
-        token = CURRENT.set(self)
-        try:
-            for branch in reversed(list(self._branches)):
-                try:
-                    branch.coroutine.close()
-                except BaseException:  # whatever clean-up code raises, nobody waits for it any more
-                    continue
-        finally:
-            CURRENT.reset(token)
+        for branch in reversed(self._branches):
+            self._refusals = 0
+            place = place_of(branch.coroutine)
+            with suppress(BaseException):  # whatever clean-up code raises, nobody waits for it any more
+                branch.context.run(branch.coroutine.close)
+            if branch.coroutine.cr_frame is not None:
+                _log.warning("run %s: the function stays in memory, for %s catches BaseException", self.run_id, place)
+                _keep_for_good(branch.coroutine)
+        self._branches.clear()
 
     # What the function's own code reaches.
 
@@ -127,23 +140,36 @@ class Program:
 
     def command(self, skill: Skill[..., Any], inputs: Payload) -> Command[Any]:
         """See `Workspace.command`."""
-        self.check_open()
+        self.check_asked()
         return Command(skill, inputs, skill.reader)
 
     def find(self, skill_id: str) -> Skill[..., Any]:
         """See `Workspace.find`."""
-        return self._skills.get(skill_id)
+        try:
+            return self._skills.get(skill_id)
+        except StepError as error:
+            # Another process may have it: the code, which would take its own way from here, must not go on.
+            message = f"{error}; load the module that has it, then resume the run"
+            self.fault = Fault(error.step_code, message, Payload.of({"skill_id": skill_id}))
+            raise
 
     def check_open(self) -> None:
         """See `Workspace.check_open`."""
-        if self._closing:
+        self.check_asked()
+        if self._closing and self._refusals < _MOST_REFUSALS:
+            self._refusals += 1
             raise Suspended("the run has left memory")
+
+    def check_asked(self) -> None:
+        """See `Workspace.check_asked`."""
         if self._asking:
             raise CallError(Problem("", "a query only looks: it can start no steps", "do it in the workflow itself"))
 
     def draw(self) -> str:
         """See `Workspace.draw`."""
         self.check_open()
+        if self._closing:
+            return ""
         branch = self._branch
         if branch is None:
             raise CallError(Problem("", "there is nothing to draw from here", "draw in the workflow itself"))
@@ -174,19 +200,19 @@ class Program:
 
     def _drive(self, resumptions: Sequence[Resumption]) -> None:
         todo = deque(resumptions)
-        token = CURRENT.set(self)
-        try:
+        with _outside_tasks():
             while todo and self.finish is None and self.fault is None:
                 branch, value, error = todo.popleft()
                 self._branch = branch
                 self._step(branch, value, error, todo)
-        finally:
-            self._branch = None
-            CURRENT.reset(token)
+        self._branch = None
 
     def _step(self, branch: Branch, value: Any, error: BaseException | None, todo: deque[Resumption]) -> None:
         try:
-            asked = branch.coroutine.send(value) if error is None else branch.coroutine.throw(error)
+            if error is None:
+                asked = branch.context.run(branch.coroutine.send, value)
+            else:
+                asked = branch.context.run(branch.coroutine.throw, error)
         except KeyboardInterrupt:
             raise
         except StopIteration as stop:
@@ -217,9 +243,14 @@ class Program:
         if not gather.branches:
             todo.append((branch, [], None))
             return
+        fresh = {id(each) for each in gather.branches if getcoroutinestate(each) == CORO_CREATED}
+        if len(fresh) < len(gather.branches):
+            reason = "gather got a coroutine that is awaited already: call its function anew for every branch"
+            todo.append((branch, None, RuntimeError(reason)))
+            return
         joined = Join(branch, len(gather.branches))
         for number, coroutine in enumerate(gather.branches):
-            child = Branch(join(path, number), coroutine, joined, number)
+            child = Branch(join(path, number), coroutine, branch.context.copy(), joined, number)
             self._branches[child] = None
             todo.append((child, None, None))
 
@@ -231,6 +262,29 @@ class Program:
             self.finish = finish
         elif joined is not None and joined.ended(branch.number, value, error):
             todo.append((joined.branch, joined.values, joined.first_error()))
+
+
+@contextmanager
+def _outside_tasks() -> Generator[None]:
+    """Hide the task that happens to drive: what the code makes of it (`asyncio.timeout`) would cancel our caller."""
+    loop = asyncio._get_running_loop()
+    task = None if loop is None else asyncio.current_task(loop)
+    if loop is None or task is None:
+        yield
+        return
+    # For those who write tasks of their own: https://docs.python.org/3/library/asyncio-extending.html
+    asyncio.tasks._leave_task(loop, task)
+    try:
+        yield
+    finally:
+        asyncio.tasks._enter_task(loop, task)
+
+
+def _keep_for_good(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """See that a coroutine that cannot be closed is never freed: that would run its code again, outside of any run."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))
 
 
 def _foreign(asked: object, branch: Branch) -> Fault:

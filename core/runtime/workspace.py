@@ -22,7 +22,11 @@ class Workspace(Protocol):
         ...
 
     def check_open(self) -> None:
-        """Raise `Suspended` when the function is being dropped."""
+        """Raise `Suspended` when the function is being dropped, CallError in a query."""
+        ...
+
+    def check_asked(self) -> None:
+        """Raise CallError in a query, which may only look."""
         ...
 
     @property
