@@ -176,7 +176,7 @@ def _now(view: RunView) -> str:
     """Whether anybody works on the run, or who will, or how to have somebody do so."""
     if view.held:
         return "a live process works on it"
-    if view.state.paused or view.unserved is not None:
+    if view.state.paused or view.state.parked is not None or view.unserved is not None:
         return f"nobody works on it; go on with: refold resume {view.state.started.run_id}"
     return "nobody works on it; a worker takes it up when it is due"
 
