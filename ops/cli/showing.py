@@ -89,7 +89,9 @@ def _asked_at(path: str, ended: Mapping[StepIndex, int], started: int) -> int:
 def _head(screen: Console, state: RunState, status: str, events: Sequence[Event]) -> None:
     started = state.started
     line = Text(f" {status} ", f"{STATUS_STYLES.get(status, 'dim')} reverse")
-    line.append(f"  {plain(started.workflow_type)}", "bold").append(f"  version {plain(started.workflow_version)}")
+    line.append(f"  {plain(started.workflow_type)}", "bold")
+    if started.workflow_version:  # A function that was started by its name is of whatever version takes it up.
+        line.append(f"  version {plain(started.workflow_version)}")
     screen.print(line, soft_wrap=True)
     _say(screen, "run", started.run_id)
     words = [f"{clock(started.at)} UTC", f"took {duration(events[-1].at - started.at)}", f"seed {started.seed}"]

@@ -13,7 +13,7 @@ from refold.tests.support.workflows import topics_of, until
 
 CODE = """
 from asyncio import CancelledError
-from refold import skill, wait_signal, workflow
+from refold import patched, set_attribute, skill, wait_signal, workflow
 
 @skill
 async def note(text: str) -> str:
@@ -22,6 +22,8 @@ async def note(text: str) -> str:
 @workflow
 async def flow() -> str:
     await note("{first}")
+    set_attribute("stage", "{first}")
+    patched("patch-1")
     try:
         return await wait_signal("go")
     except CancelledError:
@@ -65,3 +67,16 @@ def test_a_parked_run_is_shown_with_what_to_do(waiting: str, refold: Refold) -> 
     assert "at /text recorded 'one', now 'two'" in parked.out and "next       refold resume r" in parked.out
     shown = refold("show", "r").out
     assert "go on with: refold resume r" in shown and "a worker takes it up" not in shown
+
+
+def test_the_log_of_a_function_can_be_read(waiting: str, refold: Refold) -> None:
+    refold("signal", "r", "go", "--payload", '{"by": "Ada"}')
+    refold("resume", "r", "--skills", waiting)
+    lines = {line.split()[2]: line for line in refold("events", "r").out.splitlines()}
+    assert 'go  body {"by":"Ada"}' in lines["signal.received"]
+    assert "patch-1" in lines["patch.applied"] and '{"stage":"one"}' in lines["attributes.set"]
+
+
+def test_a_version_that_nobody_named_is_not_shown(folder: Path, refold: Refold) -> None:
+    refold("start", "flow", "--run-id", "unnamed")
+    assert refold("show", "unnamed").out.splitlines()[0].strip() == "queued   flow"
