@@ -11,6 +11,7 @@ import pytest
 import refold
 from refold import Skill, SkillRegistry, StepContext, StepDescriptor, WorkflowSpec, workflow
 from refold.core.events import EVENTS
+from refold.core.runtime import durable
 from refold.core.spec import RetrySettings
 from refold.tests.support.root_package import ROOT
 
@@ -41,7 +42,10 @@ def test_every_option_of_a_skill_and_field_of_its_context_is_explained() -> None
 WORKFLOWS = (ROOT / "docs/workflows.md").read_text()
 
 
-@pytest.mark.parametrize("name", refold._NAMES["core.runtime.durable"])  # pyright: ignore[reportPrivateUsage]
+DURABLE = [name for name in refold.__all__ if getattr(refold, name).__module__ == durable.__name__]
+
+
+@pytest.mark.parametrize("name", DURABLE)
 def test_every_function_of_workflows_is_explained_with_its_parameters(name: str) -> None:
     found = re.search(rf"^\| `{name}\(.*$", WORKFLOWS, re.M)
     assert found is not None, f"docs/workflows.md says nothing of {name}"
