@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -184,9 +184,10 @@ class Worker:
         limits: Limits | None = None,
         observer: Observer | None = None,
         patience: float = 30.0,
+        pins: Mapping[str, Collection[str]] | None = None,
     ):
         """`concurrency` is how many runs are worked on at a time; `lease_seconds` after how long without a sign of
-        life another worker may take them over."""
+        life another worker may take them over. Of the workflow types in `pins` it serves the versions given only."""
         self._engine = WorkflowEngine(
             store,
             skills,
@@ -197,7 +198,7 @@ class Worker:
             patience=patience,
             parks=True,
         )
-        self._loop = self._engine.work_loop([check_queue(queue) for queue in queues], concurrency, BUILD)
+        self._loop = self._engine.work_loop([check_queue(queue) for queue in queues], concurrency, BUILD, pins)
 
     @property
     def running(self) -> int:

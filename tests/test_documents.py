@@ -1,7 +1,8 @@
 """What the documents say is true: links lead somewhere, commands run.
 
 A block under test is a ```bash block with the line `<!-- test -->` before it. It runs in an empty folder with `refold`
-on the path; of `make` commands it is only checked that the target exists.
+on the path; after `<!-- test: go on -->` it runs in the folder that the block before it left. Of `make` commands it is
+only checked that the target exists.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Block(NamedTuple):
     document: Path
     line: int
     commands: str
+    goes_on: bool
 
     def __str__(self) -> str:
         return f"{self.document.relative_to(ROOT)}:{self.line}"
@@ -36,8 +38,8 @@ class Block(NamedTuple):
 def blocks(document: Path) -> list[Block]:
     """The blocks of the document that are marked for testing."""
     text = document.read_text(encoding="utf-8")
-    found = re.finditer(r"^<!-- test -->\n+```bash\n(.*?)^```$", text, re.M | re.S)
-    return [Block(document, text.count("\n", 0, match.start()) + 1, match[1]) for match in found]
+    found = re.finditer(r"^<!-- test(: go on)? -->\n+```bash\n(.*?)^```$", text, re.M | re.S)
+    return [Block(document, text.count("\n", 0, match.start()) + 1, match[2], bool(match[1])) for match in found]
 
 
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
@@ -45,15 +47,17 @@ TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 
 @EVERY_DOCUMENT
 def test_every_mark_has_its_block(document: Path) -> None:
-    marks = re.findall(r"^<!-- test -->$", document.read_text(encoding="utf-8"), re.M)
+    marks = re.findall(r"^<!-- test.*-->$", document.read_text(encoding="utf-8"), re.M)
     assert len(marks) == len(blocks(document)), "a line <!-- test --> is not followed by a ```bash block"
 
 
 @EVERY_DOCUMENT
 def test_documented_commands_work(document: Path, tmp_path: Path) -> None:
+    folder = None
     for block in blocks(document):
-        folder = tmp_path / f"line-{block.line}"
-        folder.mkdir()
+        if folder is None or not block.goes_on:
+            folder = tmp_path / f"line-{block.line}"
+            folder.mkdir()
         if re.search(r"\bcurl\b", block.commands) and shutil.which("curl") is None:
             pytest.fail(f"{block} needs the command curl, which is not installed; on Debian: apt-get install curl")
         commands = re.sub(r"^\s*make\b.*\n", "", block.commands, flags=re.M)

@@ -15,7 +15,20 @@ from .output import console, excerpt, plain, write_json
 from .reading import existing_store
 
 _HASH_SHOWN = 12
-_TELLING = ("workflow_type", "step_id", "because", "error_code", "reason", "message")
+_TELLING = (
+    "workflow_type",
+    "step_id",
+    "because",
+    "name",
+    "child",
+    "status",
+    "successor",
+    "patch",
+    "error_code",
+    "reason",
+    "message",
+)
+_PAYLOADS = ("inputs", "inputs_ref", "output", "output_ref", "body", "body_ref", "attributes")
 _STYLES = {"completed": "green", "failed": "red", "cancelled": "red", "timed_out": "red", "attempt_failed": "yellow"}
 
 
@@ -48,6 +61,7 @@ def _print(screen: Console, told: dict[str, Any]) -> None:
 
 
 def _gist(data: dict[str, Any]) -> str:
-    words = [str(data[name]) for name in _TELLING if data.get(name)]
-    rest = {name: data[name] for name in ("inputs", "inputs_ref", "output", "output_ref") if data.get(name) is not None}
+    # In events that took a message, `message` is its number; elsewhere it is text.
+    words = [str(data[name]) for name in _TELLING if data.get(name) and not isinstance(data[name], int)]
+    rest = {name: data[name] for name in _PAYLOADS if data.get(name) is not None}
     return "  ".join([*words, *(f"{name} {excerpt(orjson.dumps(value), 200)}" for name, value in rest.items())])

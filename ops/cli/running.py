@@ -168,7 +168,7 @@ def _summarise(result: WorkflowResult, run: _Run) -> None:
         lines.append(("hash", result.workflow_hash))
     if result.success:
         lines.append(("output", excerpt(canonical_json(result.output), 400)))
-    follow = ["resume", "show"] if result.status in ("paused", "running") else ["show", "verify"]
+    follow = ["resume", "show"] if result.status in ("paused", "parked", "running") else ["show", "verify"]
     lines += [("next" if at == 0 else "", run.command(verb)) for at, verb in enumerate(follow)]
     for at, (name, text) in enumerate(lines):
         line = Text(f"{name:<11}", STATUS_STYLES.get(name, "bold") if at == 0 else "dim")

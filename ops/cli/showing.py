@@ -89,7 +89,9 @@ def _asked_at(path: str, ended: Mapping[StepIndex, int], started: int) -> int:
 def _head(screen: Console, state: RunState, status: str, events: Sequence[Event]) -> None:
     started = state.started
     line = Text(f" {status} ", f"{STATUS_STYLES.get(status, 'dim')} reverse")
-    line.append(f"  {plain(started.workflow_type)}", "bold").append(f"  version {plain(started.workflow_version)}")
+    line.append(f"  {plain(started.workflow_type)}", "bold")
+    if started.workflow_version:  # A function that was started by its name is of whatever version takes it up.
+        line.append(f"  version {plain(started.workflow_version)}")
     screen.print(line, soft_wrap=True)
     _say(screen, "run", started.run_id)
     words = [f"{clock(started.at)} UTC", f"took {duration(events[-1].at - started.at)}", f"seed {started.seed}"]
@@ -176,7 +178,7 @@ def _now(view: RunView) -> str:
     """Whether anybody works on the run, or who will, or how to have somebody do so."""
     if view.held:
         return "a live process works on it"
-    if view.state.paused or view.unserved is not None:
+    if view.state.paused or view.state.parked is not None or view.unserved is not None:
         return f"nobody works on it; go on with: refold resume {view.state.started.run_id}"
     return "nobody works on it; a worker takes it up when it is due"
 

@@ -39,7 +39,9 @@ def work(modules: Sequence[str], queues: Sequence[str], concurrency: int, databa
     with closing(open_store(url)) as store:
         worker = Worker(store, skills, queues=queues, concurrency=concurrency, observer=count)
         me = f"worker {os.getpid()}"
-        many = f"{len(skills.names())} skills, at most {concurrency} runs at a time"
+        functions = len(skills.workflows())
+        some = f" and {functions} workflow{'s' if functions > 1 else ''}" if functions else ""
+        many = f"{len(skills.names())} skills{some}, at most {concurrency} runs at a time"
         place = "queue" if len(queues) == 1 else "queues"
         hello = f"{me} serves {place} {', '.join(queues)} of {plain(hide(url))} with {many}"
         run_until_drained(worker.run, worker.drain, lambda: note(hello))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 
 import pytest
 
-from refold import Skill, SkillRegistry, StepContext, StepDescriptor, WorkflowSpec
+import refold
+from refold import Skill, SkillRegistry, StepContext, StepDescriptor, WorkflowSpec, workflow
+from refold.core.events import EVENTS
+from refold.core.runtime import durable
 from refold.core.spec import RetrySettings
 from refold.tests.support.root_package import ROOT
 
@@ -32,3 +37,29 @@ def test_every_option_of_a_skill_and_field_of_its_context_is_explained() -> None
     options = {field.name for field in dataclasses.fields(Skill) if field.init} - {"function", "skill_id"}
     names = options | {field.name for field in dataclasses.fields(StepContext) if field.init and field.repr}
     assert not {name for name in names if f"`{name}`" not in SKILLS}
+
+
+WORKFLOWS = (ROOT / "docs/workflows.md").read_text()
+
+
+DURABLE = [name for name in refold.__all__ if getattr(refold, name).__module__ == durable.__name__]
+
+
+@pytest.mark.parametrize("name", DURABLE)
+def test_every_function_of_workflows_is_explained_with_its_parameters(name: str) -> None:
+    found = re.search(rf"^\| `{name}\(.*$", WORKFLOWS, re.M)
+    assert found is not None, f"docs/workflows.md says nothing of {name}"
+    call = found[0].split("`")[1]
+    missing = [each for each in inspect.signature(getattr(refold, name)).parameters if each not in call]
+    assert not missing, f"docs/workflows.md: {name} has parameters that are not shown: {missing}"
+
+
+def test_every_option_of_a_workflow_is_explained() -> None:
+    options = set(inspect.signature(workflow).parameters) - {"workflow_type"}
+    assert not {name for name in options if f"\n| `{name}` |" not in WORKFLOWS}
+
+
+def test_every_event_is_in_the_table_of_the_architecture() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    table = [row.split("|")[1] for row in page.partition("## Events")[2].splitlines() if row.startswith("| `")]
+    assert set(EVENTS) == {topic for cell in table for topic in re.findall(r"`([^`]+)`", cell)}
