@@ -29,6 +29,7 @@ _NAMES = {
         "DocumentError",
         "IntegrityError",
         "InvalidError",
+        "NondeterminismError",
         "NotCanonicalError",
         "OwnershipLostError",
         "Problem",
@@ -85,6 +86,9 @@ _NAMES = {
 }
 """The public names by the module they come from."""
 
+_MODULES = ("testing",)
+"""Modules of their own, loaded when they are first asked for."""
+
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
@@ -93,6 +97,7 @@ __all__ = [
     "IntegrityError",
     "InvalidError",
     "Limits",
+    "NondeterminismError",
     "NotCanonicalError",
     "OwnershipLostError",
     "Problem",
@@ -143,6 +148,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """A public name, loaded from the module it comes from."""
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)

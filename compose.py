@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from .core.errors import CallError, Problem
 from .core.limits import Limits
-from .core.ports import Clock
+from .core.ports import Clock, Timers
 from .core.runtime.actor import Observer
 from .core.runtime.admission import DEFAULT_QUEUE, check_queue
 from .core.runtime.engine import LEASE_SECONDS, Engine
@@ -126,6 +126,7 @@ class WorkflowEngine(Engine):
         observer: Observer | None = None,
         patience: float = 30.0,
         parks: bool = False,
+        timers: Timers | None = None,
     ):
         """`patience` is for how many seconds a store that does not answer is asked again."""
         self._opened_here = store is None or isinstance(store, str)
@@ -147,6 +148,7 @@ class WorkflowEngine(Engine):
             lease_seconds=lease_seconds,
             observer=observer,
             parks=parks,
+            timers=timers,
         )
 
     async def close(self) -> None:

@@ -23,14 +23,15 @@
     └── ProofError
         ├── IntegrityError         stored bytes are not what was written
         └── ReplayDivergenceError  running again gave something else
+            └── NondeterminismError  a workflow function does not ask for what its history holds
 
 Each class carries the failure code (`refold.core.failures`) under which it is reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 
 class Problem(NamedTuple):
@@ -180,3 +181,17 @@ class ReplayDivergenceError(ProofError):
     """Running the recorded workflow again gave another result than the log holds."""
 
     code = "REPLAY_DIVERGED"
+
+
+class NondeterminismError(ReplayDivergenceError):
+    """A workflow function, driven through a history, does not ask for what is recorded.
+
+    `details` is the whole difference as JSON: `event` (its number), `path`, `recorded`, `requested`, `differences` (a
+    list of `pointer`, `recorded`, `requested`), `place` in the code, `cause` and `fix`, as far as they apply.
+    """
+
+    code = "NONDETERMINISM"
+
+    def __init__(self, message: str, details: Mapping[str, Any]):
+        super().__init__(message)
+        self.details = dict(details)

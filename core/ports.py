@@ -168,3 +168,19 @@ class Clock(Protocol):
     def now(self) -> int:
         """Microseconds since 1970-01-01 UTC."""
         ...
+
+
+class Timer(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> None:
+        """It shall not come."""
+        ...
+
+
+class Timers(Protocol):
+    """Calls back later; beside the clock, so that tests can let time pass without waiting."""
+
+    def after(self, microseconds: int, callback: Callable[[], object]) -> Timer:
+        """Have `callback` called on the caller's event loop in so many microseconds; at once for 0 or less."""
+        ...

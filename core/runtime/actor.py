@@ -21,10 +21,11 @@ from ..events import Event, MessageSent, RunStarted, StepCompleted, StepFailed, 
 from ..ids import is_inbox
 from ..inbox import take
 from ..limits import Limits
-from ..ports import NEVER, Ack, Append, Clock, Dispatch, Head, Journal, Schedule, Unit, Unschedule
+from ..ports import NEVER, Ack, Append, Clock, Dispatch, Head, Journal, Schedule, Timer, Timers, Unit, Unschedule
 from ..run_state import RunState
 from ..step_events import StepIndex
 from .attempt import Attempt, Call, Result, Waiting, call_inline
+from .clock import LoopTimers
 from .decider import Decider, Step
 from .outcomes import outcome_event, time_limit
 from .registry import SkillRegistry
@@ -74,6 +75,7 @@ class Services:
     recorded: Mapping[StepIndex, StepCompleted | StepFailed] = field(
         default_factory=dict[StepIndex, StepCompleted | StepFailed]
     )
+    timers: Timers = field(default_factory=LoopTimers)
 
 
 class RunActor:
@@ -93,14 +95,15 @@ class RunActor:
         self._progress: dict[StepIndex, tuple[int, Payload]] = {}
         self._messages: deque[tuple[int, MessageSent]] = deque()
         self._committing = False
-        self._lease_given_up = self._draining = False
+        self._lease_given_up = self._draining = self._begun = False
         self._floor = floor
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._delivered = self._stored = state.taken
         self._waiters: list[asyncio.Future[None]] = []
 
     def begin(self) -> None:
         """Do what the state asks for."""
+        self._begun = True
         self._advance()
 
     def deliver(self, messages: Sequence[tuple[int, MessageSent]]) -> None:
@@ -120,6 +123,12 @@ class RunActor:
     def lease_given_up(self) -> bool:
         """Whether the last append has given the lease up and made the run due when it is to come back."""
         return self._lease_given_up
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing will happen here before a timer or a message calls."""
+        busy = self._committing or self._running or self._results or self._messages or self._progress
+        return self._begun and not busy and not self.done.done()
 
     def drain(self) -> None:
         """Start nothing more: what runs ends and is recorded, then the run is left for others, due at once."""
@@ -366,8 +375,7 @@ class RunActor:
             self._timer.cancel()
             self._timer = None
         if wake is not None:
-            delay = max(0.0, (wake - self._now()) / 1_000_000)
-            self._timer = asyncio.get_running_loop().call_later(delay, self._advance)
+            self._timer = self._services.timers.after(wake - self._now(), self._advance)
 
     def _cancel(self, indexes: Sequence[StepIndex]) -> None:
         for index in indexes:

@@ -1,8 +1,12 @@
-"""The real clock."""
+"""The real clock, and real timers."""
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
+
+from ..ports import Timer
 
 
 class SystemClock:
@@ -11,3 +15,11 @@ class SystemClock:
     def now(self) -> int:
         """Microseconds since 1970-01-01 UTC."""
         return time.time_ns() // 1000
+
+
+class LoopTimers:
+    """The event loop's own timers; fulfils `refold.core.ports.Timers`."""
+
+    def after(self, microseconds: int, callback: Callable[[], object]) -> Timer:
+        """See `Timers.after`."""
+        return asyncio.get_running_loop().call_later(max(0, microseconds) / 1_000_000, callback)

@@ -12,7 +12,7 @@ from ..errors import CallError, NotCanonicalError, OwnershipLostError, Problem, 
 from ..events import RunContinued
 from ..ids import check_run_id, check_signal, check_tenant, stream_of
 from ..limits import Limits
-from ..ports import Clock, Journal, RunLog
+from ..ports import Clock, Journal, RunLog, Timers
 from ..results import WorkflowResult, result_of
 from ..run_state import RunState
 from ..state import fold
@@ -20,7 +20,7 @@ from ..state import start as begin
 from .actor import Observer, Services
 from .admission import DEFAULT_QUEUE, MAX_REASON, Target, check_same, check_served, check_text, first_event
 from .children import Children
-from .clock import SystemClock
+from .clock import LoopTimers, SystemClock
 from .code_decider import CodeDecider, decider_of
 from .history import History
 from .host import Host
@@ -57,6 +57,7 @@ class Engine:
         lease_seconds: float = LEASE_SECONDS,
         observer: Observer | None = None,
         parks: bool = False,
+        timers: Timers | None = None,
     ):
         """With `parks`, runs with nothing to do for a while leave memory: for workers, to whom they come back."""
         self.skills = skills
@@ -65,8 +66,18 @@ class Engine:
         self._kin = Kin(
             Children(history, clock, limits, self._named, None if parks else skills), Outbox(journal, history)
         )
-        services = Services(journal, skills, clock, limits, ThreadPool(), lease_seconds, observer, parks, self._kin)
-        self._services = services
+        self._services = services = Services(
+            journal,
+            skills,
+            clock,
+            limits,
+            ThreadPool(),
+            lease_seconds,
+            observer,
+            parks,
+            self._kin,
+            timers=timers or LoopTimers(),
+        )
         self._host = Host(services, history)
         self._mailbox = Mailbox(services, history)
         self._kin.stir, self._kin.begun = self._host.stir, self._host.began
@@ -326,6 +337,15 @@ class Engine:
         """The state of a run, folded from the log. Raises RunNotFoundError."""
         state, _ = await self._history.load(stream_of(check_tenant(tenant), check_run_id(run_id)))
         return state
+
+    def lives(self, run_id: str, tenant: str = "default") -> bool:
+        """Whether the run is in the memory of this engine."""
+        return self._host.actor(stream_of(tenant, run_id)) is not None
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing will happen here before a timer or a message calls."""
+        return self._host.waits and self._kin.waits
 
     async def close(self) -> None:
         """Drop what still runs, as a crash would (nothing recorded is lost), and give up the leases."""

@@ -46,11 +46,19 @@ class Host:
         self._actors: dict[str, RunActor] = {}
         self._keeper: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unsettled: set[asyncio.Task[None]] = set()
         self._closed = self._draining = False
 
     def actor(self, stream: str) -> RunActor | None:
         """The actor of a run that lives here."""
         return self._actors.get(stream)
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing will happen here before a timer or a message calls."""
+        return not self._unsettled and all(
+            (actor := self._actors.get(stream)) is not None and actor.waits for stream in self._live
+        )
 
     async def joined(self, stream: str) -> RunState | None:
         """The end of a run that lives here already, once it has come; None when none does."""
@@ -139,6 +147,8 @@ class Host:
             self._background(self._work_beside(stream))
 
     async def _work_beside(self, stream: str) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self._unsettled.discard(task)  # From here on the run itself is looked at.
         try:
             await self.enter(stream, lambda: self.go_on(stream))
         except RefoldError as error:
@@ -146,8 +156,9 @@ class Host:
 
     def _background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for tasks in (self._tasks, self._unsettled):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     async def close(self) -> None:
         """Drop what lives, as a crash would (nothing recorded is lost), and give up the leases."""

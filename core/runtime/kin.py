@@ -42,6 +42,11 @@ class Kin:
         """A run has been begun, durably."""
         self.begun(stream)
 
+    @property
+    def waits(self) -> bool:
+        """Whether no message is under way."""
+        return self._outbox.waits
+
     async def close(self) -> None:
         """Wait for what is under way."""
         await self._outbox.close()

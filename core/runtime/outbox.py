@@ -41,6 +41,11 @@ class Outbox:
         self._waiting: dict[frozenset[str], list[_Parcel]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def waits(self) -> bool:
+        """Whether no commit is under way."""
+        return not self._waiting
+
     def append(self, unit: Unit, letters: Sequence[Letter], done: Callable[[Ack], None]) -> None:
         """Commit `unit` with `letters`; `done` is called on this event loop with the answer for the unit."""
         parcel = _Parcel(unit, letters, done)

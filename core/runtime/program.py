@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Context
-from inspect import CORO_CREATED, getcoroutinestate
+from inspect import CORO_CLOSED, CORO_CREATED, getcoroutinestate
 from typing import Any, cast
 
 from ..canonical import Payload
@@ -126,7 +126,7 @@ class Program:
             place = place_of(branch.coroutine)
             with suppress(BaseException):  # whatever clean-up code raises, nobody waits for it any more
                 branch.context.run(branch.coroutine.close)
-            if branch.coroutine.cr_frame is not None:
+            if getcoroutinestate(branch.coroutine) != CORO_CLOSED:
                 _log.warning("run %s: the function stays in memory, for %s catches BaseException", self.run_id, place)
                 _keep_for_good(branch.coroutine)
         self._branches.clear()

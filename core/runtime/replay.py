@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from ..canonical import Payload
 from ..code_state import CodeState
-from ..errors import IntegrityError, ReplayDivergenceError
+from ..errors import IntegrityError, NondeterminismError, ReplayDivergenceError
 from ..events import Event, RunCancelled, RunEnd, RunTimedOut, StepCompleted, StepFailed, StepWaiting
 from ..limits import Limits
-from ..ports import Ack, Head, Unit
+from ..ports import Ack, Head, Timer, Unit
 from ..run_state import RunState
 from ..spec_state import SpecState
 from ..step_events import StepIndex
@@ -44,6 +44,26 @@ class _NoJournal:
         return [Head(append.expected.version + len(append.events), None) for append in unit.appends]
 
 
+class _HastyTime:
+    """Time that passes when somebody waits for it: a pause between attempts is no part of what is compared."""
+
+    def __init__(self, at: int):
+        self._at = at
+
+    def now(self) -> int:
+        """See `Clock.now`."""
+        return self._at
+
+    def after(self, microseconds: int, callback: Callable[[], object]) -> Timer:
+        """See `Timers.after`: on the next turn of the loop, and as late as was asked for."""
+
+        def call() -> None:
+            self._at += max(0, microseconds)
+            callback()
+
+        return asyncio.get_running_loop().call_soon(call)
+
+
 class Replayed(NamedTuple):
     """A run that came out the same: how it was recorded, and how many outcomes were executed again and how many served
     from the log. One that cannot be compared has neither."""
@@ -57,17 +77,22 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
     """Run again what `events` record.
 
     Deterministic skills are executed; all else is served from the record. A run that was cut from outside cannot be
-    compared and is returned as it is, as is one that has not ended. Raises ReplayDivergenceError, naming the first step
-    that differs.
+    compared and is returned as it is, as is one that has not ended; but a function must fit what its run has recorded
+    so far. Raises ReplayDivergenceError, naming the first step that differs.
     """
+    if recorded.end is None and isinstance(recorded, CodeState):
+        await replay_code(events, recorded, services.skills, services.limits)
     if recorded.end is None or isinstance(recorded.end, RunCancelled | RunTimedOut):
         return Replayed(recorded, 0, 0)
     if isinstance(recorded, CodeState):
-        return await replay_code(services, events, recorded)
+        return await replay_code(events, recorded, services.skills, services.limits, services)
     if not isinstance(recorded, SpecState):
         raise IntegrityError("the run is neither a spec's nor a function's")
     from_log = served(events, services.skills)
-    quiet = replace(services, journal=_NoJournal(), observer=None, family=None, recorded=from_log)
+    time = _HastyTime(events[0].at)
+    quiet = replace(
+        services, journal=_NoJournal(), clock=time, timers=time, observer=None, family=None, recorded=from_log
+    )
     state = SpecState(recorded.started, recorded.plan)
     state.deadline = None  # The record says that it was met; the clock has gone on since.
     actor = RunActor(quiet, "replay", SpecDecider(state, services.skills), Head(1, None))
@@ -99,19 +124,28 @@ def is_served(event: StepCompleted | StepFailed, skill: Skill[..., Any], waited:
     return not again or outside or event.attempt > 1 or event.index in waited
 
 
-async def replay_code(services: Services, events: Sequence[Event], recorded: CodeState) -> Replayed:
-    """The same for a function: it is driven through its history, and must ask for what is recorded, and end so."""
-    check_served(recorded, services.skills)
-    decider = CodeDecider(events, services.skills, services.limits)
+async def replay_code(
+    events: Sequence[Event],
+    recorded: CodeState,
+    skills: SkillRegistry,
+    limits: Limits,
+    services: Services | None = None,
+) -> Replayed:
+    """The same for a function: it is driven through its history, and must ask for what is recorded, and end so.
+
+    Without `services` no skill is called. Raises NondeterminismError, for a skill's outcome ReplayDivergenceError.
+    """
+    check_served(recorded, skills)
+    decider = CodeDecider(events, skills, limits)
     waited = {event.index for event in events if isinstance(event, StepWaiting)}
     executed = from_log = 0
     try:
         for event in decider.replay():
             _check_fault(decider)
-            if isinstance(event, RunEnd):
+            if isinstance(event, RunEnd) and not isinstance(event, RunCancelled | RunTimedOut):
                 _check_end(decider, event)
             elif isinstance(event, StepCompleted | StepFailed) and str(event.index) in decider.open_paths:
-                if is_served(event, decider.call(str(event.index)).skill, waited):
+                if services is None or is_served(event, decider.call(str(event.index)).skill, waited):
                     from_log += 1
                 else:
                     executed += 1
@@ -124,7 +158,7 @@ async def replay_code(services: Services, events: Sequence[Event], recorded: Cod
 
 def _check_fault(decider: CodeDecider) -> None:
     if decider.fault is not None:
-        raise ReplayDivergenceError(decider.fault.message)
+        raise NondeterminismError(decider.fault.message, decider.fault.details.value)
 
 
 async def _execute_again(services: Services, decider: CodeDecider, event: StepCompleted | StepFailed) -> None:
@@ -159,7 +193,8 @@ def _check_end(decider: CodeDecider, end: RunEnd) -> None:
     for name in ("topic", "output_hash", "error_code", "workflow_hash"):
         then, now = getattr(end, name, None), getattr(again, name, None)
         if then != now:
-            raise ReplayDivergenceError(f"the run recorded {name} {then} and now gives {now}")
+            message = f"the run recorded {name} {then} and now gives {now}"
+            raise NondeterminismError(message, {"name": name, "recorded": then, "requested": now})
 
 
 def _compare(recorded: SpecState, again: SpecState) -> None:

@@ -18,6 +18,7 @@ from ..spec import MAX_CENTS
 from .binding import Binder, Parameters, binder, parameters_of
 from .context import StepContext
 from .payloads import Reader, first_line, payload_of, reader_of
+from .wait import Wait
 from .workspace import CURRENT
 
 P = ParamSpec("P")
@@ -115,8 +116,12 @@ class Skill(Generic[P, R]):
 
     @functools.cached_property
     def reader(self) -> Reader:
-        """Makes of a recorded output what the function's annotation says that it returns."""
-        return reader_of(self.parameters.returns)
+        """Makes of a recorded output what the function's annotation says that it returns.
+
+        Of a skill that waits it says nothing: the output is a signal's payload, a child's output, anything.
+        """
+        returns = self.parameters.returns
+        return Payload.fresh if returns is Wait else reader_of(returns)
 
     @property
     def takes_context(self) -> bool:

@@ -275,7 +275,8 @@ async def test_loops_recursion_generators_and_helpers_are_plain_python() -> None
     @workflow
     async def plain() -> list[Any]:
         squares = [await call("note", x=n * n) for n in range(3)]
-        return [squares, [n async for n in numbers()], await descend(20)]
+        counted = [n async for n in numbers()]  # pyright: ignore[reportGeneralTypeIssues]
+        return [squares, counted, await descend(20)]
 
     assert (await Stage(plain).run(plain)).output == [[0, 1, 4], [0, 1, 2], 20]
 

@@ -36,7 +36,7 @@ async def tidy() -> Any:
     try:
         return await wait_signal("go")
     finally:
-        await undo("in the finally")
+        await call(undo, what="in the finally")
 
 
 @workflow
@@ -44,7 +44,7 @@ async def careless() -> Any:
     try:
         return await wait_signal("go")
     except BaseException:
-        return await undo("in the except")
+        return await call(undo, what="in the except")
 
 
 @pytest.mark.parametrize("code", [tidy, careless])
@@ -90,7 +90,7 @@ async def stubborn() -> Any:
         try:
             random()
             await wait_signal("go")
-            return await undo("once")
+            return await call(undo, what="once")
         except BaseException:
             pass
 
