@@ -1,4 +1,4 @@
-"""The skill that starts other runs. It returns a `Wait`, but is annotated with what the step outputs."""
+"""The skill that starts other runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def run_workflow(
     queue: str | None = None,
     detached: bool = False,
     timeout_seconds: float | None = None,
-) -> Any:
+) -> Wait:
     """Start a run of `spec`, or of a workflow or registered spec by name, and output what it outputs.
 
     Fails with CHILD_FAILED when it does not complete, with CHILD_TIMEOUT after `timeout_seconds` (it is then

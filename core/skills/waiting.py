@@ -1,11 +1,6 @@
-"""Skills that let time pass or wait for the world. They run nothing meanwhile: see `Wait`.
-
-They return a `Wait`, but are annotated with what the step outputs: by that, workflow functions read it.
-"""
+"""Skills that let time pass or wait for the world. They run nothing meanwhile: see `Wait`."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from ..durations import MAX_SECONDS
 from ..errors import CallError, StepError
@@ -15,13 +10,13 @@ from ..runtime.wait import Wait
 
 
 @skill(inline=True)
-def sleep(seconds: float) -> Any:
+def sleep(seconds: float) -> Wait:
     """Wait `seconds`, 0 to ten years; the step outputs `{"slept_seconds": seconds}`."""
     return Wait(seconds=_checked("sleep", "seconds", seconds), output={"slept_seconds": seconds})
 
 
 @skill(inline=True)
-def wait_signal(name: str, timeout_seconds: float | None = None) -> Any:
+def wait_signal(name: str, timeout_seconds: float | None = None) -> Wait:
     """Wait for the signal `name` and output its payload; after `timeout_seconds` fail with SIGNAL_TIMEOUT."""
     try:
         check_signal(name)
