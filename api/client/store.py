@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from ...core.errors import CallError, Problem
 from ...core.ids import stream_of
 from ...core.runtime.engine import Engine
 from ...eventstore.store import Store
@@ -69,6 +70,8 @@ class StoreGateway:
         """See `Gateway.page`."""
         if status is not None:
             check_status(status)
+        if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+            raise CallError(Problem("", "this is no cursor of a list", "take next_cursor of the page before"))
         before = None if cursor is None else int(cursor)
         page = await asyncio.to_thread(page_of, self._store, self._tenant, before, limit, status, None, attributes)
         rows = [row.to_json() for row in page.rows]

@@ -119,7 +119,13 @@ def test_a_function_is_shown_with_its_branches_children_waits_and_attributes(ref
     assert ': "seen home"' in shown and "run a" in shown
     assert "set      vip=false, where=Rome" in shown
     events = refold("events", "a").out
-    for line in ("attributes.set", '{"where":"Rome"}', "child.ended", 'completed  output "seen home"', "wait_signal#1  go"):
+    for line in (
+        "attributes.set",
+        '{"where":"Rome"}',
+        "child.ended",
+        'completed  output "seen home"',
+        "wait_signal#1  go",
+    ):
         assert line in events
     assert [row["run_id"] for row in refold("list", "--attribute", "where=Rome", "--json").lines] == ["a"]
     assert [row["run_id"] for row in refold("list", "--attribute", "vip=false", "--json").lines] == ["a"]

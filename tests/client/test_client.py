@@ -171,6 +171,8 @@ async def test_what_cannot_be_is_refused(client: Client) -> None:
         await client.start({"workflow_type": "w", "steps": []})
     with pytest.raises(CallError):
         await client.signal("../other", "go")
+    with pytest.raises(CallError):
+        await client.list(cursor="next")
     for ask in (client.get_handle("none").status(), client.signal("none", "go"), client.query("none", "q")):
         with pytest.raises(RunNotFoundError):
             await ask
