@@ -18,6 +18,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _NAMES = {
+    "client": (
+        "Client",
+        "RunHandle",
+    ),
     "compose": (
         "Worker",
         "WorkflowEngine",
@@ -33,10 +37,12 @@ _NAMES = {
         "NotCanonicalError",
         "OwnershipLostError",
         "Problem",
+        "QueryUnansweredError",
         "RefoldError",
         "ReplayDivergenceError",
         "RunConflictError",
         "RunEndedError",
+        "RunFailedError",
         "RunNotFoundError",
         "RunOwnedError",
         "SpecConflictError",
@@ -83,6 +89,10 @@ _NAMES = {
         "StepDescriptor",
         "WorkflowSpec",
     ),
+    "sync_client": (
+        "SyncClient",
+        "SyncRunHandle",
+    ),
 }
 """The public names by the module they come from."""
 
@@ -93,6 +103,7 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "CallError",
+    "Client",
     "DocumentError",
     "IntegrityError",
     "InvalidError",
@@ -101,11 +112,14 @@ __all__ = [
     "NotCanonicalError",
     "OwnershipLostError",
     "Problem",
+    "QueryUnansweredError",
     "RefoldError",
     "ReplayDivergenceError",
     "Retry",
     "RunConflictError",
     "RunEndedError",
+    "RunFailedError",
+    "RunHandle",
     "RunNotFoundError",
     "RunOwnedError",
     "Skill",
@@ -121,6 +135,8 @@ __all__ = [
     "StepTimeoutError",
     "StoreRefusedError",
     "StoreUnreachableError",
+    "SyncClient",
+    "SyncRunHandle",
     "Worker",
     "Workflow",
     "WorkflowEngine",

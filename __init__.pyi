@@ -1,5 +1,6 @@
 """The public face, for type checkers: `__init__.py` loads each of these names when it is first asked for."""
 
+from .client import Client, RunHandle
 from .compose import Worker, WorkflowEngine, open_store
 from .core.canonical import canonical_json
 from .core.errors import (
@@ -11,10 +12,12 @@ from .core.errors import (
     NotCanonicalError,
     OwnershipLostError,
     Problem,
+    QueryUnansweredError,
     RefoldError,
     ReplayDivergenceError,
     RunConflictError,
     RunEndedError,
+    RunFailedError,
     RunNotFoundError,
     RunOwnedError,
     SpecConflictError,
@@ -49,9 +52,11 @@ from .core.runtime.skill import Skill, skill
 from .core.runtime.workflow import Workflow, workflow
 from .core.seeds import step_seed
 from .core.spec import StepDescriptor, WorkflowSpec
+from .sync_client import SyncClient, SyncRunHandle
 
 __all__ = [
     "CallError",
+    "Client",
     "DocumentError",
     "IntegrityError",
     "InvalidError",
@@ -60,11 +65,14 @@ __all__ = [
     "NotCanonicalError",
     "OwnershipLostError",
     "Problem",
+    "QueryUnansweredError",
     "RefoldError",
     "ReplayDivergenceError",
     "Retry",
     "RunConflictError",
     "RunEndedError",
+    "RunFailedError",
+    "RunHandle",
     "RunNotFoundError",
     "RunOwnedError",
     "Skill",
@@ -80,6 +88,8 @@ __all__ = [
     "StepTimeoutError",
     "StoreRefusedError",
     "StoreUnreachableError",
+    "SyncClient",
+    "SyncRunHandle",
     "Worker",
     "Workflow",
     "WorkflowEngine",

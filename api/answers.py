@@ -18,10 +18,12 @@ def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None)
 
 
 class Waiting(BaseModel):
-    """What a step waits for: a signal (null: only the time), and until when (null: for ever)."""
+    """What a step waits for: a signal, or the end of the run `child` (both null: only the time), and until when (null:
+    for ever)."""
 
     step_id: str
     signal: str | None
+    child: str | None
     until: str | None
 
 
@@ -48,11 +50,14 @@ class Run(BaseModel):
     steps: list[StepResult]
     output: Any
     cost_cents: float
+    continued_as: str | None
     started_at: str
     updated_at: str
     ended_at: str | None
     events: int
     waiting_for: list[Waiting]
+    attributes: dict[str, Any]
+    parent: str | None
     held: bool
     unserved: str | None
 
@@ -116,6 +121,12 @@ class Verdict(BaseModel):
     workflow_hash: str | None
     chain: Proof
     fold: Proof
+
+
+class Answer(BaseModel):
+    """What a run's function answered to a query."""
+
+    answer: Any
 
 
 class Workers(BaseModel):

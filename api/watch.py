@@ -10,8 +10,8 @@ from ..core.errors import StoreError
 from ..eventstore.store import Store
 from ..projections.run_list import ENDS
 
-LOOK_SECONDS = 0.2
-"""How often the runs that are waited for are looked at."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
+"""Seconds between looks at the runs that are waited for: the longer nothing ended, the longer."""
 
 
 class EndWatch:
@@ -22,6 +22,7 @@ class EndWatch:
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._seen: dict[str, int] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._pause = SHORTEST_PAUSE
         self._closed = False
 
     async def ended(self, stream: str, seconds: float) -> None:
@@ -30,6 +31,7 @@ class EndWatch:
             return
         event = asyncio.Event()
         self._waiting[stream].add(event)
+        self._pause = SHORTEST_PAUSE
         if self._looking is None or self._looking.done():
             self._looking = asyncio.get_running_loop().create_task(self._look_until_nobody_waits())
         try:
@@ -55,9 +57,11 @@ class EndWatch:
             # A store that is away says nothing; whoever waits finds out by what it asks next.
             with suppress(StoreError):
                 for stream in await asyncio.to_thread(self._look, list(self._waiting)):
+                    self._pause = SHORTEST_PAUSE
                     for event in self._waiting.get(stream, ()):
                         event.set()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 1.5, LONGEST_PAUSE)
 
     def _look(self, streams: list[str]) -> list[str]:
         ended: list[str] = []

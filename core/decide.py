@@ -70,6 +70,9 @@ def due_of(state: RunState) -> int:
         return NEVER if decision.wake is None else decision.wake
     if state.paused or state.parked is not None:
         return NEVER if state.deadline is None else state.deadline
+    # Taken on behalf of nobody (a resume of a paused run takes all that had come), it wants somebody to go on.
+    if any(state.signals.get(wait.signal or "") or wait.child in state.children for wait in state.waits.values()):
+        return started
     timers = [wait.until for wait in state.waits.values() if wait.until is not None]
     timers += [pending.due for pending in state.attempted.values()]
     if state.deadline is not None:

@@ -12,7 +12,9 @@
     │   ├── RunNotFoundError     no such run
     │   ├── RunConflictError     the run id is taken by a run of another spec, inputs or seed
     │   ├── RunOwnedError        another live process holds the run's lease
-    │   └── RunEndedError        the run has ended, so the message comes too late
+    │   ├── RunEndedError        the run has ended, so the message comes too late
+    │   ├── RunFailedError       the run whose result was asked for did not complete
+    │   └── QueryUnansweredError no worker answered a query in time
     ├── StepError                raised by skills: a failure with a code of its own
     │   └── StepFailedError      raised in a workflow function by awaiting a step that failed
     │       └── StepTimeoutError   it failed because its time was up
@@ -118,6 +120,29 @@ class RunEndedError(RunError):
     """The run has ended; it takes no more messages."""
 
     code = "RUN_ENDED"
+
+
+class RunFailedError(RunError):
+    """The run whose result was asked for failed, was cancelled or timed out.
+
+    `status` says which of them, `error_code` and `message` why: None where nothing more is known.
+    """
+
+    code = "RUN_FAILED"
+
+    def __init__(self, run_id: str, status: str, error_code: str | None = None, message: str | None = None):
+        why = " ".join(filter(None, (f"[{error_code}]" if error_code else "", message)))
+        super().__init__(f"run {run_id} is {status}" + (f": {why}" if why else ""))
+        self.run_id = run_id
+        self.status = status
+        self.error_code = error_code
+        self.message = message
+
+
+class QueryUnansweredError(RunError):
+    """No worker that has the run's code answered a query in time. Asking again does no harm."""
+
+    code = "QUERY_UNANSWERED"
 
 
 class StepError(RefoldError):

@@ -76,6 +76,8 @@ FAILURES: dict[str, Failure] = _table(
     Failure("RUN_CONFLICT", _V, False, "The run id is taken by a run of another spec, inputs or seed."),
     Failure("RUN_OWNED", _T, True, "Another live process is working on the run."),
     Failure("RUN_ENDED", _V, False, "The run has ended."),
+    Failure("RUN_FAILED", _P, False, "The run whose result was asked for did not complete."),
+    Failure("QUERY_UNANSWERED", _T, True, "No worker answered the query in time."),
     Failure("OWNERSHIP_LOST", _T, True, "Another process took the run over."),
     Failure("STORE_UNREACHABLE", _T, True, "The database does not answer."),
     Failure("STORE_REFUSED", _P, False, "The database could lose data, or its schema is not ours."),

@@ -111,8 +111,55 @@ class Claimed(NamedTuple):
     at: int
 
 
+class Question(NamedTuple):
+    """A query of a run by somebody who has not its code: `needs` are the run's (`Schedule.needs`), `arguments` is the
+    text of a JSON object."""
+
+    id: str
+    stream: str
+    needs: str
+    name: str
+    arguments: str
+
+
+class QueryStore(Protocol):
+    """Questions on their way to workers and answers on their way back. Not of the log: a minute later they are gone.
+
+    Calls block and are thread-safe.
+    """
+
+    def ask(self, question: Question) -> None:
+        """Put a question where workers see it, and remove those that are old."""
+        ...
+
+    def pending(self) -> list[Question]:
+        """The questions that nobody has answered, nor claimed just now; oldest first."""
+        ...
+
+    def claim(self, question_id: str) -> bool:
+        """Keep others from answering the question for some seconds; False when somebody else was faster."""
+        ...
+
+    def answer(self, question_id: str, answer: str) -> None:
+        """Answer a question; the first answer counts."""
+        ...
+
+    def answered(self, question_id: str) -> str | None:
+        """The answer, None while there is none."""
+        ...
+
+    def withdraw(self, question_id: str) -> None:
+        """Remove a question with its answer."""
+        ...
+
+
 class RunLog(Protocol):
     """Reading the log and holding leases. Calls block: the engine makes them from threads."""
+
+    @property
+    def queries(self) -> QueryStore:
+        """Questions to workers."""
+        ...
 
     def head(self, stream: str) -> Head:
         """The head of `stream`; `EMPTY` if there is no such stream."""
@@ -151,6 +198,10 @@ class RunLog(Protocol):
 
         A hint only, which may be lost or needless: what is due stands in the dispatch rows.
         """
+        ...
+
+    def hint(self) -> None:
+        """Have those called who listen by `on_hint`, in any process. Never raises; may say nothing."""
         ...
 
     def beat(self, report: str) -> None:

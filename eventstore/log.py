@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..core.events import Event
-from ..core.ports import EMPTY, Claimed, Head, Lease
+from ..core.ports import EMPTY, Claimed, Head, Lease, QueryStore
 from .codec import decode, references
 from .owner import is_dead
 from .store import Store
@@ -17,6 +17,11 @@ class EventLog:
     def __init__(self, store: Store, owner: str):
         self.store = store
         self._owner = owner
+
+    @property
+    def queries(self) -> QueryStore:
+        """Questions to workers."""
+        return self.store.queries
 
     def head(self, stream: str) -> Head:
         """The head of `stream`, `EMPTY` if it does not exist."""
@@ -63,6 +68,10 @@ class EventLog:
     def on_hint(self, hear: Callable[[], None]) -> Callable[[], None]:
         """Have `hear` called when runs may have become due."""
         return self.store.on_hint(hear)
+
+    def hint(self) -> None:
+        """Tell those who listen."""
+        self.store.hint()
 
     def bury_the_dead(self) -> int:
         """Free the leases of ended processes of this host."""

@@ -17,6 +17,7 @@ from eventsourcing.popo import POPOProcessRecorder
 from ..core.ports import EMPTY, Head, Record
 from .dispatch_memory import MemoryDispatch
 from .hints import LocalHints
+from .queries_memory import MemoryQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
 
@@ -32,6 +33,7 @@ class MemoryStore(POPOProcessRecorder):
         self._large: dict[str, bytes] = {}
         self._hints = LocalHints()
         self.dispatch = MemoryDispatch(self._database_lock, self._heads, seconds)
+        self.queries = MemoryQueries(self._database_lock, seconds)
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """See `Store.commit`."""

@@ -23,6 +23,7 @@ from .arrays import Blobs, Float8s, Int8s, Texts, register
 from .dispatch import POSTGRES, SQLDispatch, seconds_of
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
 from .migrate import Migration, pending
+from .queries import SQLQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
 from .watchdog import Watchdog
@@ -105,6 +106,7 @@ class PostgresStore(PostgresProcessRecorder):
         super().__init__(_Datastore(url))
         self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
+        self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""

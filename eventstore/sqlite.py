@@ -29,6 +29,7 @@ from .dispatch import SQLITE, SQLDispatch, seconds_of
 from .gate import Gate
 from .hints_sqlite import SQLiteHints
 from .migrate import Migration, pending
+from .queries import SQLQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
 
@@ -79,6 +80,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         self._last_commit = 0.0
         self._hints = SQLiteHints(path)
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
+        self.queries = SQLQueries(self._ask, self._change, SQLITE)
         with _reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
             self._writer = sqlite3.connect(

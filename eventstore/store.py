@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from ..core.ports import Head, Record
+from ..core.ports import Head, QueryStore, Record
 from .dispatch import DispatchStore
 from .sealing import SealedUnit
 
@@ -39,6 +39,11 @@ class Store(Protocol):
     @property
     def dispatch(self) -> DispatchStore:
         """Which runs are due, and who holds them."""
+        ...
+
+    @property
+    def queries(self) -> QueryStore:
+        """Questions to workers, and their answers."""
         ...
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:

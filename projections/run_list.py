@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any, NamedTuple, get_args
 
+from ..core.canonical import canonical_json
 from ..core.errors import CallError, Problem, RefoldError
 from ..core.events import Event, RunCancelled, RunCompleted, RunContinued, RunFailed, RunStarted, RunTimedOut
-from ..core.ids import run_of
+from ..core.ids import run_of, stream_of
 from ..core.run_state import Status
 from ..core.state import fold
 from ..eventstore.codec import decode, references
@@ -66,9 +67,16 @@ def check_status(status: str) -> str:
 
 
 def page_of(
-    store: Store, tenant: str, before: int | None, limit: int, status: str | None = None, look_at: int | None = None
+    store: Store,
+    tenant: str,
+    before: int | None,
+    limit: int,
+    status: str | None = None,
+    look_at: int | None = None,
+    attributes: Mapping[str, str] | None = None,
 ) -> Page:
-    """At most `limit` runs that started before the cursor `before`, only those of `status` if one is given.
+    """At most `limit` runs that started before the cursor `before`, only those of `status` if one is given, and only
+    those with the `attributes` (texts as they are, other values as JSON writes them).
 
     With `look_at`, no more than so many runs are read: a page may then hold fewer rows than there are, or none, and
     its cursor leads on.
@@ -76,9 +84,10 @@ def page_of(
     found: list[RunRow] = []
     row = None
     looked = 0
-    for row in islice(_rows(EventLog(store, ""), tenant, before), look_at):
+    log = EventLog(store, "")
+    for row in islice(_rows(log, tenant, before), look_at):
         looked += 1
-        if status in (None, row.status):
+        if status in (None, row.status) and (not attributes or _has(log, stream_of(tenant, row.run_id), attributes)):
             if len(found) == limit:
                 return Page(found, found[-1].cursor)
             found.append(row)
@@ -89,6 +98,16 @@ def _rows(log: EventLog, tenant: str, before: int | None) -> Iterator[RunRow]:
     while page := log.store.runs(tenant, before, _PAGE):
         yield from (_row(log, row) for row in page)
         before = page[-1].position
+
+
+def _has(log: EventLog, stream: str, wanted: Mapping[str, str]) -> bool:
+    """Whether the run has set these attributes; its whole log is read for it."""
+    try:
+        found = fold(log.events(stream)).attributes
+    except (RefoldError, ValueError):
+        return False
+    texts = {name: value if isinstance(value, str) else canonical_json(value).decode() for name, value in found.items()}
+    return all(texts.get(name) == value for name, value in wanted.items())
 
 
 def _row(log: EventLog, row: StreamRow) -> RunRow:

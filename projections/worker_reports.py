@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,18 +64,23 @@ def _report(row: WorkerRow) -> WorkerReport | None:
         return None
 
 
-def unserved(workers: Collection[WorkerReport], state: RunState) -> str | None:
-    """Why no live worker serves the run; None when one does."""
-    queue = state.started.queue
-    offers = [
+def live_offers(workers: Iterable[WorkerReport]) -> list[Offer]:
+    """What those of the workers offer that are not lost."""
+    return [
         Offer(
             frozenset(worker.skills),
             frozenset(worker.workflows),
             {name: frozenset(versions) for name, versions in worker.pins.items()},
         )
         for worker in workers
-        if queue in worker.queues and not (worker.lost or worker.draining)
+        if not worker.lost
     ]
+
+
+def unserved(workers: Collection[WorkerReport], state: RunState) -> str | None:
+    """Why no live worker serves the run; None when one does."""
+    queue = state.started.queue
+    offers = live_offers(worker for worker in workers if queue in worker.queues and not worker.draining)
     if not offers:
         return f"no worker on queue {queue}"
     lacking = min((offer.lacking(state.needs) for offer in offers), key=len)

@@ -35,6 +35,7 @@ LATE_IMPORTS = [
     ("refold", "importlib", "the public face loads a name when it is asked for: `refold --help` needs no engine"),
     ("refold.ops.cli", "", "`refold --help` answers within 0.3 s: a command loads what it needs when it is called"),
     ("refold.compose", "", "a driver is loaded only for the database that is used: `import refold` needs no psycopg"),
+    ("refold.client", "refold.api.client.http", "50 ms of HTTP library that a client of a database need not pay"),
     ("refold.core.runtime", "pydantic", "25 ms that `import refold` need not wait for"),
     ("refold.core.runtime.registry", "importlib", "users name the module of their skills when they start a worker"),
     ("refold.core.skills.http", "httpx2", "50 ms that only those pay who call HTTP servers"),
@@ -76,6 +77,17 @@ def test_importing_refold_does_not_load(library: str) -> None:
     program = f"import refold, sys; print([name for name in sys.modules if name.startswith({library!r})])"
     loaded = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
     assert loaded.stdout.strip() == "[]", f"`import refold` loads {library}: {loaded.stdout}{loaded.stderr}"
+
+
+@pytest.mark.parametrize("library", ["fastapi", "httpx2", "psycopg", "starlette"])
+def test_a_client_of_a_sqlite_file_does_not_load(library: str) -> None:
+    program = (
+        "import refold, sys\n"
+        "refold.SyncClient('sqlite:///none.db')\n"
+        f"print([name for name in sys.modules if name.startswith({library!r})])"
+    )
+    loaded = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
+    assert loaded.stdout.strip() == "[]", f"a client loads {library}: {loaded.stdout}{loaded.stderr}"
 
 
 def test_the_help_of_the_command_does_not_load_the_web_framework() -> None:

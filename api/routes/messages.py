@@ -11,14 +11,19 @@ from pydantic import Field
 from ...core.errors import InvalidError
 from ...core.ids import check_signal
 from ...core.runtime.admission import MAX_REASON
+from ...core.runtime.answering import ANSWER_SECONDS
+from ...projections.querying import query
 from ...projections.run_view import look_at
-from ..answers import Run, answer
+from ..answers import Answer, Run, answer
 from ..bodies import Body, documented, read
 from ..ports import Given, Ports, Tenant
 from ..starting import idempotency_key
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["messages"])
 """`signal`, `cancel`, `pause` and `resume`."""
+
+MAX_WAIT_SECONDS = 60
+"""For how long the answer to a query can be waited for."""
 
 _Key = Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
 _Reason = Annotated[str, Field(max_length=MAX_REASON)]
@@ -37,6 +42,20 @@ class ReasonBody(Body):
 
     reason: _Reason = ""
     key: _Key | None = None
+
+
+class CancelBody(ReasonBody):
+    """With `force` a workflow function is not asked to clean up first."""
+
+    force: bool = False
+
+
+class QueryBody(Body):
+    """A query with its arguments, and for how long a worker's answer is waited for."""
+
+    name: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    timeout_seconds: Annotated[float, Field(gt=0, le=MAX_WAIT_SECONDS)] = ANSWER_SECONDS
 
 
 class KeyBody(Body):
@@ -67,13 +86,13 @@ async def signal(request: Request, run_id: str, ports: Given, tenant: Tenant) ->
 
 
 @router.post(
-    "/cancel", status_code=202, responses=_ANSWERS, openapi_extra=documented(ReasonBody), summary="Cancel a run"
+    "/cancel", status_code=202, responses=_ANSWERS, openapi_extra=documented(CancelBody), summary="Cancel a run"
 )
 async def cancel(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
     """At once when no live process holds it, else as soon as its worker reads the message."""
     key = idempotency_key(request)
-    body = await read(request, ReasonBody)
-    await ports.engine.cancel(run_id, body.reason, key=body.key or key, tenant=tenant)
+    body = await read(request, CancelBody)
+    await ports.engine.cancel(run_id, body.reason, force=body.force, key=body.key or key, tenant=tenant)
     return await _accepted(ports, run_id, tenant)
 
 
@@ -95,6 +114,15 @@ async def resume(request: Request, run_id: str, ports: Given, tenant: Tenant) ->
     body = await read(request, KeyBody)
     await ports.engine.unpause(run_id, key=body.key or key, tenant=tenant)
     return await _accepted(ports, run_id, tenant)
+
+
+@router.post("/query", response_model=Answer, openapi_extra=documented(QueryBody), summary="Query a run")
+async def query_run(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+    """What the run's function answers as its history stands, by a worker that has it; 504 when none answers in time."""
+    body = await read(request, QueryBody)
+    seconds = body.timeout_seconds
+    said = await query(ports.engine, ports.store, run_id, body.name, body.arguments, tenant=tenant, seconds=seconds)
+    return answer({"answer": said})
 
 
 async def _accepted(ports: Ports, run_id: str, tenant: str) -> Response:

@@ -25,7 +25,7 @@ MAX_LOOKED_AT = 1_000
 """How many runs one request for a list reads at most, whatever it filters."""
 
 _Status = Literal[
-    "queued", "running", "waiting", "paused", "completed", "failed", "cancelled", "timed_out", "unreadable"
+    "queued", "running", "waiting", "paused", "parked", "completed", "failed", "cancelled", "timed_out", "unreadable"
 ]
 
 
@@ -39,6 +39,7 @@ class ListParameters(_Parameters):
     cursor: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     status: _Status | None = None
+    attribute: Annotated[list[Annotated[str, Field(pattern=r"^[^=]{1,200}=.*$")]], Field(max_length=20)] = []
 
 
 class EventParameters(_Parameters):
@@ -78,7 +79,10 @@ async def start_run(request: Request, ports: Given, tenant: Tenant) -> Response:
 async def list_runs(ports: Given, tenant: Tenant, wanted: Annotated[ListParameters, Query()]) -> Response:
     """A list goes on at `next_cursor`; runs that start meanwhile do not shift it."""
     before = None if wanted.cursor is None else int(wanted.cursor)
-    page = await asyncio.to_thread(page_of, ports.store, tenant, before, wanted.limit, wanted.status, MAX_LOOKED_AT)
+    attributes = dict(pair.split("=", 1) for pair in wanted.attribute)
+    page = await asyncio.to_thread(
+        page_of, ports.store, tenant, before, wanted.limit, wanted.status, MAX_LOOKED_AT, attributes
+    )
     rows = [row.to_json() for row in page.rows]
     for row in rows:
         del row["cursor"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..canonical import Payload
 from ..catalog import parse_name
+from ..code_state import CodeState
 from ..errors import CallError, NotCanonicalError, OwnershipLostError, Problem, RunEndedError, RunOwnedError
 from ..events import RunContinued
 from ..ids import check_run_id, check_signal, check_tenant, stream_of
@@ -19,9 +20,9 @@ from ..state import fold
 from ..state import start as begin
 from .actor import Observer, Services
 from .admission import DEFAULT_QUEUE, MAX_REASON, Target, check_same, check_served, check_text, first_event
+from .answering import ANSWER_SECONDS, answer, ask, no_function
 from .children import Children
 from .clock import LoopTimers, SystemClock
-from .code_decider import CodeDecider, decider_of
 from .history import History
 from .host import Host
 from .kin import Kin
@@ -317,21 +318,27 @@ class Engine:
         return not self._services.parks and self.skills.workflow(state.started.workflow_type) is not None
 
     async def query(
-        self, run_id: str, name: str, arguments: Mapping[str, Any] | None = None, *, tenant: str = "default"
+        self,
+        run_id: str,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        tenant: str = "default",
+        timeout_seconds: float = ANSWER_SECONDS,
     ) -> Any:
         """What the run's function answers to the query `name`, as its history stands; nothing is changed.
 
-        The function must be registered here: it is driven through the history for this. Raises RunNotFoundError,
-        CallError.
+        Where the function is registered here it is driven through the history; else a worker that has it is asked, and
+        `timeout_seconds` are waited for its answer. Raises RunNotFoundError, CallError, QueryUnansweredError.
         """
         stream = stream_of(check_tenant(tenant), check_run_id(run_id))
-        decider = decider_of(await self._history.events(stream), self.skills, self._services.limits)
-        try:
-            if not isinstance(decider, CodeDecider):
-                raise CallError(Problem("", f"run {run_id} is a spec's, and answers no queries", "look at its steps"))
-            return decider.query(name, arguments or {}).fresh()
-        finally:
-            decider.close()
+        events = await self._history.events(stream)
+        state = begin(events[0])
+        if not isinstance(state, CodeState):
+            raise no_function(run_id)
+        if self.skills.workflow(state.started.workflow_type) is not None:
+            return answer(self._services, events, name, arguments or {}).fresh()
+        return await ask(self._history, stream, state.needs, name, arguments or {}, timeout_seconds)
 
     async def state(self, run_id: str, tenant: str = "default") -> RunState:
         """The state of a run, folded from the log. Raises RunNotFoundError."""

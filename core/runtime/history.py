@@ -9,7 +9,7 @@ from contextlib import suppress
 from ..errors import IntegrityError, RunNotFoundError, StoreError
 from ..events import Event, MessageSent
 from ..ids import inbox_of, run_of
-from ..ports import EMPTY, Claimed, Head, Lease, RunLog
+from ..ports import EMPTY, Claimed, Head, Lease, QueryStore, RunLog
 from ..run_state import RunState
 from ..state import fold
 
@@ -22,6 +22,11 @@ class History:
 
     def __init__(self, log: RunLog):
         self._log = log
+
+    @property
+    def queries(self) -> QueryStore:
+        """Questions to workers; its calls block."""
+        return self._log.queries
 
     async def load(self, stream: str) -> tuple[RunState, Head]:
         """The state of a run and the head of its stream, taken at the same point. Raises RunNotFoundError."""
@@ -88,6 +93,10 @@ class History:
     def on_hint(self, hear: Callable[[], None]) -> Callable[[], None]:
         """Have `hear` called when runs may have become due. See `RunLog.on_hint`."""
         return self._log.on_hint(hear)
+
+    async def hint(self) -> None:
+        """Tell those who listen, in any process, that there is something to look for."""
+        await asyncio.to_thread(self._log.hint)
 
     async def bury_the_dead(self) -> int:
         """Free the leases of ended processes of this host."""

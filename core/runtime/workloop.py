@@ -13,6 +13,7 @@ from ..canonical import canonical_json
 from ..errors import OwnershipLostError, RefoldError, RunOwnedError, StoreUnreachableError
 from ..needs import Offer
 from .actor import Services
+from .answering import Answering
 from .history import History
 from .host import SET_ASIDE_SECONDS, Host
 
@@ -51,6 +52,7 @@ class WorkLoop:
         self._concurrency = concurrency
         self._version = version
         self._pins = {name: frozenset(versions) for name, versions in pins.items()}
+        self._answering = Answering(services, history, lambda needs: self._offer().serves(needs))
         self._runs: set[asyncio.Task[None]] = set()
         self._stirred = asyncio.Event()
         self._hinted = self._saturated = False
@@ -84,11 +86,12 @@ class WorkLoop:
     def _look_now(self) -> None:
         self._hinted = True
         self._stirred.set()
+        self._answering.stir()
 
     async def run(self) -> None:
         """Work until drained. Survives an absent store: what it held is taken over or comes back."""
         self._loop = asyncio.get_running_loop()
-        keeper = asyncio.create_task(self._keep_house())
+        beside = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._answering.run())]
         stop_listening = self._history.on_hint(self._hear)
         pause = SHORTEST_PAUSE
         try:
@@ -106,8 +109,9 @@ class WorkLoop:
         finally:
             self._loop = None
             await asyncio.to_thread(stop_listening)
-            keeper.cancel()
-            await asyncio.wait([keeper])
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             await self._history.leave()
 
     async def _claim(self) -> int:

@@ -29,7 +29,13 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on st
 Database = Annotated[str | None, typer.Option("--database", metavar="URL", help=_URL_HELP, show_default=False)]
 Skills = Annotated[
     list[str] | None,
-    typer.Option("--skills", metavar="MODULE", help="A module or .py file of skills; repeatable.", show_default=False),
+    typer.Option(
+        "--skills",
+        "--app",
+        metavar="MODULE",
+        help="A module or .py file of skills and workflows; repeatable.",
+        show_default=False,
+    ),
 ]
 Spec = Annotated[
     str,
@@ -141,16 +147,7 @@ def start(
 
 @app.command("worker")
 def worker(
-    skills: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--skills",
-            "--app",
-            metavar="MODULE",
-            help="A module or .py file of skills; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    skills: Skills = None,
     queue: Annotated[
         list[str] | None,
         typer.Option(metavar="Q", help="Take runs of this queue; repeatable; else default.", show_default=False),
@@ -158,6 +155,14 @@ def worker(
     concurrency: Annotated[
         int, typer.Option(min=1, max=_MOST, metavar="N", help="At most so many runs at a time.")
     ] = 100,
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TYPE=VERSION",
+            help="Of this workflow take runs of this version only; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     database: Database = None,
 ) -> None:
     """Work on started runs until a signal comes.
@@ -166,7 +171,7 @@ def worker(
     """
     from .working import work
 
-    raise typer.Exit(work(skills or [], queue or ["default"], concurrency, database))
+    raise typer.Exit(work(skills or [], queue or ["default"], concurrency, pin or [], database))
 
 
 @app.command("serve")
@@ -213,6 +218,10 @@ def list_(
         int | None,
         typer.Option(min=1, max=_MOST, metavar="CURSOR", help="Go on where an earlier list ended.", show_default=False),
     ] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Only runs that have set it so; repeatable.", show_default=False),
+    ] = None,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -220,7 +229,7 @@ def list_(
     """List runs, the latest started first."""
     from .listing import list_runs
 
-    raise typer.Exit(list_runs(limit, status, before, tenant, database, json))
+    raise typer.Exit(list_runs(limit, status, attribute or [], before, tenant, database, json))
 
 
 @app.command("show")
@@ -295,12 +304,17 @@ def signal(
 
 @app.command("cancel")
 def cancel(
-    run_id: RunId, reason: Reason = "", tenant: Tenant = "default", database: Database = None, json: Json = False
+    run_id: RunId,
+    reason: Reason = "",
+    force: Annotated[bool, typer.Option("--force", help="A workflow function may not clean up first.")] = False,
+    tenant: Tenant = "default",
+    database: Database = None,
+    json: Json = False,
 ) -> None:
     """Cancel a run, whoever works on it."""
     from .telling import tell
 
-    raise typer.Exit(tell("cancel", run_id, reason, tenant, database, json))
+    raise typer.Exit(tell("cancel", run_id, reason, tenant, database, json, force=force))
 
 
 @app.command("pause")

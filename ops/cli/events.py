@@ -20,6 +20,7 @@ _TELLING = (
     "step_id",
     "because",
     "name",
+    "signal",
     "child",
     "status",
     "successor",
@@ -28,8 +29,17 @@ _TELLING = (
     "reason",
     "message",
 )
-_PAYLOADS = ("inputs", "inputs_ref", "output", "output_ref", "body", "body_ref", "attributes")
-_STYLES = {"completed": "green", "failed": "red", "cancelled": "red", "timed_out": "red", "attempt_failed": "yellow"}
+_PAYLOADS = ("inputs", "inputs_ref", "output", "output_ref", "body", "body_ref", "details", "attributes")
+_STYLES = {
+    "completed": "green",
+    "continued": "green",
+    "failed": "red",
+    "cancelled": "red",
+    "timed_out": "red",
+    "attempt_failed": "yellow",
+    "cancelling": "yellow",
+    "parked": "magenta",
+}
 
 
 def show_events(run_id: str, after: int, limit: int | None, tenant: str, database: str | None, json: bool) -> int:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from ...core.errors import CallError, Problem
 from ...core.ids import check_tenant
 from ...projections.run_list import RunRow, check_status, page_of
 from .faults import OK
@@ -16,13 +19,22 @@ from .streams import note
 _WIDE = 100
 
 
-def list_runs(limit: int, status: str | None, before: int | None, tenant: str, database: str | None, json: bool) -> int:
+def list_runs(
+    limit: int,
+    status: str | None,
+    attributes: Sequence[str],
+    before: int | None,
+    tenant: str,
+    database: str | None,
+    json: bool,
+) -> int:
     """Write a page of runs; returns the exit code."""
     check_tenant(tenant)
+    wanted = dict(map(_attribute, attributes))
     if status is not None:
         check_status(status)
     with existing_store(database) as store:
-        page = page_of(store, tenant, before, limit, status)
+        page = page_of(store, tenant, before, limit, status, None, wanted)
     if json:
         for row in page.rows:
             write_json(row.to_json())
@@ -34,6 +46,13 @@ def list_runs(limit: int, status: str | None, before: int | None, tenant: str, d
     if page.next_cursor is not None:
         note(f"more: refold list --before {page.next_cursor}")
     return OK
+
+
+def _attribute(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise CallError(Problem("", f"--attribute {text[:60]!a} says no value", "give NAME=VALUE"))
+    return name, value
 
 
 def _table(rows: list[RunRow], width: int) -> Table:

@@ -23,6 +23,7 @@ STATUS_STYLES = {
     "timed_out": "bold red",
     "unreadable": "bold red",
     "paused": "bold yellow",
+    "parked": "bold magenta",
     "running": "bold blue",
     "waiting": "bold cyan",
     "skipped": "yellow",

@@ -86,6 +86,11 @@ def read_payload(argument: str | None) -> Any:
     return _read_value(argument, "the payload", "--payload", "/payload")
 
 
+def read_arguments(argument: str | None) -> Any:
+    """A query's arguments, given as inputs are; None for none. Raises InvalidError."""
+    return _read_value(argument, "the arguments", "--arguments", "/arguments")
+
+
 def _read_value(argument: str | None, what: str, option: str, pointer: str) -> Any:
     if argument is None:
         return None

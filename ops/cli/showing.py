@@ -20,6 +20,7 @@ from ...core.run_state import RunState
 from ...core.spec_state import SpecState
 from ...core.step_events import StepIndex
 from ...projections.run_view import RunView, look_at
+from .code_picture import branch_of, told_besides
 from .faults import OK
 from .output import STATUS_STYLES, cents, clock, console, duration, excerpt, plain, write_json
 from .reading import existing_store
@@ -42,8 +43,10 @@ def show_run(run_id: str, limit: int, tenant: str, database: str | None, json: b
     screen = console()
     state, result = view.state, view.result
     _head(screen, state, view.status, view.events)
-    screen.print(_table(state, result, _spans(state, view.events), limit, screen.width))
+    screen.print(_table(view, _spans(state, view.events), limit, screen.width))
     _foot(screen, result, limit)
+    for name, text in told_besides(state):
+        _say(screen, name, text)
     if state.end is None:
         _say(screen, "now", _now(view))
         if view.unserved is not None:
@@ -99,11 +102,13 @@ def _head(screen: Console, state: RunState, status: str, events: Sequence[Event]
     _say(screen, "started", ", ".join(words))
 
 
-def _table(state: RunState, result: WorkflowResult, spans: Sequence[_Span | None], limit: int, width: int) -> Table:
+def _table(view: RunView, spans: Sequence[_Span | None], limit: int, width: int) -> Table:
     """The steps; a narrow screen shows a shorter time line, and neither skills nor hashes."""
+    state, result = view.state, view.result
+    children = {event.index: event.child for event in view.events if isinstance(event, StepWaiting)}
     wide = width >= _WIDE
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2 if wide else 1, 0, 0), expand=True)
-    longest = max((len(step.step_id) for step in result.steps[:limit]), default=0)
+    longest = max((len(branch_of(step.index) + step.step_id) for step in result.steps[:limit]), default=0)
     table.add_column("")
     table.add_column("step", min_width=min(longest, 24), overflow="fold")
     for name in ("skill", "tries", "when", "took", "cost", "hash"):
@@ -117,28 +122,31 @@ def _table(state: RunState, result: WorkflowResult, spans: Sequence[_Span | None
         bar = _bar(span, state.started.at, last, _BAR if wide else _BAR // 2)
         table.add_row(
             Text(_SIGNS.get(status, "?"), style),
-            Text(step.step_id, style),
+            Text(branch_of(step.index), "dim").append(step.step_id, style),
             *([Text(step.skill_id, "dim")] if wide else []),
             str(step.attempts or ""),
             Text(bar, style),
             "" if span is None or span.end is None else duration(span.end - span.start),
             cents(step.cost_cents) if step.cost_cents else "",
             *([Text((step.step_hash or "")[:_HASH_SHOWN], "dim")] if wide else []),
-            Text(_outcome(state, step), "red" if step.error_code is not None else ""),
+            Text(_outcome(state, step, children.get(step.index)), "red" if step.error_code is not None else ""),
         )
     return table
 
 
-def _outcome(state: RunState, step: StepResult) -> str:
+def _outcome(state: RunState, step: StepResult, child: str | None) -> str:
     """What the step gave, or why it gave nothing."""
     outcome = state.outcome(step.index)
+    by = "" if child is None else f"run {child}: "
     if step.error_code is not None:
-        return plain(f"[{step.error_code}] {step.message or ''}")
-    if step.index in state.waits and state.end is None:
+        return plain(f"{by}[{step.error_code}] {step.message or ''}")
+    if state.end is None and step.index in state.waits:
         return _awaited(state.waits[step.index])
+    if state.end is None and outcome is None and step.index in state.progress:
+        return f"has told {excerpt(state.progress[step.index].data, 200)}"
     if outcome is None or outcome.output is None:
         return plain(step.message or "")
-    return excerpt(outcome.output.data, 200)
+    return plain(by) + excerpt(outcome.output.data, 200)
 
 
 def _awaited(wait: StepWaiting) -> str:
@@ -166,7 +174,7 @@ def _foot(screen: Console, result: WorkflowResult, limit: int) -> None:
     hidden = len(result.steps) - limit
     if hidden > 0:
         screen.print(Text(f"… and {hidden} more steps: --limit {len(result.steps)}", "dim"))
-    if result.error_code is not None:
+    if result.error_code is not None and result.status != "parked":
         _say(screen, "error", f"[{result.error_code}] {result.message or ''}", "red")
     if result.success:
         _say(screen, "output", excerpt(canonical_json(result.output), 400))
@@ -176,10 +184,13 @@ def _foot(screen: Console, result: WorkflowResult, limit: int) -> None:
 
 def _now(view: RunView) -> str:
     """Whether anybody works on the run, or who will, or how to have somebody do so."""
+    state = view.state
+    if state.parked is not None:
+        return f"it rests; mend the code, and go on with: refold resume {state.started.run_id} --app MODULE"
     if view.held:
         return "a live process works on it"
-    if view.state.paused or view.state.parked is not None or view.unserved is not None:
-        return f"nobody works on it; go on with: refold resume {view.state.started.run_id}"
+    if state.paused or view.unserved is not None:
+        return f"nobody works on it; go on with: refold resume {state.started.run_id}"
     return "nobody works on it; a worker takes it up when it is due"
 
 

@@ -17,7 +17,14 @@ from .signals import run_until_stopped
 
 
 def tell(
-    verb: Literal["cancel", "pause"], run_id: str, reason: str, tenant: str, database: str | None, json: bool
+    verb: Literal["cancel", "pause"],
+    run_id: str,
+    reason: str,
+    tenant: str,
+    database: str | None,
+    json: bool,
+    *,
+    force: bool = False,
 ) -> int:
     """Send the message and tell how the run stands then; returns the exit code."""
     check_run_id(run_id)
@@ -27,7 +34,9 @@ def tell(
 
     async def work() -> WorkflowResult:
         async with WorkflowEngine(store, patience=patience) as engine:
-            return await (engine.cancel if verb == "cancel" else engine.pause)(run_id, reason, tenant=tenant)
+            if verb == "pause":
+                return await engine.pause(run_id, reason, tenant=tenant)
+            return await engine.cancel(run_id, reason, force=force, tenant=tenant)
 
     with existing_store(database, migrate=True) as store:
         result = run_until_stopped(work)

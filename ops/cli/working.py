@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from ...compose import Worker, database_url, open_store, tune_process
+from ...core.catalog import is_name
 from ...core.errors import CallError, Problem
 from ...core.events import Event, RunEnd
 from ...core.runtime.admission import check_queue
@@ -19,12 +20,20 @@ from .signals import run_until_drained
 from .streams import note
 
 
-def work(modules: Sequence[str], queues: Sequence[str], concurrency: int, database: str | None) -> int:
-    """Work on runs until a signal asks for an end; returns the exit code."""
+def check_queues(queues: Sequence[str]) -> None:
+    """Raises CallError unless they are names of queues, each once."""
     for queue in queues:
         check_queue(queue)
     if len(set(queues)) < len(queues):
         raise CallError(Problem("", "a queue is named twice", "name each queue once"))
+
+
+def work(
+    modules: Sequence[str], queues: Sequence[str], concurrency: int, pins: Sequence[str], database: str | None
+) -> int:
+    """Work on runs until a signal asks for an end; returns the exit code."""
+    check_queues(queues)
+    pinned = _pinned(pins)
     skills = read_skills(modules)
     url = database_url(database)
     hide = Hidden([url])
@@ -37,7 +46,7 @@ def work(modules: Sequence[str], queues: Sequence[str], concurrency: int, databa
         done["runs"] += isinstance(event, RunEnd)
 
     with closing(open_store(url)) as store:
-        worker = Worker(store, skills, queues=queues, concurrency=concurrency, observer=count)
+        worker = Worker(store, skills, queues=queues, concurrency=concurrency, observer=count, pins=pinned)
         me = f"worker {os.getpid()}"
         functions = len(skills.workflows())
         some = f" and {functions} workflow{'s' if functions > 1 else ''}" if functions else ""
@@ -47,3 +56,14 @@ def work(modules: Sequence[str], queues: Sequence[str], concurrency: int, databa
         run_until_drained(worker.run, worker.drain, lambda: note(hello))
     note(f"{me} is drained: {done['runs']} runs ended here, {done['events']} events written")
     return OK
+
+
+def _pinned(pins: Sequence[str]) -> dict[str, list[str]]:
+    """The versions by workflow type of what `--pin` was given. Raises CallError."""
+    found: dict[str, list[str]] = {}
+    for pin in pins:
+        workflow_type, _, version = pin.partition("=")
+        if not is_name(f"{workflow_type}#{version}"):
+            raise CallError(Problem("", f"--pin {pin[:60]!a} names no version of a workflow", "give TYPE=VERSION"))
+        found.setdefault(workflow_type, []).append(version)
+    return found

@@ -139,6 +139,11 @@ class Outage:
         """The tables, as far away as the store."""
         return Outage(self._inner.dispatch, self._away)
 
+    @property
+    def queries(self) -> Outage:
+        """The questions to workers, as far away as the store."""
+        return Outage(self._inner.queries, self._away)
+
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any, **named: Any) -> Any:
             if self._away():

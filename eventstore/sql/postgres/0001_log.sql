@@ -50,6 +50,19 @@ CREATE TABLE workers (
     beat_at float8 NOT NULL
 );
 
+-- Queries of runs on their way to workers that have the code, and the answers; rows live for a minute at most.
+CREATE UNLOGGED TABLE queries (
+    id text COLLATE "C" PRIMARY KEY,
+    stream text COLLATE "C" NOT NULL,
+    needs text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    arguments text NOT NULL,
+    asked_at float8 NOT NULL,
+    claimed_until float8 NOT NULL,
+    answer text,
+    answered_at float8
+);
+
 -- How far each projection has followed the log.
 CREATE TABLE notification_tracking (
     application_name text PRIMARY KEY,

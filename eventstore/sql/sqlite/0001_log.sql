@@ -46,6 +46,19 @@ CREATE TABLE workers (
     beat_at REAL NOT NULL
 ) WITHOUT ROWID;
 
+-- Queries of runs on their way to workers that have the code, and the answers; rows live for a minute at most.
+CREATE TABLE queries (
+    id TEXT PRIMARY KEY,
+    stream TEXT NOT NULL,
+    needs TEXT NOT NULL,
+    name TEXT NOT NULL,
+    arguments TEXT NOT NULL,
+    asked_at REAL NOT NULL,
+    claimed_until REAL NOT NULL,
+    answer TEXT,
+    answered_at REAL
+) WITHOUT ROWID;
+
 -- How far each projection has followed the log.
 CREATE TABLE tracking (
     application_name TEXT PRIMARY KEY,

@@ -1,0 +1,95 @@
+"""`refold dev`: the API and a worker in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from typing import TypedDict
+
+from ...compose import Worker, WorkflowEngine, database_url, open_store
+from ...core.runtime.registry import SkillRegistry
+from ..loopback import loopback_socket, url_of
+from ..settings import store_patience
+from .faults import OK, Hidden
+from .logs import log_to_stderr
+from .output import console, plain, stdout_for_json_only, write_json
+from .reading import read_skills
+from .signals import run_until_drained
+from .streams import note
+from .working import check_queues
+
+
+def develop(
+    modules: Sequence[str], host: str, port: int, queues: Sequence[str], database: str | None, json: bool
+) -> int:
+    """Serve and work until a signal asks for an end; returns the exit code."""
+    check_queues(queues)
+    patience = store_patience()
+    url = database_url(database)
+    hide = Hidden([url])
+    log_to_stderr(hide)
+    with stdout_for_json_only(json), closing(loopback_socket(host, port)) as bound, closing(open_store(url)) as store:
+        skills = read_skills(modules)
+        # What can be refused is refused before a second goes into loading the web framework.
+        from ..serve import HttpServer
+
+        def begun() -> None:
+            told = _told(skills, url_of(bound), plain(hide(url)), queues)
+            if json:
+                write_json(told)
+            else:
+                _print(told)
+
+        engine = WorkflowEngine(store, patience=patience, parks=True)
+        server = HttpServer(engine, bound, begun)
+        worker = Worker(store, skills, queues=queues, patience=patience)
+
+        async def work() -> None:
+            async with engine, asyncio.TaskGroup() as tasks:
+                tasks.create_task(server.run())
+                tasks.create_task(worker.run())
+
+        def drain() -> None:
+            server.stop()
+            worker.drain()
+
+        run_until_drained(work, drain, lambda: None)
+    note("drained")
+    return OK
+
+
+class _Told(TypedDict):
+    listening: str
+    database: str
+    queues: list[str]
+    workflows: list[str]
+    skills: list[str]
+    pid: int
+
+
+def _told(skills: SkillRegistry, listening: str, database: str, queues: Sequence[str]) -> _Told:
+    ready = set(SkillRegistry().names())
+    return {
+        "listening": listening,
+        "database": database,
+        "queues": list(queues),
+        "workflows": [f"{each.workflow_type}#{each.version}" for each in skills.workflows()],
+        "skills": [name for name in skills.names() if name not in ready],
+        "pid": os.getpid(),
+    }
+
+
+def _print(told: _Told) -> None:
+    lines = {
+        "database": told["database"],
+        "queues": ", ".join(told["queues"]),
+        "workflows": ", ".join(told["workflows"]) or "no functions; name their module by --app",
+        "skills": ", ".join([*told["skills"], "and the ready ones (refold skills)"]),
+    }
+    screen = console()
+    screen.print(f"listening on {told['listening']}", soft_wrap=True)
+    for name, text in lines.items():
+        screen.print(f"{name:<11}{plain(text)}", soft_wrap=True)
+    screen.print("Ctrl-C ends it: running steps end first", soft_wrap=True)
