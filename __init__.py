@@ -76,6 +76,7 @@ _NAMES = {
         "wait_signal",
     ),
     "core.runtime.registry": ("SkillRegistry",),
+    "core.runtime.schedule": ("Schedule",),
     "core.runtime.skill": (
         "Skill",
         "skill",
@@ -122,6 +123,7 @@ __all__ = [
     "RunHandle",
     "RunNotFoundError",
     "RunOwnedError",
+    "Schedule",
     "Skill",
     "SkillRegistry",
     "SpecConflictError",

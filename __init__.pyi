@@ -48,6 +48,7 @@ from .core.runtime.durable import (
     wait_signal,
 )
 from .core.runtime.registry import SkillRegistry
+from .core.runtime.schedule import Schedule
 from .core.runtime.skill import Skill, skill
 from .core.runtime.workflow import Workflow, workflow
 from .core.seeds import step_seed
@@ -75,6 +76,7 @@ __all__ = [
     "RunHandle",
     "RunNotFoundError",
     "RunOwnedError",
+    "Schedule",
     "Skill",
     "SkillRegistry",
     "SpecConflictError",

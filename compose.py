@@ -12,12 +12,14 @@ from typing import Self
 from urllib.parse import unquote
 
 from .core.errors import CallError, Problem
+from .core.ids import check_queue
 from .core.limits import Limits
 from .core.ports import Clock, Timers
 from .core.runtime.actor import Observer
-from .core.runtime.admission import DEFAULT_QUEUE, check_queue
+from .core.runtime.admission import DEFAULT_QUEUE
 from .core.runtime.engine import LEASE_SECONDS, Engine
 from .core.runtime.registry import SkillRegistry
+from .core.runtime.schedules import Schedules
 from .eventstore.journal import DirectJournal, Journal
 from .eventstore.log import EventLog
 from .eventstore.memory import MemoryStore
@@ -139,8 +141,9 @@ class WorkflowEngine(Engine):
             if isinstance(self.store, MemoryStore)
             else Journal(self.store, sealer, owner, patience=patience)
         )
+        log = EventLog(self.store, owner)
         super().__init__(
-            EventLog(self.store, owner),
+            log,
             self._own_journal,
             skills if skills is not None else SkillRegistry(),
             clock=clock,
@@ -150,6 +153,10 @@ class WorkflowEngine(Engine):
             parks=parks,
             timers=timers,
         )
+        self.schedules = Schedules(self, log, self._streams_needing)
+
+    def _streams_needing(self, needs: str) -> list[str]:
+        return [row.stream for row in self.store.dispatch.rows() if row.needs == needs]
 
     async def close(self) -> None:
         """Drop what still runs, commit what is queued, close what was opened here."""

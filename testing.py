@@ -36,6 +36,8 @@ from .core.run_state import RunState
 from .core.runtime.engine import Runnable
 from .core.runtime.registry import SkillRegistry
 from .core.runtime.replay import Replayed, replay_code
+from .core.runtime.schedule import Schedule
+from .core.runtime.schedule_run import run_schedule
 from .core.runtime.skill import Skill
 from .core.runtime.workflow import Workflow
 from .core.state import fold
@@ -186,6 +188,11 @@ class TestEnvironment:
         name = str(uuid_utils.uuid7()) if run_id is None else run_id
         await self._live(name, asyncio.create_task(self.engine.run(target, name, seed, inputs)))
         return name
+
+    async def schedule(self, schedule: Schedule | Mapping[str, Any]) -> str:
+        """Have a schedule fire here from now on, while time passes; returns its id. `engine.schedules` has the rest."""
+        given = schedule if isinstance(schedule, Schedule) else Schedule.parse(schedule)
+        return await self.start(run_schedule, given.to_json(), run_id=given.schedule_id)
 
     async def result(self, run_id: str) -> WorkflowResult:
         """The result of a run, also of a child, once it has ended or was paused; time skips meanwhile.

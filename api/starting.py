@@ -14,10 +14,10 @@ from pydantic import Field
 from ..core.catalog import parse_name
 from ..core.errors import CallError, InvalidError, Problem, SpecError
 from ..core.events import RunStarted
-from ..core.ids import check_run_id, check_seed
+from ..core.ids import check_queue, check_run_id, check_seed
 from ..core.limits import Limits
 from ..core.results import WorkflowResult
-from ..core.runtime.admission import DEFAULT_QUEUE, Target, check_queue, first_event
+from ..core.runtime.admission import DEFAULT_QUEUE, Target, first_event
 from ..core.spec import WorkflowSpec
 from ..core.spec_problems import first_in_order
 from .bodies import Body

@@ -18,6 +18,7 @@ CONTROL = "control"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
 _SIGNAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
+_QUEUE = re.compile(r"[A-Za-z0-9._:@~-]{1,100}")
 _ALPHABET = "start with a letter or digit, then only letters, digits and . _ : @ ~ -"
 
 
@@ -37,6 +38,13 @@ def check_tenant(text: object) -> str:
 def check_signal(text: object) -> str:
     """`text` if it can name a signal: the alphabet of run ids, up to 200 characters; else CallError."""
     return _check(text, _SIGNAL, "signal", 200)
+
+
+def check_queue(queue: object) -> str:
+    """Raises CallError for what cannot be the name of a queue."""
+    if not isinstance(queue, str) or not _QUEUE.fullmatch(queue):
+        raise CallError(Problem("", "a queue is 1 to 100 letters, digits and . _ : @ ~ -", "name another one"))
+    return queue
 
 
 def check_seed(seed: object) -> int:

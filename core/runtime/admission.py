@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -12,7 +11,7 @@ import uuid_utils
 from ..canonical import Payload
 from ..errors import CallError, Problem, RunConflictError, SpecError
 from ..events import SEMANTICS, RunStarted
-from ..ids import check_run_id, check_seed, check_tenant
+from ..ids import check_queue, check_run_id, check_seed, check_tenant
 from ..limits import Limits
 from ..plan import Plan, merge_inputs, plan_of
 from ..run_state import RunState
@@ -31,8 +30,6 @@ DEFAULT_QUEUE = "default"
 
 MAX_PRIORITY = 1_000_000
 """The highest priority, and negated the lowest; 0 is the usual one."""
-
-_QUEUE = re.compile(r"[A-Za-z0-9._:@~-]{1,100}")
 
 MAX_REASON = 2_000
 """Characters of the reason given with a message."""
@@ -129,13 +126,6 @@ def _object(inputs: Mapping[str, Any] | None) -> dict[str, Any]:
     if not isinstance(cast("object", inputs), Mapping | None):
         raise CallError(Problem("", f"inputs must be an object, not {kind_of(inputs)}", "give names with values"))
     return dict(inputs or {})
-
-
-def check_queue(queue: object) -> str:
-    """Raises CallError for what cannot be the name of a queue."""
-    if not isinstance(queue, str) or not _QUEUE.fullmatch(queue):
-        raise CallError(Problem("", "a queue is 1 to 100 letters, digits and . _ : @ ~ -", "name another one"))
-    return queue
 
 
 def _checked_priority(priority: object) -> int:

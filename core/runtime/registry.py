@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from ..errors import CallError, Problem, StepError
 from ..skills.library import ready_skills
+from .schedule_run import run_schedule
 from .skill import Declaration, Skill
 from .skill import skill as declare
 from .workflow import Workflow
@@ -36,7 +37,7 @@ class SkillRegistry:
 
     def __init__(self, *, ready: bool = True) -> None:
         self._skills: dict[str, AnySkill] = {known.skill_id: known for known in ready_skills()} if ready else {}
-        self._workflows: dict[str, AnyWorkflow] = {}
+        self._workflows: dict[str, AnyWorkflow] = {run_schedule.workflow_type: run_schedule} if ready else {}
 
     def __contains__(self, skill_id: object) -> bool:
         return skill_id in self._skills

@@ -27,7 +27,7 @@ from .streams import note
 def read_spec(source: str) -> WorkflowSpec:
     """The spec in a file of JSON or YAML, or on stdin for `-`. Raises InvalidError."""
     try:
-        return WorkflowSpec.parse(parse_document(_bytes_of(source, "the spec"), name=source))
+        return WorkflowSpec.parse(parse_document(read_bytes(source, "the spec"), name=source))
     except InvalidError as error:
         error.add_note("stdin" if source == "-" else source)
         raise
@@ -97,7 +97,7 @@ def _read_value(argument: str | None, what: str, option: str, pointer: str) -> A
     limit = Limits().payload_bytes
     try:
         if argument.startswith("@"):
-            return parse_document(_bytes_of(argument[1:], what), name=argument[1:], max_bytes=limit)
+            return parse_document(read_bytes(argument[1:], what), name=argument[1:], max_bytes=limit)
         return parse_json(argument, max_bytes=limit)
     except InvalidError as error:
         error.problems = tuple(p._replace(pointer=f"{pointer}{p.pointer}") for p in error.problems)
@@ -139,7 +139,7 @@ def missing_file(url: str | None) -> Path | None:
     return path if path is not None and not path.exists() else None
 
 
-def _bytes_of(source: str, what: str) -> bytes:
+def read_bytes(source: str, what: str) -> bytes:
     """At most one byte more than a document may have: whoever parses it sees that it is too large."""
     try:
         if source == "-":

@@ -11,7 +11,7 @@ from ...compose import Worker, database_url, open_store, tune_process
 from ...core.catalog import is_name
 from ...core.errors import CallError, Problem
 from ...core.events import Event, RunEnd
-from ...core.runtime.admission import check_queue
+from ...core.ids import check_queue
 from .faults import OK, Hidden
 from .logs import log_to_stderr
 from .output import plain
