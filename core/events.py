@@ -289,8 +289,9 @@ class RunContinued:
 class MessageSent:
     """A message in a run's inbox; `key` makes sending it twice harmless.
 
-    `kind` is cancel, terminate, pause, resume, signal or child. `name` and `body` are a signal's, or tell which child
-    ended and how; of other kinds they are empty and null.
+    `kind` is cancel, terminate, pause, resume, signal, child, or continued, which closes the inbox: `reason` is the run
+    to which all else goes. `name` and `body` are a signal's, or tell which child ended and how; of other kinds they are
+    empty and null.
     """
 
     topic: ClassVar = "message.sent"

@@ -64,11 +64,6 @@ def inbox_of(stream: str) -> str:
     return stream + "/inbox"
 
 
-def is_inbox(stream: str) -> bool:
-    """Whether `stream` is the inbox of a run."""
-    return stream.endswith("/inbox")
-
-
 def child_of(run_id: str, step: str) -> str:
     """The id of the run that a step of the run starts, where the step does not name one."""
     return _suffixed(run_id, f"~{step}")

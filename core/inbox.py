@@ -23,7 +23,10 @@ from .spec_state import SpecState
 Taken = RunCancelled | RunCancelling | RunPaused | RunResumed | SignalReceived | ChildEnded | MessageRefused
 """An event that names the message it took."""
 
-KINDS = {"cancel", "terminate", "pause", "resume", "signal", "child"}
+CONTINUED = "continued"
+"""The kind of the last message of a run that is continued by another one, which its reason names. Never taken."""
+
+KINDS = {"cancel", "terminate", "pause", "resume", "signal", "child", CONTINUED}
 """Every kind of message."""
 
 

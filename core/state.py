@@ -176,6 +176,9 @@ def _cancelling(state: RunState, event: RunCancelling) -> None:
         raise IntegrityError(f"{event.topic}: only functions clean up")
     state.cancelling = event
     state.taken = event.message
+    # Whoever cancels wants the clean-up, which a pause would keep from running.
+    state.paused = False
+    state.parked = None
     state.give_up()
 
 

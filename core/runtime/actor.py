@@ -18,7 +18,6 @@ from ..canonical import Payload
 from ..decision import Decision, Execute
 from ..errors import RefoldError
 from ..events import Event, MessageSent, RunStarted, StepCompleted, StepFailed, StepProgressed, StepStarted
-from ..ids import is_inbox
 from ..inbox import take
 from ..limits import Limits
 from ..ports import NEVER, Ack, Append, Clock, Dispatch, Head, Journal, Schedule, Timer, Timers, Unit, Unschedule
@@ -29,7 +28,7 @@ from .clock import LoopTimers
 from .decider import Decider, Step
 from .outcomes import outcome_event, time_limit
 from .registry import SkillRegistry
-from .relations import Letter, beginnings, children_awaited, letters
+from .relations import Handover, Letter, beginnings, children_awaited, handover, letters
 from .threads import ThreadPool
 
 PARK_MICROSECONDS = 1_000_000
@@ -46,8 +45,10 @@ class Family(Protocol):
         """`result` with the first event of the child it asks for, or with the failure that there can be none."""
         ...
 
-    def append(self, unit: Unit, letters: Sequence[Letter], done: Callable[[Ack], None]) -> None:
-        """Commit `unit` together with messages to other runs."""
+    def append(
+        self, unit: Unit, letters: Sequence[Letter], legacy: Handover | None, done: Callable[[Ack], None]
+    ) -> None:
+        """Commit `unit` together with messages to other runs, and with what a run leaves to its successor."""
         ...
 
     def began(self, stream: str) -> None:
@@ -184,7 +185,7 @@ class RunActor:
         self.rest = self._rest(decision, at)
         if events:
             # One that begins with these events may be waited for no longer by their end.
-            known = {*awaited, *(started.run_id for started in begun if started.awaited is not None)}
+            known = {*awaited, *(started.run_id for started in begun if started.awaited == started.run_id)}
             self._append(events, decision, begun, letters(state, known, events))
         elif self._rests():
             self._finish()
@@ -266,7 +267,7 @@ class RunActor:
             self._lease_given_up = False
         appends = [Append(self.stream, self.head, events)]
         if begun:
-            firsts, rows = beginnings(state, begun)
+            firsts, rows = beginnings(begun)
             appends.extend(firsts)
             dispatch.extend(rows)
         self._committing = True
@@ -275,8 +276,9 @@ class RunActor:
             self._committed(ack, appends, decision)
 
         unit, family = Unit(appends, dispatch), self._services.family
-        if told and family is not None:
-            family.append(unit, told, committed)
+        legacy = handover(state)
+        if (told or legacy) and family is not None:
+            family.append(unit, told, legacy, committed)
         else:
             self._services.journal.append(unit, committed)
 
@@ -297,12 +299,12 @@ class RunActor:
         self.head = ack[0]
         observer = self._services.observer
         if observer is not None:
-            for append in (each for each in appends if not is_inbox(each.stream)):
+            for append in appends:
                 for number, event in enumerate(append.events, append.expected.version + 1):
                     observer(append.stream, number, event)
         family = self._services.family
         for append in appends[1:]:
-            if family is not None and isinstance(append.events[0], RunStarted):
+            if family is not None:
                 family.began(append.stream)
         self._stored = self.state.taken
         if self._rests():

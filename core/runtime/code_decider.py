@@ -16,6 +16,7 @@ from ..events import (
     Event,
     PatchApplied,
     RunCancelling,
+    RunEnd,
     RunStarted,
     StepAttemptFailed,
     StepCompleted,
@@ -40,6 +41,7 @@ from .registry import SkillRegistry
 from .skill import Skill
 
 _CALLS = StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepCompleted | StepFailed
+_OF_CODE = _CALLS | AttributesSet | PatchApplied | RunEnd
 
 
 class CodeDecider:
@@ -58,15 +60,17 @@ class CodeDecider:
         self._events = events
         self._limits = limits
         self._version = 1
+        # Messages are taken also for runs that no code works on; all else says that code was there.
+        self._known = max((number for number, event in enumerate(events, 1) if isinstance(event, _OF_CODE)), default=0)
         patches = {event.patch for event in events if isinstance(event, PatchApplied)}
         self._program = self._loaded(state.started, skills, patches)
         if self._program is not None:
-            self._program.replaying = len(events) > 1
+            self._program.replaying = self._known > 1
             self._guarded(self._program.begin)
 
     def replay(self) -> Iterator[Event]:
         """Go through the history: each event is yielded before it is applied."""
-        program, last = self._program, len(self._events)
+        program, last = self._program, self._known
         for number, event in enumerate(self._events[1:], 2):
             yield event
             if program is not None:
@@ -82,7 +86,7 @@ class CodeDecider:
             message = f"no workflow {started.workflow_type!r} is registered here; load the module that has it, resume"
             self.fault = Fault("WORKFLOW_UNKNOWN", message, Payload.of({"workflow_type": started.workflow_type}))
             return None
-        return Program(lambda: workflow.begin(started.inputs), started, skills, patches, self._limits)
+        return Program(workflow, started, skills, patches, self._limits)
 
     # Of Decider.
 

@@ -163,9 +163,9 @@ def continue_as_new(**inputs: Any) -> NoReturn:
     """End this run by having its work continued by a new run of the same workflow with these inputs.
 
     For functions that go on for ever: the new run begins with an empty history. Signals that nothing has used go along.
+    Raises CallError for inputs that the function does not take.
     """
-    workspace("continue_as_new()").check_open()
-    raise ContinueAsNew(_payload("continue_as_new, input ", inputs))
+    raise ContinueAsNew(workspace("continue_as_new()").continuing(inputs))
 
 
 def _payload(what: str, value: Mapping[str, Any]) -> Payload:

@@ -267,7 +267,7 @@ class Engine:
 
         Raises RunNotFoundError, RunOwnedError; SpecError or CallError for what is not registered here.
         """
-        stream = stream_of(check_tenant(tenant), check_run_id(run_id))
+        stream = await self._mailbox.latest(stream_of(check_tenant(tenant), check_run_id(run_id)))
         state, _ = await self._history.load(stream)
         if state.end is not None:
             return result_of(await self._followed(state))
@@ -278,7 +278,7 @@ class Engine:
         # A pause that nobody has taken yet would otherwise stop the run right after it was resumed.
         stopped = state.paused or state.parked is not None or waiting.version > state.taken
         if stopped:
-            await self._mailbox.send(stream, "resume", "", None)
+            stream, _ = await self._mailbox.send(stream, "resume", "", None)
         try:
             return result_of(await self._followed(await self._host.enter(stream, lambda: self._host.go_on(stream))))
         except RunOwnedError:
@@ -373,12 +373,12 @@ class Engine:
         check_text("the reason", reason, MAX_REASON)
         if key is not None:
             check_text("the key", key, MAX_REASON)
-        state, _ = await self._history.load(stream)
-        if state.end is not None:
-            if key is not None and await self._mailbox.sent(stream, key) is not None:
+        state, _ = await self._history.load(await self._mailbox.latest(stream))
+        if state.end is not None and not isinstance(state.end, RunContinued):
+            if key is not None and await self._mailbox.sent(stream, key):
                 return result_of(state)  # Asked for before, and done.
-            raise RunEndedError(f"run {run_id} has ended ({state.status}) and takes no more messages")
-        version = await self._mailbox.send(stream, kind, reason, key, name, body)
+            raise RunEndedError(f"run {state.started.run_id} has ended ({state.status}) and takes no more messages")
+        stream, version = await self._mailbox.send(stream, kind, reason, key, name, body)
         actor = self._host.actor(stream)
         if actor is None and kind == "signal":
             return result_of(state)  # Whoever works on the run takes it; with nobody there, it waits in the inbox.

@@ -58,6 +58,12 @@ class History:
         found = await asyncio.to_thread(self._log.events, inbox_of(stream), after)
         return [(version, event) for version, event in enumerate(found, after + 1) if isinstance(event, MessageSent)]
 
+    async def last_message(self, stream: str) -> MessageSent | None:
+        """The last message to a run, None if there is none."""
+        last = (await self.inbox_head(stream)).version
+        found = await self.messages(stream, last - 1) if last else []
+        return found[0][1] if found else None
+
     async def heads(self, streams: Sequence[str]) -> dict[str, Head]:
         """The heads of those of `streams` that exist."""
         return await asyncio.to_thread(self._log.heads, streams)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from ..errors import (
@@ -12,11 +13,12 @@ from ..errors import (
     OwnershipLostError,
     Problem,
     RefoldError,
+    RunConflictError,
     RunOwnedError,
     StoreError,
     StoreUnreachableError,
 )
-from ..events import RunStarted
+from ..events import RunContinued, RunStarted
 from ..ids import stream_of
 from ..ports import Head, Unit
 from ..run_state import RunState
@@ -116,7 +118,7 @@ class Host:
             return decider.state
         return await self._act(stream, decider, head, floor=at)
 
-    async def go_on(self, stream: str) -> RunState:
+    async def go_on(self, stream: str, *, again: bool = False) -> RunState:
         """Take the lease of a run and work on it; an ended one is returned as it is. Raises RunOwnedError."""
         state, _ = await self._history.load(stream)
         if state.end is not None:
@@ -133,24 +135,31 @@ class Host:
             decider.close()
             left = f"{max(lease.seconds_left, 0):.0f} s"
             raise RunOwnedError(f"run {state.started.run_id} is held by {lease.owner} for another {left}")
-        return await self._act(stream, decider, head)
+        return await self._act(stream, decider, head, again=again)
 
-    def stir(self, stream: str) -> None:
+    def stir(self, stream: str, kind: str) -> None:
         """A message has come for a run: if it lives here, it need not wait for the next look at its inbox."""
         actor = self._actors.get(stream)
         if actor is not None:
             self._background(self._deliver_or_drop(actor))
+        elif kind == "cancel":  # A child that rests, and nobody else may ever look at it.
+            self.began(stream)
 
     def began(self, stream: str) -> None:
         """A run was begun by one that lives here. Without workers nobody else would work on it."""
         if not self._services.parks and not self._closed:
             self._background(self._work_beside(stream))
 
-    async def _work_beside(self, stream: str) -> None:
+    async def _work_beside(self, stream: str, *, follow: bool = False) -> None:
         if (task := asyncio.current_task()) is not None:
             self._unsettled.discard(task)  # From here on the run itself is looked at.
         try:
-            await self.enter(stream, lambda: self.go_on(stream))
+            state = await self.enter(stream, lambda: self.go_on(stream))
+            while follow and isinstance(state.end, RunContinued):
+                stream = stream_of(state.started.tenant, state.end.successor)
+                state = await self.enter(stream, partial(self.go_on, stream))
+        except RunOwnedError as error:  # a worker was faster
+            _log.info("%s: %s", stream, error)
         except RefoldError as error:
             _log.warning("%s: %s", stream, error)
 
@@ -178,8 +187,23 @@ class Host:
         for actor in list(self._actors.values()):
             actor.drain()
 
-    async def _act(self, stream: str, decider: Decider, head: Head, *, fresh: bool = False, floor: int = 0) -> RunState:
+    async def _act(
+        self, stream: str, decider: Decider, head: Head, *, fresh: bool = False, floor: int = 0, again: bool = False
+    ) -> RunState:
         actor = RunActor(self._services, stream, decider, head, floor)
+        try:
+            return await self._drive(actor, fresh=fresh)
+        except OwnershipLostError:
+            if (await self._history.heads([stream])).get(stream) != actor.head:
+                raise
+        # Nobody else wrote here: a run that this one begins has come into being meanwhile.
+        if again:
+            reason = f"run {decider.state.started.run_id} begins a run, or is continued by one, whose id is taken"
+            raise RunConflictError(reason)
+        return await self.go_on(stream, again=True)
+
+    async def _drive(self, actor: RunActor, *, fresh: bool) -> RunState:
+        stream = actor.stream
         self._actors[stream] = actor
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.get_running_loop().create_task(self._keep())
@@ -191,8 +215,8 @@ class Host:
             if self._closed:
                 raise _closed()
             actor.begin()
-            for child in children_awaited(decider.state):
-                self.began(stream_of(decider.state.started.tenant, child))
+            for child in () if self._services.parks else children_awaited(actor.state):
+                self._background(self._work_beside(stream_of(actor.state.started.tenant, child), follow=True))
             state = await actor.done
         except BaseException as error:
             actor.abandon(error)

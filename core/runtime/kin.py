@@ -10,16 +10,16 @@ from ..run_state import RunState
 from .attempt import Result
 from .children import Children
 from .outbox import Outbox
-from .relations import Letter
+from .relations import Handover, Letter
 
 
 class Kin:
-    """Fulfils `refold.core.runtime.actor.Family`. `stir` is told of runs that have just been sent a message,
-    `begun` of those that have just begun.
+    """Fulfils `refold.core.runtime.actor.Family`. `stir` is told of runs that have just been sent a message, and of
+    which kind, `begun` of those that have just begun.
     """
 
     def __init__(self, children: Children, outbox: Outbox):
-        self.stir: Callable[[str], None] = _nothing
+        self.stir: Callable[[str, str], None] = _nothing
         self.begun: Callable[[str], None] = _nothing
         self._children = children
         self._outbox = outbox
@@ -28,15 +28,11 @@ class Kin:
         """See `Children.admit`."""
         return await self._children.admit(parent, step, result)
 
-    def append(self, unit: Unit, letters: Sequence[Letter], done: Callable[[Ack], None]) -> None:
+    def append(
+        self, unit: Unit, letters: Sequence[Letter], legacy: Handover | None, done: Callable[[Ack], None]
+    ) -> None:
         """See `Outbox.append`."""
-
-        def delivered(ack: Ack) -> None:
-            done(ack)
-            for letter in letters:
-                self.stir(letter.stream)
-
-        self._outbox.append(unit, letters, delivered)
+        self._outbox.append(unit, letters, legacy, done, lambda letter: self.stir(letter.stream, letter.message.kind))
 
     def began(self, stream: str) -> None:
         """A run has been begun, durably."""
@@ -52,5 +48,5 @@ class Kin:
         await self._outbox.close()
 
 
-def _nothing(stream: str) -> None:
+def _nothing(*_: str) -> None:
     """Nobody is told."""

@@ -11,13 +11,13 @@ from ..decide import due_of
 from ..errors import OwnershipLostError, RefoldError
 from ..events import Event, MessageSent
 from ..ids import inbox_of
-from ..inbox import take
+from ..inbox import CONTINUED, take
 from ..ports import Ack, Append, Schedule, Unit, Unschedule, Wake
 from ..run_state import RunState
 from ..state import evolve
 from .actor import Services
 from .history import History
-from .relations import NO_BODY, Letter, children_awaited, letters
+from .relations import NO_BODY, Letter, children_awaited, forwarded, letters
 
 
 class Mailbox:
@@ -29,25 +29,44 @@ class Mailbox:
 
     async def send(
         self, stream: str, kind: str, reason: str, key: str | None, name: str = "", body: Payload = NO_BODY
-    ) -> int:
-        """Put a message into the inbox of `stream`, once for each key, and return its version there."""
+    ) -> tuple[str, int]:
+        """Put a message into the inbox of `stream`, once for each key, and return its stream and its version there.
+
+        Of a run that is continued by another one it is the other one's inbox.
+        """
         key = key or uuid.uuid4().hex
         while True:
             head = await self._history.inbox_head(stream)
-            before = await self.sent(stream, key)
-            if before is not None:
-                return before
+            messages = await self._history.messages(stream, 0)
+            for version, sent in messages:
+                if sent.key == key and sent.kind != CONTINUED:
+                    return stream, version
+            successor = forwarded(stream, messages[-1][1] if messages else None)
+            if successor is not None:
+                stream = successor
+                continue
             message = MessageSent(self._services.clock.now(), kind, key, reason, name, body)
             try:
                 unit = Unit((Append(inbox_of(stream), head, (message,)),), (Wake(stream),))
-                return (await self._services.journal.commit(unit))[0].version
+                return stream, (await self._services.journal.commit(unit))[0].version
             except OwnershipLostError:
                 continue  # Somebody else's message came first.
 
-    async def sent(self, stream: str, key: str) -> int | None:
-        """The version of the message of this key in the inbox of `stream`, None if there is none."""
-        found = (version for version, sent in await self._history.messages(stream, 0) if sent.key == key)
-        return next(found, None)
+    async def latest(self, stream: str) -> str:
+        """The stream of the run that continues the one of `stream`, and so on; its own if none does."""
+        while (successor := forwarded(stream, await self._history.last_message(stream))) is not None:
+            stream = successor
+        return stream
+
+    async def sent(self, stream: str, key: str) -> bool:
+        """Whether the run of `stream`, or one that continues it, was sent a message of this key."""
+        following: str | None = stream
+        while following is not None:
+            messages = await self._history.messages(following, 0)
+            if any(sent.key == key and sent.kind != CONTINUED for _, sent in messages):
+                return True
+            following = forwarded(following, messages[-1][1] if messages else None)
+        return False
 
     async def take_for(self, stream: str) -> RunState:
         """Take the messages of a run that no live process holds, on its behalf; nothing is executed."""
@@ -85,7 +104,7 @@ class Mailbox:
             await self._services.journal.commit(unit)
             return
         answered: asyncio.Future[Ack] = asyncio.get_running_loop().create_future()
-        family.append(unit, told, answered.set_result)
+        family.append(unit, told, None, answered.set_result)
         ack = await answered
         if isinstance(ack, RefoldError):
             raise ack

@@ -19,6 +19,10 @@ from .skill import Skill
 _OURS = (str(Path(__file__).parent), str(Path(asyncio.__file__).parent))
 
 
+NOWHERE = "?"
+"""The place of code that is all ours."""
+
+
 class Branch:
     """A line of execution: the function itself, or one argument of a `gather`."""
 
@@ -55,8 +59,9 @@ class Join:
         return not self.left
 
     def first_error(self) -> BaseException | None:
-        """The error of the first branch that failed, as serial execution would raise it."""
-        return self.errors[min(self.errors)] if self.errors else None
+        """The error of the first branch that failed, as serial execution would raise it; a cancel before all others."""
+        cancels = [number for number, error in self.errors.items() if isinstance(error, asyncio.CancelledError)]
+        return self.errors[min(cancels or self.errors)] if self.errors else None
 
 
 class OpenCall:
@@ -103,7 +108,11 @@ class OpenCall:
     @property
     def place(self) -> str:
         """File and line of the await."""
-        return place_of(self.branch.coroutine)
+        branch, place = self.branch, place_of(self.branch.coroutine)
+        while place == NOWHERE and branch.joined is not None:  # A step given to gather as it is: nothing of the user's.
+            branch = branch.joined.branch
+            place = place_of(branch.coroutine)
+        return place
 
 
 def place_of(coroutine: Coroutine[Any, Any, Any]) -> str:
@@ -116,6 +125,6 @@ def place_of(coroutine: Coroutine[Any, Any, Any]) -> str:
             frame = there
         inner = inner.cr_await
     if frame is None:
-        return "?"
+        return NOWHERE
     # The last two parts say enough, and nothing of the machine.
     return f"{'/'.join(Path(frame.f_code.co_filename).parts[-2:])}:{frame.f_lineno}"

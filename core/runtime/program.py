@@ -29,6 +29,7 @@ from .open_call import Branch, Join, OpenCall, place_of
 from .payloads import payload_of
 from .registry import SkillRegistry
 from .skill import Skill
+from .workflow import Workflow
 from .workspace import CURRENT, Suspended
 
 Resumption = tuple[Branch, Any, BaseException | None]
@@ -50,7 +51,7 @@ class Program:
 
     def __init__(
         self,
-        function: Callable[[], Coroutine[Any, Any, Any]],
+        workflow: Workflow[..., Any],
         started: RunStarted,
         skills: SkillRegistry,
         patches: set[str],
@@ -64,11 +65,12 @@ class Program:
         self.fault: Fault | None = None
         self.now = started.at
         self.replaying = False
-        self._function = function
+        self._workflow = workflow
         self._started = started
         self._skills = skills
         self._patches = patches
         self._limits = limits
+        self._unpatched: set[str] = set()
         self._branches: dict[Branch, None] = {}
         self._branch: Branch | None = None
         self._answers: dict[str, Callable[..., Any]] = {}
@@ -80,7 +82,7 @@ class Program:
         # An empty context: what the caller has in his is not recorded, and a worker's is another one.
         context = Context()
         context.run(CURRENT.set, self)
-        main = Branch("", self._function(), context, None, 0)
+        main = Branch("", self._workflow.begin(self._started.inputs), context, None, 0)
         self._branches[main] = None
         self._drive([(main, None, None)])
 
@@ -176,12 +178,20 @@ class Program:
         branch.draws += 1
         return f"{self._started.seed}:{branch.path}:draw:{branch.draws}"
 
+    def continuing(self, inputs: Mapping[str, Any]) -> Payload:
+        """See `Workspace.continuing`."""
+        self.check_open()
+        return self._workflow.checked_inputs(inputs, self._limits)
+
     def patched(self, patch: str) -> bool:
         """See `Workspace.patched`."""
         self.check_open()
         if patch in self._patches:
             return True
         if self.replaying:
+            # For good: older code has passed here, and a True later on would be one from the beginning in a replay.
+            self._unpatched.add(patch)
+        if patch in self._unpatched:
             return False
         self._patches.add(patch)
         self.marks.append(PatchApplied(self.now, patch))

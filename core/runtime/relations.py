@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from ..canonical import Payload
 from ..events import Event, MessageSent, RunCompleted, RunContinued, RunFailed, RunStarted
-from ..ids import inbox_of, stream_of
+from ..ids import run_of, stream_of
+from ..inbox import CONTINUED
 from ..ports import EMPTY, Append, Dispatch, Schedule
 from ..run_state import RunState
 from ..state import start
@@ -37,21 +38,45 @@ def beginning(started: RunStarted, lease_seconds: float = 0) -> tuple[Append, Sc
     return Append(stream, EMPTY, (started,)), row
 
 
-def beginnings(state: RunState, begun: Sequence[RunStarted]) -> tuple[list[Append], list[Dispatch]]:
-    """The first appends and rows of the runs that a run starts; a successor gets its unused signals."""
+def beginnings(begun: Sequence[RunStarted]) -> tuple[list[Append], list[Dispatch]]:
+    """The first appends and rows of the runs that a run starts."""
     pairs = [beginning(started) for started in begun]
-    appends = [append for append, _ in pairs]
-    if isinstance(state.end, RunContinued):
-        at = state.end.at
-        signals = [
-            MessageSent(at, "signal", f"carried-{name}-{number}", "", name, body)
-            for name, bodies in sorted(state.signals.items())
-            for number, body in enumerate(bodies)
-        ]
-        if signals:
-            successor = stream_of(state.started.tenant, state.end.successor)
-            appends.append(Append(inbox_of(successor), EMPTY, signals))
-    return appends, [row for _, row in pairs]
+    return [append for append, _ in pairs], [row for _, row in pairs]
+
+
+class Handover(NamedTuple):
+    """What the run of `stream` leaves to the one of `successor`: `carried`, then its messages after number `taken`.
+
+    `closing` ends its inbox and names the successor, so that nobody sends there what nobody would read.
+    """
+
+    stream: str
+    successor: str
+    taken: int
+    carried: Sequence[MessageSent]
+    closing: MessageSent
+
+
+def handover(state: RunState) -> Handover | None:
+    """What a run leaves to the one that continues it: the signals that it did not use. None if it is not continued."""
+    end, started = state.end, state.started
+    if not isinstance(end, RunContinued):
+        return None
+    signals = [
+        MessageSent(end.at, "signal", f"carried-{name}-{number}", "", name, body)
+        for name, bodies in sorted(state.signals.items())
+        for number, body in enumerate(bodies)
+    ]
+    closing = MessageSent(end.at, CONTINUED, CONTINUED, end.successor, "", NO_BODY)
+    stream, successor = (stream_of(started.tenant, run_id) for run_id in (started.run_id, end.successor))
+    return Handover(stream, successor, state.taken, signals, closing)
+
+
+def forwarded(stream: str, last: MessageSent | None) -> str | None:
+    """Where messages to the run of `stream` go, whose inbox ends with `last`; None: into this inbox."""
+    if last is None or last.kind != CONTINUED:
+        return None
+    return stream_of(run_of(stream)[0], last.reason)
 
 
 def children_awaited(state: RunState) -> set[str]:

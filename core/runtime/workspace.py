@@ -43,6 +43,10 @@ class Workspace(Protocol):
         """A text of the run's seed and the place of the call, another one each time, the same in every replay."""
         ...
 
+    def continuing(self, inputs: Mapping[str, Any]) -> Payload:
+        """The inputs of a run that continues this one. Raises CallError for what the function does not take."""
+        ...
+
     def patched(self, patch: str) -> bool:
         """Whether to take the way of the patch."""
         ...
