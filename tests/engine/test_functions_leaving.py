@@ -24,8 +24,8 @@ pytestmark = pytest.mark.timeout(30)
 undone: list[str] = []
 
 
-@skill(inline=True)
-def undo(what: str) -> str:
+@skill
+async def undo(what: str) -> str:
     """Would change the world if it were called as the plain function."""
     undone.append(what)
     return what

@@ -82,8 +82,9 @@ class Stage:
         self, workflow: Workflow[..., Any], waits: int = 1, run_id: str = "r", **inputs: Any
     ) -> None:
         """Run until so many steps have begun to wait, and let the engine go."""
-        async with self.running(workflow, run_id, **inputs):
-            await until(lambda: self.topics(run_id).count("step.waiting") >= waits)
+        async with self.running(workflow, run_id, **inputs) as (_, run):
+            await until(lambda: run.done() or self.topics(run_id).count("step.waiting") >= waits)
+            assert not run.done() or run.result().status == "parked"
 
     def events(self, run_id: str = "r") -> list[Event]:
         """The events of a run."""
