@@ -170,7 +170,9 @@ class CodeDecider:
 
     def _observe(self, program: Program, event: _CALLS) -> None:
         asked = program.open.get(str(event.index))
-        fault = mismatch(self._version, event, asked, [program.open[path] for path in program.order], program.finish)
+        # Listed only where it is shown: this is done for every event, and a gather may be wide.
+        others = [program.open[path] for path in program.order] if asked is None else []
+        fault = mismatch(self._version, event, asked, others, program.finish)
         if fault is not None:
             self.fault = fault
             program.close()
