@@ -70,12 +70,13 @@ class _Told(TypedDict):
 
 
 def _told(skills: SkillRegistry, listening: str, database: str, queues: Sequence[str]) -> _Told:
-    ready = set(SkillRegistry().names())
+    registry = SkillRegistry()
+    ready = {*registry.names(), *registry.workflows()}
     return {
         "listening": listening,
         "database": database,
         "queues": list(queues),
-        "workflows": [f"{each.workflow_type}#{each.version}" for each in skills.workflows()],
+        "workflows": [f"{each.workflow_type}#{each.version}" for each in skills.workflows() if each not in ready],
         "skills": [name for name in skills.names() if name not in ready],
         "pid": os.getpid(),
     }

@@ -12,6 +12,7 @@ from ...core.catalog import is_name
 from ...core.errors import CallError, Problem
 from ...core.events import Event, RunEnd
 from ...core.ids import check_queue
+from ...core.runtime.registry import SkillRegistry
 from .faults import OK, Hidden
 from .logs import log_to_stderr
 from .output import plain
@@ -48,7 +49,7 @@ def work(
     with closing(open_store(url)) as store:
         worker = Worker(store, skills, queues=queues, concurrency=concurrency, observer=count, pins=pinned)
         me = f"worker {os.getpid()}"
-        functions = len(skills.workflows())
+        functions = len(skills.workflows()) - len(SkillRegistry().workflows())
         some = f" and {functions} workflow{'s' if functions > 1 else ''}" if functions else ""
         many = f"{len(skills.names())} skills{some}, at most {concurrency} runs at a time"
         place = "queue" if len(queues) == 1 else "queues"

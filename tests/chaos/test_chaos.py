@@ -13,10 +13,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -90,10 +91,11 @@ async def campaign(url: str, seed: int, take_away: Callable[[], None]) -> None:
         )
         assert chaos.kills + chaos.stops >= SECONDS / 3, "too little was done to them"
     except BaseException as error:
-        error.add_note(f"chaos seed {seed}")
+        error.add_note(f"chaos seed {seed}; workers said at the end: {chaos.said()}")
+        with suppress(AssertionError):  # What comes first counts.
+            chaos.end()
         raise
-    finally:
-        chaos.end()
+    chaos.end()
 
 
 class Chaos:
@@ -103,6 +105,7 @@ class Chaos:
 
     def __init__(self, url: str, seed: int, take_away: Callable[[], None]):
         self._url = url
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the campaign)
         self._take_away = take_away
         self._seed = seed
         self._random = Random(seed)
@@ -116,7 +119,7 @@ class Chaos:
 
     def _worker(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "refold.tests.support.chaos_child", self._url, str(LEASE_SECONDS)]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=self._said)
 
     async def start_runs(self) -> None:
         """Record runs; one that was acknowledged must end."""
@@ -212,6 +215,11 @@ class Chaos:
             await asyncio.gather(*(alone(run_id, wanted) for run_id, wanted in self.runs.items()))
         return store
 
+    def said(self) -> str:
+        """The last that workers wrote to their standard errors."""
+        self._said.seek(max(self._said.seek(0, os.SEEK_END) - 4_000, 0))
+        return self._said.read().decode(errors="replace")
+
     def end(self) -> None:
         """Stop the workers: those that still live must end with grace."""
         for worker in self._workers:
@@ -223,6 +231,7 @@ class Chaos:
                 assert worker.wait(20) == 0, "a worker did not end with grace"
             finally:
                 kill(worker)
+        self._said.close()
 
 
 class Wanted(NamedTuple):

@@ -15,6 +15,7 @@ from refold import (
     StepContext,
     StepError,
     StepFailedError,
+    StoreUnreachableError,
     Worker,
     call,
     gather,
@@ -156,8 +157,17 @@ def random_run(random: Random) -> tuple[dict[str, Any], int]:
     return spec(*steps), signals
 
 
+async def _begun(url: str, lease_seconds: float) -> Worker:
+    """A worker, begun again as a supervisor would as long as the database is away."""
+    while True:
+        try:
+            return Worker(url, skills(), concurrency=30, lease_seconds=lease_seconds)
+        except StoreUnreachableError:
+            await asyncio.sleep(0.2)
+
+
 async def _work(url: str, lease_seconds: float) -> None:
-    worker = Worker(url, skills(), concurrency=30, lease_seconds=lease_seconds)
+    worker = await _begun(url, lease_seconds)
     asyncio.get_running_loop().add_reader(sys.stdin, worker.drain)
     await worker.run()
 
