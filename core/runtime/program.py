@@ -43,6 +43,10 @@ _log = logging.getLogger(__name__)
 _FAILED_BY_TIME = {"SIGNAL_TIMEOUT", "STEP_TIMEOUT", "CHILD_TIMEOUT"}
 
 
+_LEFT_STANDING: list[Coroutine[Any, Any, Any]] = []
+"""Coroutines that cannot be closed. To free one would run its code again, outside of any run."""
+
+
 class Program:
     """The running function. `open` holds what it awaits, by path; `finish` says how it ended, once it has.
 
@@ -130,7 +134,7 @@ class Program:
                 branch.context.run(branch.coroutine.close)
             if getcoroutinestate(branch.coroutine) != CORO_CLOSED:
                 _log.warning("run %s: the function stays in memory, for %s catches BaseException", self.run_id, place)
-                _keep_for_good(branch.coroutine)
+                _LEFT_STANDING.append(branch.coroutine)
         self._branches.clear()
 
     # What the function's own code reaches.
@@ -288,13 +292,6 @@ def _outside_tasks() -> Generator[None]:
         yield
     finally:
         asyncio.tasks._enter_task(loop, task)
-
-
-def _keep_for_good(coroutine: Coroutine[Any, Any, Any]) -> None:
-    """See that a coroutine that cannot be closed is never freed: that would run its code again, outside of any run."""
-    import ctypes
-
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(coroutine))
 
 
 def _foreign(asked: object, branch: Branch) -> Fault:
