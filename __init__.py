@@ -61,7 +61,7 @@ _NAMES = {
     ),
     "core.retry": ("Retry",),
     "core.runtime.context": ("StepContext",),
-    "core.runtime.durable": (
+    "core.runtime.functions.durable": (
         "call",
         "continue_as_new",
         "gather",
@@ -76,12 +76,12 @@ _NAMES = {
         "wait_signal",
     ),
     "core.runtime.registry": ("SkillRegistry",),
-    "core.runtime.schedule": ("Schedule",),
+    "core.runtime.scheduling.schedule": ("Schedule",),
     "core.runtime.skill": (
         "Skill",
         "skill",
     ),
-    "core.runtime.workflow": (
+    "core.runtime.functions.workflow": (
         "Workflow",
         "workflow",
     ),

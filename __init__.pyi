@@ -33,7 +33,7 @@ from .core.limits import Limits
 from .core.results import StepResult, WorkflowResult
 from .core.retry import Retry
 from .core.runtime.context import StepContext
-from .core.runtime.durable import (
+from .core.runtime.functions.durable import (
     call,
     continue_as_new,
     gather,
@@ -47,10 +47,10 @@ from .core.runtime.durable import (
     uuid,
     wait_signal,
 )
+from .core.runtime.functions.workflow import Workflow, workflow
 from .core.runtime.registry import SkillRegistry
-from .core.runtime.schedule import Schedule
+from .core.runtime.scheduling.schedule import Schedule
 from .core.runtime.skill import Skill, skill
-from .core.runtime.workflow import Workflow, workflow
 from .core.seeds import step_seed
 from .core.spec import StepDescriptor, WorkflowSpec
 from .sync_client import SyncClient, SyncRunHandle

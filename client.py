@@ -20,8 +20,8 @@ from .core.ids import check_run_id, check_tenant
 from .core.results import StepResult
 from .core.runtime.admission import DEFAULT_QUEUE
 from .core.runtime.answering import ANSWER_SECONDS
+from .core.runtime.functions.workflow import Workflow
 from .core.runtime.payloads import Reader
-from .core.runtime.workflow import Workflow
 from .core.spec import WorkflowSpec
 from .eventstore.store import Store
 

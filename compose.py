@@ -19,7 +19,7 @@ from .core.runtime.actor import Observer
 from .core.runtime.admission import DEFAULT_QUEUE
 from .core.runtime.engine import LEASE_SECONDS, Engine
 from .core.runtime.registry import SkillRegistry
-from .core.runtime.schedules import Schedules
+from .core.runtime.scheduling.schedules import Schedules
 from .eventstore.journal import DirectJournal, Journal
 from .eventstore.log import EventLog
 from .eventstore.memory import MemoryStore

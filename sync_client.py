@@ -16,7 +16,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, ov
 
 from .client import Client, RunHandle
 from .core.errors import CallError, Problem
-from .core.runtime.workflow import Workflow
+from .core.runtime.functions.workflow import Workflow
 from .eventstore.store import Store
 
 P = ParamSpec("P")

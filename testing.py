@@ -34,12 +34,12 @@ from .core.ports import Timer
 from .core.results import WorkflowResult, result_of
 from .core.run_state import RunState
 from .core.runtime.engine import Runnable
+from .core.runtime.functions.workflow import Workflow
 from .core.runtime.registry import SkillRegistry
 from .core.runtime.replay import Replayed, replay_code
-from .core.runtime.schedule import Schedule
-from .core.runtime.schedule_run import run_schedule
+from .core.runtime.scheduling.schedule import Schedule
+from .core.runtime.scheduling.schedule_run import run_schedule
 from .core.runtime.skill import Skill
-from .core.runtime.workflow import Workflow
 from .core.state import fold
 from .eventstore.memory import MemoryStore
 from .projections.exported import exported_events

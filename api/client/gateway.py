@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from ...core.results import StepResult
 from ...core.runtime.admission import DEFAULT_QUEUE
-from ...core.runtime.workflow import Workflow
+from ...core.runtime.functions.workflow import Workflow
 from ...core.spec import WorkflowSpec
 
 Startable = Workflow[..., Any] | WorkflowSpec | Mapping[str, Any] | str

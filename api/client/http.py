@@ -20,8 +20,8 @@ from ...core import errors
 from ...core.canonical import decode
 from ...core.errors import CallError, InvalidError, NotCanonicalError, Problem, RefoldError, StoreUnreachableError
 from ...core.ids import check_run_id
+from ...core.runtime.functions.workflow import Workflow
 from ...core.runtime.payloads import payload_of
-from ...core.runtime.workflow import Workflow
 from ...core.spec import WorkflowSpec
 from .gateway import ListedRun, Order, RunList, Verb
 

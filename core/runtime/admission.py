@@ -18,9 +18,9 @@ from ..run_state import RunState
 from ..spec import WorkflowSpec, check_skills
 from ..spec_problems import kind_of
 from ..spec_state import SpecState
+from .functions.workflow import Workflow
 from .payloads import inputs_payload
 from .registry import SkillRegistry
-from .workflow import Workflow
 
 MAX_LABEL = 200
 """Characters of an agent's id."""

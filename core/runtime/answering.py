@@ -19,7 +19,7 @@ from ..events import Event
 from ..ids import check_signal
 from ..ports import Question
 from .actor import Services
-from .code_decider import CodeDecider, decider_of
+from .functions.code_decider import CodeDecider, decider_of
 from .history import History
 
 ANSWER_SECONDS = 10.0

@@ -24,8 +24,8 @@ from ..ports import Head, Unit
 from ..run_state import RunState
 from .actor import RunActor, Services
 from .admission import check_same, check_served
-from .code_decider import decider_of
 from .decider import Decider
+from .functions.code_decider import decider_of
 from .history import History
 from .relations import beginning, children_awaited
 

@@ -16,10 +16,10 @@ from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from ..errors import CallError, Problem, StepError
 from ..skills.library import ready_skills
-from .schedule_run import run_schedule
+from .functions.workflow import Workflow
+from .scheduling.schedule_run import run_schedule
 from .skill import Declaration, Skill
 from .skill import skill as declare
-from .workflow import Workflow
 
 P = ParamSpec("P")
 R = TypeVar("R")

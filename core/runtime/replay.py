@@ -19,8 +19,8 @@ from ..step_events import StepIndex
 from .actor import RunActor, Services
 from .admission import check_served
 from .attempt import Attempt, Call, Result, call_inline
-from .code_decider import CodeDecider
 from .decider import SpecDecider
+from .functions.code_decider import CodeDecider
 from .outcomes import outcome_event
 from .registry import SkillRegistry
 from .skill import Skill

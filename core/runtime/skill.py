@@ -17,9 +17,9 @@ from ..retry import Retry
 from ..spec import MAX_CENTS
 from .binding import Binder, Parameters, binder, parameters_of
 from .context import StepContext
+from .functions.workspace import CURRENT
 from .payloads import Reader, first_line, payload_of, reader_of
 from .wait import Wait
-from .workspace import CURRENT
 
 P = ParamSpec("P")
 R = TypeVar("R")

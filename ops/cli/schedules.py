@@ -15,8 +15,8 @@ from ...core.documents import parse_document
 from ...core.errors import InvalidError
 from ...core.ids import check_tenant
 from ...core.runtime.admission import MAX_REASON, check_text
-from ...core.runtime.schedule import Schedule
-from ...core.runtime.schedules import ScheduleStatus
+from ...core.runtime.scheduling.schedule import Schedule
+from ...core.runtime.scheduling.schedules import ScheduleStatus
 from ...eventstore.store import Store
 from ..settings import store_patience
 from .faults import OK

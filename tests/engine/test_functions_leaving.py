@@ -15,7 +15,7 @@ from refold import IntegrityError, Workflow, call, gather, random, skill, wait_s
 from refold.core.canonical import Payload
 from refold.core.events import StepSkipped
 from refold.core.limits import Limits
-from refold.core.runtime.code_decider import decider_of
+from refold.core.runtime.functions.code_decider import decider_of
 from refold.tests.support.functions import Stage
 from refold.tests.support.workflows import soon, until
 

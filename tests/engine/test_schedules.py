@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from refold import CallError, RunConflictError, RunEndedError, RunNotFoundError, StepError, call, sleep, workflow
-from refold.core.runtime.schedule_run import SCHEDULE
+from refold.core.runtime.scheduling.schedule_run import SCHEDULE
 from refold.testing import START, TestEnvironment
 from refold.tests.support.workflows import spec, step
 

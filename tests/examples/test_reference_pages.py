@@ -11,7 +11,7 @@ import pytest
 import refold
 from refold import Skill, SkillRegistry, StepContext, StepDescriptor, WorkflowSpec, workflow
 from refold.core.events import EVENTS
-from refold.core.runtime import durable
+from refold.core.runtime.functions import durable
 from refold.core.spec import RetrySettings
 from refold.tests.support.root_package import ROOT
 

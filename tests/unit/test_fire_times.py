@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from refold import CallError, Schedule, workflow
-from refold.core.runtime.fire_times import Due, due, fire_times
+from refold.core.runtime.scheduling.fire_times import Due, due, fire_times
 
 BERLIN = {"timezone": "Europe/Berlin"}
 

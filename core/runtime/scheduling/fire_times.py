@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from ..errors import CallError, Problem
+from ...errors import CallError, Problem
 
 GRACE_SECONDS = 10
 """A firing that is no later than this was not missed."""

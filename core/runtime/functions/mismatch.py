@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import islice
 
-from ..canonical import Payload
-from ..decide_code import Fault, Finish
-from ..differences import differences
-from ..events import StepAttemptFailed, StepCompleted, StepFailed, StepProgressed, StepStarted, StepWaiting
+from ...canonical import Payload
+from ...decide_code import Fault, Finish
+from ...differences import differences
+from ...events import StepAttemptFailed, StepCompleted, StepFailed, StepProgressed, StepStarted, StepWaiting
 from .open_call import OpenCall
 
 CallEvent = StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepCompleted | StepFailed

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import RunConflictError, RunEndedError, RunNotFoundError
-from ..ids import check_tenant, run_of, stream_of
-from ..needs import needs_of_code
-from ..ports import RunLog
-from ..run_state import RunState
-from .engine import Engine
+from ...errors import RunConflictError, RunEndedError, RunNotFoundError
+from ...ids import check_tenant, run_of, stream_of
+from ...needs import needs_of_code
+from ...ports import RunLog
+from ...run_state import RunState
+from ..engine import Engine
 from .schedule import Schedule
 from .schedule_run import SCHEDULE, STATE, TRIGGER, run_schedule
 

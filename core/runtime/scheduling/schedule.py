@@ -11,15 +11,15 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_serializer, model_validator
 
-from ..canonical import canonical_json, decode
-from ..catalog import parse_name
-from ..durations import seconds_of
-from ..errors import CallError, Problem
-from ..ids import check_queue, check_run_id
-from ..spec import WorkflowSpec
-from ..spec_problems import explain, in_order, kind_of, wrong_type
+from ...canonical import canonical_json, decode
+from ...catalog import parse_name
+from ...durations import seconds_of
+from ...errors import CallError, Problem
+from ...ids import check_queue, check_run_id
+from ...spec import WorkflowSpec
+from ...spec_problems import explain, in_order, kind_of, wrong_type
+from ..functions.workflow import Workflow
 from .fire_times import Timing, check_cron, check_zone
-from .workflow import Workflow
 
 MAX_ID = 150
 """Characters of a schedule's id: the ids of its runs begin with it."""

@@ -17,18 +17,18 @@ from contextvars import Context
 from inspect import CORO_CLOSED, CORO_CREATED, getcoroutinestate
 from typing import Any, cast
 
-from ..canonical import Payload
-from ..decide_code import Fault, Finish
-from ..errors import CallError, Problem, RefoldError, StepError, StepFailedError, StepTimeoutError
-from ..events import AttributesSet, PatchApplied, RunStarted, StepCompleted, StepFailed
-from ..limits import Limits
-from ..paths import join, order_of
+from ...canonical import Payload
+from ...decide_code import Fault, Finish
+from ...errors import CallError, Problem, RefoldError, StepError, StepFailedError, StepTimeoutError
+from ...events import AttributesSet, PatchApplied, RunStarted, StepCompleted, StepFailed
+from ...limits import Limits
+from ...paths import join, order_of
+from ..payloads import payload_of
+from ..registry import SkillRegistry
+from ..skill import Skill
 from .command import Command, Gather
 from .finishing import finish_of
 from .open_call import Branch, Join, OpenCall, place_of
-from .payloads import payload_of
-from .registry import SkillRegistry
-from .skill import Skill
 from .workflow import Workflow
 from .workspace import CURRENT, Suspended
 

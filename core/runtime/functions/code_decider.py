@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from typing import Any
 
-from ..canonical import Payload
-from ..code_state import CodeState
-from ..decide_code import Fault, Finish, decide_code
-from ..decision import Decision
-from ..errors import CallError, IntegrityError, Problem, RefoldError
-from ..events import (
+from ...canonical import Payload
+from ...code_state import CodeState
+from ...decide_code import Fault, Finish, decide_code
+from ...decision import Decision
+from ...errors import CallError, IntegrityError, Problem, RefoldError
+from ...events import (
     AttributesSet,
     Event,
     PatchApplied,
@@ -25,20 +25,20 @@ from ..events import (
     StepStarted,
     StepWaiting,
 )
-from ..ids import successor_of
-from ..limits import Limits
-from ..seeds import derive
-from ..spec_state import SpecState
-from ..state import evolve, fold, start
-from ..step_events import StepIndex
-from .attempt import Call, Result
-from .decider import Decider, SpecDecider
+from ...ids import successor_of
+from ...limits import Limits
+from ...seeds import derive
+from ...spec_state import SpecState
+from ...state import evolve, fold, start
+from ...step_events import StepIndex
+from ..attempt import Call, Result
+from ..decider import Decider, SpecDecider
+from ..registry import SkillRegistry
+from ..skill import Skill
 from .mismatch import mismatch
 from .open_call import OpenCall
 from .prepare_call import prepare_call
 from .program import Program
-from .registry import SkillRegistry
-from .skill import Skill
 
 _CALLS = StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepCompleted | StepFailed
 _OF_CODE = _CALLS | AttributesSet | PatchApplied | RunEnd

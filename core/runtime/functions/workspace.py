@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from ..canonical import Payload
-from ..errors import CallError, Problem
+from ...canonical import Payload
+from ...errors import CallError, Problem
 
 
 class Workspace(Protocol):

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ..canonical import Payload
-from ..paths import step_id_of
-from ..retry import Retry
+from ...canonical import Payload
+from ...paths import step_id_of
+from ...retry import Retry
+from ..skill import Skill
 from .command import Command
-from .skill import Skill
 
 # asyncio is no place that anybody could mend either.
 _OURS = (str(Path(__file__).parent), str(Path(asyncio.__file__).parent))

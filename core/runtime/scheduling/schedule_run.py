@@ -10,14 +10,14 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from ..catalog import parse_name
-from ..errors import StepFailedError, StepTimeoutError
-from .durable import call, continue_as_new, gather, now, run_workflow, set_query, wait_signal
+from ...catalog import parse_name
+from ...errors import StepFailedError, StepTimeoutError
+from ..functions.durable import call, continue_as_new, gather, now, run_workflow, set_query, wait_signal
+from ..functions.workflow import workflow
+from ..skill import skill
 from .fire_times import Timing, given_of
 from .fire_times import due as due_at
 from .schedule import Fire, Schedule, fire_of, trigger_of
-from .skill import skill
-from .workflow import workflow
 
 SCHEDULE = "refold.schedule"
 """The workflow type of schedules."""

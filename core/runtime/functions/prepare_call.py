@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..code_state import CodeState
-from ..limits import Limits
-from ..seeds import step_seed
-from .attempt import Call, Failure, Result, told_before
-from .context import StepContext
+from ...code_state import CodeState
+from ...limits import Limits
+from ...seeds import step_seed
+from ..attempt import Call, Failure, Result, told_before
+from ..context import StepContext
 from .open_call import OpenCall
 
 

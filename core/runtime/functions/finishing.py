@@ -6,10 +6,10 @@ import asyncio
 import re
 from typing import Any
 
-from ..decide_code import Continued, Finish, Raised, Returned, Stopped
-from ..errors import RefoldError, StepError, StepFailedError
-from ..limits import Limits
-from .payloads import output_of
+from ...decide_code import Continued, Finish, Raised, Returned, Stopped
+from ...errors import RefoldError, StepError, StepFailedError
+from ...limits import Limits
+from ..payloads import output_of
 from .workspace import ContinueAsNew
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")

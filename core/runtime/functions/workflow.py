@@ -10,14 +10,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from ..canonical import Payload
-from ..durations import Duration, seconds_of
-from ..errors import CallError, Problem, StepError
-from ..hashing import sha256_hex
-from ..limits import Limits
-from ..spec_problems import NAME
-from .binding import Binder, Parameters, binder, parameters_of
-from .payloads import Reader, first_line, inputs_payload, reader_of
+from ...canonical import Payload
+from ...durations import Duration, seconds_of
+from ...errors import CallError, Problem, StepError
+from ...hashing import sha256_hex
+from ...limits import Limits
+from ...spec_problems import NAME
+from ..binding import Binder, Parameters, binder, parameters_of
+from ..payloads import Reader, first_line, inputs_payload, reader_of
 
 P = ParamSpec("P")
 R = TypeVar("R")

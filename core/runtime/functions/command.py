@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Coroutine, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
-from ..canonical import Payload
-from ..retry import Retry
-from .payloads import Reader
-from .skill import Skill
+from ...canonical import Payload
+from ...retry import Retry
+from ..payloads import Reader
+from ..skill import Skill
 from .workspace import workspace
 
 T = TypeVar("T")

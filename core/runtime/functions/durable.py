@@ -12,17 +12,17 @@ from inspect import iscoroutinefunction
 from typing import Any, NoReturn, TypeVar, cast
 from uuid import UUID
 
-from ..canonical import Payload
-from ..durations import Duration, seconds_of
-from ..errors import CallError, NotCanonicalError, Problem
-from ..hashing import sha256_hex
-from ..ids import check_run_id, check_signal
-from ..retry import Retry
-from ..seeds import unit_interval
-from ..skills import children, waiting
+from ...canonical import Payload
+from ...durations import Duration, seconds_of
+from ...errors import CallError, NotCanonicalError, Problem
+from ...hashing import sha256_hex
+from ...ids import check_run_id, check_signal
+from ...retry import Retry
+from ...seeds import unit_interval
+from ...skills import children, waiting
+from ..payloads import payload_of
+from ..skill import Skill
 from .command import Command, Gather, as_branch
-from .payloads import payload_of
-from .skill import Skill
 from .workflow import Workflow
 from .workspace import ContinueAsNew, workspace
 

@@ -1,0 +1,1 @@
+"""Schedules: runs that start other runs, by cron or interval."""
