@@ -67,7 +67,8 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
         tenant=tenant,
         events=len(records),
         messages=len(messages),
-        status=None if state is None else state.status,
+        # Where the fold stopped half-way, nobody knows how the run stands.
+        status=None if state is None or fold else state.status,
         workflow_hash=None if state is None or state.end is None else state.end.workflow_hash,
         chain=tuple(chain),
         fold=tuple(fold),

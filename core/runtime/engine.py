@@ -61,6 +61,9 @@ class Engine:
         timers: Timers | None = None,
     ):
         """With `parks`, runs with nothing to do for a while leave memory: for workers, to whom they come back."""
+        if not 0.1 <= lease_seconds <= 86_400:
+            reason = f"a lease of {lease_seconds} s is not possible"
+            raise CallError(Problem("", reason, "give 0.1 s to a day"))
         self.skills = skills
         clock, limits = clock or SystemClock(), limits or Limits()
         self._history = history = History(log)
