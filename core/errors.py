@@ -21,6 +21,7 @@
     ├── StoreError
     │   ├── StoreUnreachableError  the database does not answer; nothing acknowledged was lost
     │   ├── StoreRefusedError      the database is set up in a way that could lose data, or its schema is not ours
+    │   ├── GoldenStoreError       the folder of goldens cannot be read or written
     │   └── OwnershipLostError     somebody else appended to the stream; what we hold in memory is void
     └── ProofError
         ├── IntegrityError         stored bytes are not what was written
@@ -184,6 +185,12 @@ class StoreRefusedError(StoreError):
     """The database could lose data as it is set up, or holds a schema that this version does not know."""
 
     code = "STORE_REFUSED"
+
+
+class GoldenStoreError(StoreError):
+    """The folder of goldens cannot be read or written: full, read-only, not a folder. What was signed is whole."""
+
+    code = "GOLDEN_STORE"
 
 
 class OwnershipLostError(StoreError):

@@ -80,6 +80,7 @@ FAILURES: dict[str, Failure] = _table(
     Failure("QUERY_UNANSWERED", _T, True, "No worker answered the query in time."),
     Failure("OWNERSHIP_LOST", _T, True, "Another process took the run over."),
     Failure("STORE_UNREACHABLE", _T, True, "The database does not answer."),
+    Failure("GOLDEN_STORE", _R, True, "The folder of goldens cannot be read or written."),
     Failure("STORE_REFUSED", _P, False, "The database could lose data, or its schema is not ours."),
     Failure("INTEGRITY_BROKEN", _P, False, "Stored bytes are not what was written."),
     Failure("REPLAY_DIVERGED", _P, False, "Running again gave another result than the log holds."),
