@@ -12,6 +12,14 @@ from dataclasses import dataclass
 from typing import ClassVar, get_args
 
 from .canonical import Payload
+from .golden_events import (
+    GoldenArchived,
+    GoldenEvent,
+    GoldenKeyRotated,
+    GoldenResigned,
+    GoldenRestored,
+    GoldenRetentionSet,
+)
 from .step_events import (
     StepAttemptFailed,
     StepCompleted,
@@ -31,6 +39,11 @@ __all__ = [
     "ChildEnded",
     "Cut",
     "Event",
+    "GoldenArchived",
+    "GoldenKeyRotated",
+    "GoldenResigned",
+    "GoldenRestored",
+    "GoldenRetentionSet",
     "MessageRefused",
     "MessageSent",
     "PatchApplied",
@@ -342,6 +355,7 @@ Event = (
     | RunEnd
     | MessageSent
     | SpecRegistered
+    | GoldenEvent
 )
 """Anything that can happen."""
 

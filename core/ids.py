@@ -15,6 +15,9 @@ from .seeds import MAX_SEED
 CONTROL = "control"
 """What the names of control streams begin with: a name that no tenant may have."""
 
+GOLDEN_KEYS = f"{CONTROL}/golden_keys"
+"""The control stream of the keys that goldens are signed with."""
+
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
 _SIGNAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
@@ -89,6 +92,11 @@ def _suffixed(run_id: str, suffix: str) -> str:
 def specs_of(tenant: str) -> str:
     """The control stream that holds the tenant's registered specs. Raises CallError for a tenant that cannot be."""
     return f"{CONTROL}/specs/{check_tenant(tenant)}"
+
+
+def goldens_of(tenant: str) -> str:
+    """The control stream of the tenant's goldens. Raises CallError for a tenant that cannot be."""
+    return f"{CONTROL}/goldens/{check_tenant(tenant)}"
 
 
 def run_of(stream: str) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from .admission import DEFAULT_QUEUE, MAX_REASON, Target, check_same, check_serv
 from .answering import ANSWER_SECONDS, answer, ask, no_function
 from .children import Children
 from .clock import LoopTimers, SystemClock
+from .golden_control import GoldenControl
 from .history import History
 from .host import Host
 from .kin import Kin
@@ -86,6 +87,7 @@ class Engine:
         self._mailbox = Mailbox(services, history)
         self._kin.stir, self._kin.begun = self._host.stir, self._host.began
         self.specs = SpecRegistry(log, journal, clock)
+        self.goldens = GoldenControl(log, journal, clock)
 
     async def run(
         self,
