@@ -31,6 +31,7 @@ _NAMES = {
     "core.errors": (
         "CallError",
         "DocumentError",
+        "GoldenStoreError",
         "IntegrityError",
         "InvalidError",
         "NondeterminismError",
@@ -94,6 +95,12 @@ _NAMES = {
         "SyncClient",
         "SyncRunHandle",
     ),
+    "projections.golden_compare": ("VOLATILE_FIELDS",),
+    "projections.golden_keys": ("GoldenKeys",),
+    "projections.golden_recorder": (
+        "GoldenRecorder",
+        "InMemoryGoldenRecorder",
+    ),
 }
 """The public names by the module they come from."""
 
@@ -103,9 +110,14 @@ _MODULES = ("testing",)
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
+    "VOLATILE_FIELDS",
     "CallError",
     "Client",
     "DocumentError",
+    "GoldenKeys",
+    "GoldenRecorder",
+    "GoldenStoreError",
+    "InMemoryGoldenRecorder",
     "IntegrityError",
     "InvalidError",
     "Limits",

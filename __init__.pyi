@@ -6,6 +6,7 @@ from .core.canonical import canonical_json
 from .core.errors import (
     CallError,
     DocumentError,
+    GoldenStoreError,
     IntegrityError,
     InvalidError,
     NondeterminismError,
@@ -53,12 +54,20 @@ from .core.runtime.scheduling.schedule import Schedule
 from .core.runtime.skill import Skill, skill
 from .core.seeds import step_seed
 from .core.spec import StepDescriptor, WorkflowSpec
+from .projections.golden_compare import VOLATILE_FIELDS
+from .projections.golden_keys import GoldenKeys
+from .projections.golden_recorder import GoldenRecorder, InMemoryGoldenRecorder
 from .sync_client import SyncClient, SyncRunHandle
 
 __all__ = [
+    "VOLATILE_FIELDS",
     "CallError",
     "Client",
     "DocumentError",
+    "GoldenKeys",
+    "GoldenRecorder",
+    "GoldenStoreError",
+    "InMemoryGoldenRecorder",
     "IntegrityError",
     "InvalidError",
     "Limits",

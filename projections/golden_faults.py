@@ -25,7 +25,8 @@ Lines = list[dict[str, Any]]
 class GoldenFault(Exception):
     """One fault: in which line (from 1; 0 when it is none of one line's), of which kind, and why.
 
-    `kind` is one of: missing, link, unreadable, cut, malformed, order, hash, identity, unsigned, key, signature, log.
+    `kind` is one of: missing, link, unreadable, cut, malformed, order, hash, identity, unsigned, key, signature, log,
+    archive.
     """
 
     def __init__(self, line: int, kind: str, reason: str):

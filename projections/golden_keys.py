@@ -57,6 +57,12 @@ class GoldenKeys:
         if self._keys[current].retired_at is not None:
             _refuse(f"the current key {current!r} is retired", _MAKE)
 
+    @classmethod
+    def load(cls, path: str | Path) -> GoldenKeys:
+        """The keys in a file. Raises CallError, in which no part of a secret stands, for a file that cannot be read,
+        that others may read, or that holds something else."""
+        return _loaded(Path(path))
+
     def __repr__(self) -> str:
         return f"GoldenKeys(current={self.current!r}, ids={sorted(self._keys)})"
 
@@ -131,9 +137,7 @@ def new_secret() -> bytes:
     return secrets.token_bytes(MIN_SECRET_BYTES)
 
 
-def load_keys(path: Path) -> GoldenKeys:
-    """The keys in the file. Raises CallError, in which no part of a secret stands, for a file that cannot be read, that
-    others may read, or that holds something else."""
+def _loaded(path: Path) -> GoldenKeys:
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(file, "rb") as stream:

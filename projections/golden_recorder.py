@@ -74,7 +74,7 @@ class BaseGoldenRecorder:
         """`now` is in microseconds since the epoch; keys are retired by it."""
         self.storage = storage
         self.keys = keys
-        self._now = now or _now
+        self.now = now or _now
         self._drafts: dict[tuple[str, str], Draft] = {}
         self._unsigned: dict[tuple[str, str], Golden] = {}
         self._lock = threading.Lock()
@@ -231,7 +231,7 @@ class BaseGoldenRecorder:
         except GoldenFault as fault:
             faults.append(fault)
         try:
-            key_id = check_signature(tenant, run_id, stored.data, stored.signature, self.keys, self._now())
+            key_id = check_signature(tenant, run_id, stored.data, stored.signature, self.keys, self.now())
         except GoldenFault as fault:
             faults.append(fault)
         if expected is not None and stored.data != expected:
@@ -244,8 +244,8 @@ class GoldenRecorder(BaseGoldenRecorder):
 
     storage: GoldenFolder
 
-    def __init__(self, folder: Path | GoldenFolder, keys: GoldenKeys, now: Callable[[], int] | None = None):
-        super().__init__(folder if isinstance(folder, GoldenFolder) else GoldenFolder(folder), keys, now)
+    def __init__(self, folder: str | Path | GoldenFolder, keys: GoldenKeys, now: Callable[[], int] | None = None):
+        super().__init__(folder if isinstance(folder, GoldenFolder) else GoldenFolder(Path(folder)), keys, now)
 
 
 class InMemoryGoldenRecorder(BaseGoldenRecorder):

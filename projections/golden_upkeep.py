@@ -14,7 +14,7 @@ from .golden_faults import GoldenFault, check_golden, lines_of
 from .golden_files import Signed, Stored
 from .golden_lines import Golden
 from .golden_names import GOLDEN, safe_name
-from .golden_recorder import GoldenRecorder
+from .golden_recorder import GoldenRecorder, GoldenVerdict
 from .golden_signatures import check_signature, sign
 
 RETENTION_SECONDS = 7 * 86_400
@@ -84,12 +84,13 @@ def archive(
 
 def restore(
     recorder: GoldenRecorder, tenant: str, name: str, now: int, only: Sequence[str] | None = None
-) -> list[Golden]:
+) -> tuple[str, list[Golden]]:
     """Bring the goldens of an archive back into the folder, `only` some run ids if given; the archive stays.
 
-    Each is verified first, and signed with the current key. Raises IntegrityError, GoldenStoreError.
+    Each is verified first, and signed with the current key. Returns the SHA-256 of the archive too.
+    Raises IntegrityError, GoldenStoreError.
     """
-    held = read_archive(recorder.storage, tenant, name).goldens
+    _, digest, held = read_archive(recorder.storage, tenant, name)
     wanted = None if only is None else {safe_name(run_id) + GOLDEN for run_id in only}
     goldens = [
         _checked(recorder, tenant, golden, stored, now)
@@ -97,7 +98,18 @@ def restore(
         if wanted is None or golden in wanted
     ]
     recorder.write(goldens)
-    return goldens
+    return digest, goldens
+
+
+def verify_archive(recorder: GoldenRecorder, tenant: str, name: str) -> GoldenVerdict:
+    """The verdict on an archive as a whole, in the place of a run: the first of its goldens that does not verify."""
+    try:
+        held = read_archive(recorder.storage, tenant, name).goldens
+        for each, stored in held.items():
+            _checked(recorder, tenant, each, stored, recorder.now())
+    except IntegrityError as error:
+        return GoldenVerdict(tenant, name, None, (GoldenFault(0, "archive", str(error)),))
+    return GoldenVerdict(tenant, name, None, ())
 
 
 def resign_all(recorder: GoldenRecorder, tenant: str, now: int, told: Progress = nothing) -> tuple[list[str], int]:

@@ -31,6 +31,7 @@ _EXIT_CODES: tuple[tuple[type[RefoldError], int], ...] = (
     (errors.OwnershipLostError, REFUSED),
     (errors.StoreUnreachableError, UNREACHABLE),
     (errors.StoreRefusedError, REFUSED),
+    (errors.GoldenStoreError, UNREACHABLE),
     (errors.IntegrityError, BROKEN),
     (errors.ReplayDivergenceError, DIVERGED),
 )

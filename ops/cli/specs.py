@@ -30,7 +30,7 @@ from .streams import note
 def put_specs(files: Sequence[str], by: str | None, tenant: str, database: str | None, json: bool) -> int:
     """Register the specs in `files`, once all of them were read without a fault; returns the exit code."""
     check_tenant(tenant)
-    who = _login() if by is None else check_text("--by", by, MAX_LABEL)
+    who = login() if by is None else check_text("--by", by, MAX_LABEL)
     specs = [read_spec(file) for file in files]
     patience = store_patience()
 
@@ -116,7 +116,8 @@ def _escaped(line: str) -> str:
     return "".join(c if c.isprintable() else jsonlib.dumps(c)[1:-1] for c in line)
 
 
-def _login() -> str:
+def login() -> str:
+    """Who is logged in, "" when nobody is."""
     try:
         return check_text("the login name", getpass.getuser(), MAX_LABEL)
     except (OSError, KeyError, ImportError, CallError):  # nobody is logged in, as in many containers

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from refold import CallError
-from refold.projections.golden_keys import GoldenKeys, load_keys, new_secret
+from refold.projections.golden_keys import GoldenKeys, new_secret
 from refold.tests.support.goldens import NOW, keys
 
 SECRET = base64.b64encode(b"s" * 32).decode()
@@ -38,7 +38,7 @@ def test_keys_are_saved_privately_and_loaded_again(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and os.listdir(tmp_path) == ["keys.json"]
-    again = load_keys(path)
+    again = GoldenKeys.load(path)
     assert again.current == "k2" and again.ids == made.ids == {"k1": NOW + 500_000, "k2": None}
     assert again.secret_to_sign() == made.secret_to_sign() and len(again.secret_to_sign()) == 32
     assert again.secret_to_verify("k1", NOW) == (b"k1".ljust(32, b"-"), "")
@@ -48,7 +48,7 @@ def test_keys_are_saved_privately_and_loaded_again(tmp_path: Path) -> None:
 def test_a_file_that_others_may_touch_is_refused_with_the_cure(tmp_path: Path, mode: int) -> None:
     path = written(tmp_path, {"current": "a", "keys": {"a": {"secret": SECRET}}}, mode)
     with pytest.raises(CallError, match=rf"others may read or write .* \(mode {mode:04o}\)\. Fix: chmod 600 "):
-        load_keys(path)
+        GoldenKeys.load(path)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_file_that_holds_something_else_is_refused_without_a_word_of_secrets(
     tmp_path: Path, document: Any, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG), pytest.raises(CallError, match=reason) as refused:
-        load_keys(written(tmp_path, document))
+        GoldenKeys.load(written(tmp_path, document))
     told = f"{refused.value!r}{refused.value}{refused.value.__cause__!r}{caplog.text}"
     assert SECRET[:12] not in told and "ssss" not in told
     assert refused.value.__suppress_context__
@@ -86,10 +86,10 @@ def test_a_file_that_holds_something_else_is_refused_without_a_word_of_secrets(
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path, Path("/dev/null")):
         with pytest.raises(CallError, match=r"the key file .* (cannot be read|is no file)"):
-            load_keys(path)
+            GoldenKeys.load(path)
     os.mkfifo(tmp_path / "pipe", 0o600)
     with pytest.raises(CallError, match="is no file"):
-        load_keys(tmp_path / "pipe")
+        GoldenKeys.load(tmp_path / "pipe")
 
 
 def test_secrets_are_in_no_text_and_cannot_be_pickled() -> None:

@@ -45,7 +45,8 @@ def test_archiving_and_restoring_gives_the_same_bytes_and_times(tmp_path: Path) 
     (done,) = archive(made, "default", made.storage.names("default"), NOW)
     assert made.storage.names("default") == [] and archive_names(made.storage, "default") == [done.name]
     assert sorted(names(list(listed(made, "default")))) == sorted((run_id, True) for run_id in before)
-    restored = restore(made, "default", done.name, NOW)
+    digest, restored = restore(made, "default", done.name, NOW)
+    assert digest == done.sha256
     assert {each.run_id: made.storage.read("default", each.run_id) for each in restored} == before
     assert sorted(names(list(listed(made, "default")))) == sorted((run_id, False) for run_id in before)
 
@@ -54,7 +55,7 @@ def test_one_run_alone_may_be_restored(tmp_path: Path) -> None:
     made = recorder(tmp_path)
     made.write(RUNS)
     (done,) = archive(made, "default", made.storage.names("default"), NOW)
-    assert [each.run_id for each in restore(made, "default", done.name, NOW, ["r3", "none"])] == ["r3"]
+    assert [each.run_id for each in restore(made, "default", done.name, NOW, ["r3", "none"])[1]] == ["r3"]
     assert made.verify_golden("r3").ok and made.storage.names("default") == ["r3.steps.jsonl"]
     assert find_archived(made.storage, "default", ["r4.steps.jsonl", "x"]) == {"r4.steps.jsonl": done.name}
 
@@ -202,5 +203,5 @@ def test_resigning_moves_files_and_archives_to_the_current_key(tmp_path: Path) -
     later = GoldenRecorder(tmp_path, made.keys, lambda: NOW + HOUR)
     assert [each.run_id for each in RUNS[:6] if not later.verify_golden(each.run_id).ok] == ["r2"]
     (second,) = archive_names(made.storage, "default")
-    assert second != first.name and len(restore(later, "default", second, NOW + HOUR)) == 2
+    assert second != first.name and len(restore(later, "default", second, NOW + HOUR)[1]) == 2
     assert later.verify_golden("r7").ok and later.read_golden("r7") == RUNS[7]

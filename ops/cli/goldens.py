@@ -1,0 +1,165 @@
+"""`refold golden write` and `list`, and what all commands on goldens are given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.progress import Progress
+from rich.table import Table
+
+from ...core.errors import CallError, Problem, RefoldError, RunNotFoundError
+from ...core.ids import check_tenant, run_of, stream_of
+from ...core.state import fold
+from ...eventstore.log import EventLog
+from ...eventstore.store import Store
+from ...projections.golden_files import GoldenFolder
+from ...projections.golden_keys import GoldenKeys
+from ...projections.golden_lines import Golden, golden_of
+from ...projections.golden_recorder import GoldenRecorder
+from ...projections.golden_upkeep import Listed, listed
+from ...projections.golden_upkeep import Progress as Told
+from ...projections.golden_writing import archived_goldens, write_goldens
+from .faults import BROKEN, OK
+from .output import clock, console, iso, plain, write_json
+from .reading import existing_store
+from .streams import note
+
+KEYS = "REFOLD_GOLDEN_KEYS"
+"""The environment variable that names the key file."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a command works: the options that all of them have."""
+
+    folder: str | None
+    keys: str | None
+    tenant: str
+    database: str | None
+    json: bool
+
+    def goldens(self) -> GoldenFolder:
+        """The folder of goldens. Raises CallError for a tenant that cannot be."""
+        check_tenant(self.tenant)
+        return GoldenFolder(Path(self.folder or os.environ.get("REFOLD_GOLDENS") or "goldens"))
+
+    def key_file(self) -> Path:
+        """The file of the keys. Raises CallError when none is named."""
+        path = self.keys or os.environ.get(KEYS)
+        if not path:
+            fix = f"name it by --keys or {KEYS}; refold golden rotate-key makes one"
+            raise CallError(Problem("", "no key file is named", fix))
+        return Path(path)
+
+    def load(self) -> GoldenKeys:
+        """The keys. Raises CallError."""
+        return GoldenKeys.load(self.key_file())
+
+    def recorder(self) -> GoldenRecorder:
+        """A recorder with the keys. Raises CallError."""
+        return GoldenRecorder(self.goldens(), self.load())
+
+
+@contextmanager
+def watched(description: str) -> Generator[Told]:
+    """A progress bar on stderr, where that is a terminal; gives what has to be told."""
+    screen = console(stderr=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task(description, total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+def recorded(store: Store, run_id: str, tenant: str) -> Golden | None:
+    """The golden of a run by its log; None while the run goes on. Raises RunNotFoundError, IntegrityError."""
+    events = EventLog(store, "").events(stream_of(tenant, run_id))
+    if not events:
+        raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
+    state = fold(events)
+    return None if state.end is None else golden_of(state)
+
+
+def check_choice(runs: list[str], all_: bool) -> None:
+    """Raises CallError unless either runs are named or all are meant."""
+    if bool(runs) is all_:
+        raise CallError(Problem("", "runs are named and --all is given, or neither", "name runs, or give --all"))
+
+
+def write(place: Place, runs: list[str], all_: bool) -> int:
+    """Write goldens; returns the exit code. A run whose log is broken is told, and the others are written."""
+    check_choice(runs, all_)
+    recorder = place.recorder()
+    broken: list[str] = []
+    with existing_store(place.database) as store, watched("writing") as told:
+        ids = all_runs(store, place.tenant) if all_ else runs
+        goldens = _readable(store, place.tenant, ids, broken, told) if all_ else _named(store, place.tenant, ids)
+        done = write_goldens(recorder, goldens, archived_goldens(recorder.storage, place.tenant) if all_ else None)
+    if place.json:
+        write_json({"tenant": place.tenant, **done._asdict(), "broken": len(broken)})
+    else:
+        more = f"; in archives: {done.archived}" if done.archived else ""
+        failed = f"; not readable: {len(broken)}" if broken else ""
+        console().print(f"goldens: {done.written}{more}{failed}", soft_wrap=True)
+    return BROKEN if broken else OK
+
+
+def all_runs(store: Store, tenant: str) -> list[str]:
+    """The ids of the tenant's runs."""
+    return [run_of(stream)[1] for stream in store.streams(tenant) if _is_run(stream)]
+
+
+def _is_run(stream: str) -> bool:
+    try:
+        run_of(stream)
+    except CallError:
+        return False
+    return True
+
+
+def _named(store: Store, tenant: str, runs: Iterable[str]) -> Iterator[Golden]:
+    for run_id in runs:
+        golden = recorded(store, run_id, tenant)
+        if golden is None:
+            raise CallError(Problem("", f"run {run_id!r} has not ended", "a golden is written of an ended run"))
+        yield golden
+
+
+def _readable(store: Store, tenant: str, runs: list[str], broken: list[str], told: Told) -> Iterator[Golden]:
+    for number, run_id in enumerate(runs, 1):
+        told(number, len(runs))
+        try:
+            golden = recorded(store, run_id, tenant)
+        except RefoldError as error:
+            note(f"run {plain(run_id)}: {plain(str(error))}")
+            broken.append(run_id)
+            continue
+        if golden is not None:
+            yield golden
+
+
+def list_goldens(place: Place) -> int:
+    """Write what there is; returns the exit code."""
+    # Nothing is verified here, so no key is needed.
+    recorder = GoldenRecorder(place.goldens(), GoldenKeys("none", {"none": bytes(32)}))
+    found = list(listed(recorder, place.tenant))
+    if place.json:
+        for each in found:
+            write_json({**each._asdict(), "ended_at": iso(each.ended_at)})
+    elif found:
+        console().print(_table(found))
+    else:
+        note("no goldens")
+    return OK
+
+
+def _table(found: list[Listed]) -> Table:
+    table = Table("run", "ended (UTC)", "bytes", "archive", box=SIMPLE_HEAD, pad_edge=False)
+    table.columns[0].overflow = "fold"
+    for each in found:
+        run_id = f"unreadable: {each.name}" if each.run_id is None else each.run_id
+        table.add_row(plain(run_id), clock(each.ended_at), str(each.size), each.archive or "")
+    return table
