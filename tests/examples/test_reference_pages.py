@@ -42,7 +42,7 @@ def test_every_option_of_a_skill_and_field_of_its_context_is_explained() -> None
 WORKFLOWS = (ROOT / "docs/workflows.md").read_text()
 
 
-DURABLE = [name for name in refold.__all__ if getattr(refold, name).__module__ == durable.__name__]
+DURABLE = [name for name in refold.__all__ if getattr(getattr(refold, name), "__module__", None) == durable.__name__]
 
 
 @pytest.mark.parametrize("name", DURABLE)
