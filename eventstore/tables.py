@@ -207,8 +207,11 @@ class TableStore(Protocol):
 _PAGE = 5000
 
 
-def hash_of(tables: TableStore, of: Generation) -> str:
-    """SHA-256 over the canonical JSON of a generation's rows, a line each, table by table in the order of the keys."""
+def hash_of(tables: TableStore, of: Generation, each_page: Callable[[], None] = nothing) -> str:
+    """SHA-256 over the canonical JSON of a generation's rows, a line each, table by table in the order of the keys.
+
+    `each_page` is called now and then, for a lease to be prolonged.
+    """
     digest = sha256()
     for table in of.tables:
         digest.update(canonical_json([table.name, *table.columns.items()]) + b"\n")
@@ -216,4 +219,5 @@ def hash_of(tables: TableStore, of: Generation) -> str:
         while page := tables.rows(of, table.name, {}, _PAGE, after):
             digest.update(b"".join(canonical_json(row) + b"\n" for row in page))
             after = page[-1][: table.key]
+            each_page()
     return digest.hexdigest()

@@ -96,6 +96,9 @@ class Follower:
             raise min(bad, key=lambda error: error.position)
         for error in bad:
             self._park(error, streams[error.stream][-1].record.version, changes)
+        # Not before: among them are those that this page goes on with.
+        while len(self._runs) > self._cached:
+            self._runs.popitem(last=False)
         return changes
 
     def _take(self, stream: str, numbered: Sequence[Notification], changes: Changes) -> None:
@@ -141,8 +144,6 @@ class Follower:
             return
         self._runs[run.stream] = run
         self._runs.move_to_end(run.stream)
-        if len(self._runs) > self._cached:
-            self._runs.popitem(last=False)
 
     def _load(self, streams: Mapping[str, Sequence[Notification]], aside: Iterable[str]) -> None:
         """Fold those runs that go on here and are not kept, as far as this page does not tell of them."""
@@ -179,7 +180,7 @@ class Follower:
             hashes = references(page)
             if hashes:
                 self._large = {**self._large, **self._store.large(sorted(hashes))}
-            yield from page
+            yield from (record for record in page if record.version <= version)  # There may be holes.
             done = page[-1].version
 
     def _until(self, stream: str, version: int, changes: Changes) -> None:

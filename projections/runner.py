@@ -14,7 +14,7 @@ from ..eventstore.codec import open_envelope
 from ..eventstore.owner import is_dead
 from ..eventstore.store import Notification, Store
 from ..eventstore.tables import Batch, Generation
-from .follow import BadEventError, Changes, Follower
+from .follow import CACHED_RUNS, BadEventError, Changes, Follower
 from .model import Projection
 
 BATCH = 2000
@@ -30,7 +30,7 @@ Reached = Callable[[str], None]
 """Told each point that is reached."""
 
 
-def _unheeded(point: str) -> None:
+def unheeded(point: str) -> None:
     """Nobody wants to know."""
 
 
@@ -91,8 +91,9 @@ class Runner:
         of: Generation,
         *,
         batch: int = BATCH,
+        cached: int = CACHED_RUNS,
         lease_seconds: float = LEASE_SECONDS,
-        reached: Reached = _unheeded,
+        reached: Reached = unheeded,
     ):
         self.projection = projection
         self.of = of
@@ -102,7 +103,7 @@ class Runner:
         self._batch = batch
         self._lease_seconds = lease_seconds
         self._reached = reached
-        self._follower = Follower(store, projection)
+        self._follower = Follower(store, projection, cached)
         self._stop_at: int | None = None
 
     def claim(self) -> bool:
