@@ -15,7 +15,10 @@ from refold.eventstore.store import Store
 from refold.tests.support.postgres import fresh_database
 from refold.tests.support.shared_postgres import shared_server_url
 
-TABLES = "stored_events, stream_heads, large_payloads, dispatch, workers, queries, notification_tracking, projections, parked"
+TABLES = (
+    "stored_events, stream_heads, large_payloads, dispatch, workers, queries, notification_tracking, "
+    "projections, parked"
+)
 
 
 @dataclass
