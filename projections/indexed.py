@@ -77,7 +77,8 @@ def _rows(
 
 def _with_attributes(store: Store, of: Generation, tenant: str, wanted: Mapping[str, str]) -> set[str]:
     """The runs with these attributes: texts as they are, other values as JSON writes them."""
-    return set.intersection(*(_with_attribute(store, of, tenant, *each) for each in wanted.items()))
+    found, *others = (_with_attribute(store, of, tenant, *each) for each in wanted.items())
+    return found.intersection(*others)
 
 
 def _with_attribute(store: Store, of: Generation, tenant: str, name: str, text: str) -> set[str]:

@@ -39,6 +39,7 @@ def projector() -> Iterator[Popen[str]]:
 
 def wait_until_followed(refold: Refold) -> list[dict[str, object]]:
     deadline = time.monotonic() + SOON_SECONDS
+    lines: list[dict[str, object]] = []
     while time.monotonic() < deadline:
         lines = refold("projections", "list", "--json").lines
         if len(lines) == 2 and all(each["state"] == "following" and each["lag_events"] == 0 for each in lines):

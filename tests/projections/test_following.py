@@ -13,7 +13,6 @@ import psycopg
 import pytest
 
 from refold import open_store
-from refold.core.ids import is_inbox
 from refold.eventstore.memory import MemoryStore
 from refold.eventstore.owner import this_process
 from refold.eventstore.store import Store
@@ -104,7 +103,7 @@ async def test_the_index_says_of_a_run_what_the_log_says(memory: MemoryStore) ->
 
 @pytest.mark.timeout(3600 if APPENDS > 50_000 else 110)
 def test_nothing_is_skipped_while_many_write(url: str, shared: Store) -> None:
-    """32 writers in 4 processes, some slow; rows count every run once, and the last version says all its events."""
+    """32 writers in 4 processes, with slow commits on PostgreSQL: every run has its row, and was asked for once."""
     if url.startswith("postgres"):
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(SLOW_COMMITS)
@@ -123,7 +122,7 @@ def test_nothing_is_skipped_while_many_write(url: str, shared: Store) -> None:
         each.record.stream
         for page in pages(shared)
         for each in page
-        if not is_inbox(each.record.stream) and each.record.version == 1
+        if not each.record.stream.endswith("/inbox") and each.record.version == 1
     )
     rows = rows_of(shared, "runs")["runs"]
     assert len(rows) == len(starts) == len(seen) and max(starts.values()) == 1

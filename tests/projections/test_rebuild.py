@@ -98,7 +98,7 @@ async def test_rows_that_differ_are_not_switched_to(memory: MemoryStore) -> None
     runner = caught_up(memory, RunsProjection())
     assert memory.tables.claim("runs", 1, "somebody", 30)
     forged = (*rows_of(memory, "runs")["runs"][0][:4], "forged", *rows_of(memory, "runs")["runs"][0][5:])
-    batch = Batch(runner.of.position, runner.of.position, 0, [forged[:2]], {"runs": [forged]})
+    batch = Batch(runner.of.position, runner.of.position, 0, [(forged[0], forged[1])], {"runs": [forged]})
     assert memory.tables.write("runs", 1, "somebody", 30, batch)
     memory.tables.release("runs", 1, "somebody")
     with pytest.raises(ReplayDivergenceError, match="the rows of runs differ at position"):
