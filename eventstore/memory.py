@@ -20,6 +20,7 @@ from .hints import LocalHints
 from .queries_memory import MemoryQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
+from .tables_memory import MemoryTables
 
 
 class MemoryStore(POPOProcessRecorder):
@@ -29,11 +30,13 @@ class MemoryStore(POPOProcessRecorder):
         super().__init__()
         self._log: list[Record] = []
         self._streams: dict[str, list[Record]] = {}
+        self._starts: dict[str, int] = {}
         self._heads: dict[str, Head] = {}
         self._large: dict[str, bytes] = {}
         self._hints = LocalHints()
         self.dispatch = MemoryDispatch(self._database_lock, self._heads, seconds)
         self.queries = MemoryQueries(self._database_lock, seconds)
+        self.tables = MemoryTables(self._database_lock, seconds)
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """See `Store.commit`."""
@@ -45,6 +48,7 @@ class MemoryStore(POPOProcessRecorder):
         if any(heads.get(append.stream, EMPTY) != append.expected for append in unit.appends):
             return False
         for append in unit.appends:
+            self._starts.setdefault(append.stream, len(self._log) + 1)
             self._log.extend(append.records)
             self._streams.setdefault(append.stream, []).extend(append.records)
             heads[append.stream] = append.head
@@ -74,6 +78,11 @@ class MemoryStore(POPOProcessRecorder):
     def last_position(self) -> int:
         """See `Store.last_position`."""
         return len(self._log)
+
+    def starts(self, streams: Sequence[str]) -> dict[str, int]:
+        """See `Store.starts`."""
+        with self._database_lock:
+            return {stream: self._starts[stream] for stream in streams if stream in self._starts}
 
     def streams(self, tenant: str) -> list[str]:
         """See `Store.streams`."""

@@ -26,6 +26,7 @@ from .migrate import Migration, pending
 from .queries import SQLQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
+from .tables_sql import POSTGRES_TYPES, SQLTables, TableDialect, Transaction
 from .watchdog import Watchdog
 
 CONNECT_SECONDS = 5
@@ -107,6 +108,7 @@ class PostgresStore(PostgresProcessRecorder):
         self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
         self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
+        self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, as_json=True))
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
@@ -165,6 +167,14 @@ class PostgresStore(PostgresProcessRecorder):
         )
         return run_streams(row[0] for row in self._rows(sql, (f"{tenant}/", f"{tenant}0") * 2))
 
+    def starts(self, streams: Sequence[str]) -> dict[str, int]:
+        """See `Store.starts`."""
+        sql = (
+            "SELECT originator_id, notification_id FROM stored_events "
+            "WHERE originator_version = 1 AND originator_id = ANY(%b::text[])"
+        )
+        return dict(self._rows(sql, (list(streams),)))
+
     def large(self, hashes: Sequence[str]) -> dict[str, bytes]:
         """See `Store.large`."""
         return dict(self._rows("SELECT hash, data FROM large_payloads WHERE hash = ANY(%b::text[])", (list(hashes),)))
@@ -213,6 +223,23 @@ class PostgresStore(PostgresProcessRecorder):
             connection.execute("LOCK TABLE dispatch IN SHARE ROW EXCLUSIVE MODE")
             for sql, parameters in statements:
                 connection.execute(sql.encode(), parameters)
+
+    @contextmanager
+    def _transaction(self) -> Generator[Transaction]:
+        with (
+            _reported(),
+            self.datastore.get_connection() as connection,
+            _WATCHDOG.over(connection.fileno),
+            connection.transaction(),
+        ):
+
+            def run(sql: str, given: Sequence[Any]) -> int:
+                return connection.execute(sql.encode(), given or None).rowcount
+
+            def each(sql: str, rows: Sequence[Sequence[Any]]) -> None:
+                connection.cursor().executemany(sql.encode(), rows)
+
+            yield Transaction(run, each)
 
     def _notify(self) -> None:
         with suppress(StoreError), self._write() as connection, _WATCHDOG.over(connection.fileno):

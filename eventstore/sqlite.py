@@ -32,6 +32,7 @@ from .migrate import Migration, pending
 from .queries import SQLQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
+from .tables_sql import SQLITE_TYPES, SQLTables, TableDialect, Transaction
 
 BUSY_SECONDS = 10
 """How long to wait for another process's transaction before the store counts as unreachable."""
@@ -81,6 +82,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         self._hints = SQLiteHints(path)
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
         self.queries = SQLQueries(self._ask, self._change, SQLITE)
+        self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES, as_json=False))
         with _reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
             self._writer = sqlite3.connect(
@@ -155,6 +157,14 @@ class SQLiteStore(SQLiteProcessRecorder):
         with self._read() as connection:
             return connection.execute("SELECT coalesce(max(rowid), 0) FROM stored_events").fetchone()[0]
 
+    def starts(self, streams: Sequence[str]) -> dict[str, int]:
+        """See `Store.starts`."""
+        sql = (
+            "SELECT originator_id, rowid FROM stored_events "
+            "WHERE originator_version = 1 AND originator_id IN (SELECT value FROM json_each(?))"
+        )
+        return dict(self._ask(sql, (orjson.dumps(streams).decode(),)))
+
     def large(self, hashes: Sequence[str]) -> dict[str, bytes]:
         """See `Store.large`."""
         sql = "SELECT hash, CAST(data AS BLOB) FROM large_payloads WHERE hash IN (SELECT value FROM json_each(?))"
@@ -215,6 +225,15 @@ class SQLiteStore(SQLiteProcessRecorder):
         with self._write() as connection:
             for sql, parameters in statements:
                 connection.execute(sql, parameters)
+
+    @contextmanager
+    def _transaction(self) -> Generator[Transaction]:
+        with self._write() as connection:
+
+            def run(sql: str, given: Sequence[Any]) -> int:
+                return connection.execute(sql, given).rowcount
+
+            yield Transaction(run, connection.executemany)
 
     @contextmanager
     def _read(self) -> Generator[sqlite3.Connection]:

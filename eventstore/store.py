@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from ..core.ports import Head, QueryStore, Record
 from .dispatch import DispatchStore
 from .sealing import SealedUnit
+from .tables import TableStore
 
 
 class Notification(NamedTuple):
@@ -46,6 +47,11 @@ class Store(Protocol):
         """Questions to workers, and their answers."""
         ...
 
+    @property
+    def tables(self) -> TableStore:
+        """What the projections derive from the log."""
+        ...
+
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """Store those units whose every expected head is the stream's head, in one transaction, durably.
 
@@ -68,6 +74,10 @@ class Store(Protocol):
 
     def last_position(self) -> int:
         """The position of the last record, 0 when there is none."""
+        ...
+
+    def starts(self, streams: Sequence[str]) -> dict[str, int]:
+        """The positions of the first records of those of `streams` that exist."""
         ...
 
     def streams(self, tenant: str) -> list[str]:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ...core.errors import CallError, Problem
 from ...core.ids import check_tenant
+from ...projections.indexed import IndexedPage, indexed_page
 from ...projections.run_list import RunRow, check_status, page_of
 from .faults import OK
 from .output import STATUS_STYLES, clock, console, duration, plain, write_json
@@ -34,7 +35,10 @@ def list_runs(
     if status is not None:
         check_status(status)
     with existing_store(database) as store:
-        page = page_of(store, tenant, before, limit, status, None, wanted)
+        indexed = indexed_page(store, tenant, before, limit, status, wanted)
+        page = page_of(store, tenant, before, limit, status, None, wanted) if indexed is None else indexed.page
+    if indexed is not None:
+        _tell(indexed)
     if json:
         for row in page.rows:
             write_json(row.to_json())
@@ -53,6 +57,15 @@ def _attribute(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise CallError(Problem("", f"--attribute {text[:60]!a} says no value", "give NAME=VALUE"))
     return name, value
+
+
+def _tell(indexed: IndexedPage) -> None:
+    """What the list may lack."""
+    if indexed.lag.events:
+        late = duration(int(indexed.lag.seconds * 1_000_000))
+        note(f"the index of runs is {indexed.lag.events} events, {late}, behind the log")
+    if indexed.parked:
+        note(f"{indexed.parked} runs are parked and not listed as they are; see: refold projections parked runs")
 
 
 def _table(rows: list[RunRow], width: int) -> Table:

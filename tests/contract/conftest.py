@@ -15,7 +15,10 @@ from refold.eventstore.store import Store
 from refold.tests.support.postgres import fresh_database
 from refold.tests.support.shared_postgres import shared_server_url
 
-TABLES = "stored_events, stream_heads, large_payloads, dispatch, workers, queries, notification_tracking"
+TABLES = (
+    "stored_events, stream_heads, large_payloads, dispatch, workers, queries, notification_tracking, "
+    "projections, parked"
+)
 
 
 @dataclass
@@ -46,6 +49,9 @@ def migrated_postgres_url() -> Iterator[str]:
 def postgres_place(migrated_postgres_url: str) -> Iterator[Place]:
     with psycopg.connect(migrated_postgres_url, autocommit=True) as connection:
         connection.execute(f"TRUNCATE {TABLES} RESTART IDENTITY".encode())
+        for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'p\\_%'").fetchall():
+            if not name.startswith("pg_"):
+                connection.execute(f"DROP TABLE {name}".encode())
     yield from _closed_afterwards(Place("postgres", migrated_postgres_url))
 
 

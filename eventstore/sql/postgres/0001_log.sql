@@ -69,6 +69,37 @@ CREATE TABLE notification_tracking (
     notification_id bigint
 );
 
+-- The generations of each projection's tables, which are called p_{table}_{generation}: how far each has followed
+-- the log, and who carries it on until when.
+CREATE TABLE projections (
+    name text COLLATE "C" NOT NULL,
+    generation bigint NOT NULL,
+    version bigint NOT NULL,
+    tables text COLLATE "C" NOT NULL,
+    active boolean NOT NULL,
+    position bigint NOT NULL,
+    position_at bigint NOT NULL,
+    owner text COLLATE "C",
+    lease_until float8 NOT NULL,
+    paused boolean NOT NULL,
+    error text COLLATE "C",
+    updated bigint NOT NULL,
+    PRIMARY KEY (name, generation)
+);
+
+-- Streams that a projection has left aside, because it could not take in an event of theirs.
+CREATE TABLE parked (
+    name text COLLATE "C" NOT NULL,
+    generation bigint NOT NULL,
+    stream text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    position bigint NOT NULL,
+    reason text COLLATE "C" NOT NULL,
+    seen bigint NOT NULL,
+    retry boolean NOT NULL,
+    PRIMARY KEY (name, generation, stream)
+);
+
 -- Stores the units whose every expected head is the stream's head, and answers with the numbers of the others.
 --
 -- Rows belong to appends, appends to units: parallel arrays, with each append's unit in a_unit and each event's append

@@ -65,6 +65,37 @@ CREATE TABLE tracking (
     notification_id INTEGER
 ) WITHOUT ROWID;
 
+-- The generations of each projection's tables, which are called p_{table}_{generation}: how far each has followed
+-- the log, and who carries it on until when.
+CREATE TABLE projections (
+    name TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    tables TEXT NOT NULL,
+    active INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    position_at INTEGER NOT NULL,
+    owner TEXT,
+    lease_until REAL NOT NULL,
+    paused INTEGER NOT NULL,
+    error TEXT,
+    updated INTEGER NOT NULL,
+    PRIMARY KEY (name, generation)
+) WITHOUT ROWID;
+
+-- Streams that a projection has left aside, because it could not take in an event of theirs.
+CREATE TABLE parked (
+    name TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    seen INTEGER NOT NULL,
+    retry INTEGER NOT NULL,
+    PRIMARY KEY (name, generation, stream)
+) WITHOUT ROWID;
+
 -- The events as a person reads them.
 CREATE VIEW events AS
 SELECT

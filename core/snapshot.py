@@ -1,0 +1,187 @@
+"""A run's state as JSON and back: what a checkpoint holds.
+
+`restore(snapshot(state), outputs(state))` is equal to `state`, and goes on as it does. What follows from the plan and
+the outcomes is not written down but computed again. Of a function's run only the state comes back: where its code
+stands only the code knows, which is driven through the whole history as before.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import cache
+from typing import Any, NamedTuple, get_args, get_type_hints
+
+from .canonical import Payload
+from .code_state import Called, CodeState
+from .errors import IntegrityError
+from .events import EVENTS, Cut, Event
+from .run_state import Outcome, Pending, RunState
+from .spec_state import SpecState
+from .state import start
+
+FORMAT = 1
+"""The version of what `snapshot` writes."""
+
+
+def outputs(state: RunState) -> dict[str, Any]:
+    """The output of every completed step, by step id, in index order."""
+    found: dict[str, Any] = {}
+    for _, step_id, outcome in _ended(state):
+        if outcome.output is not None:
+            found[step_id] = outcome.output.value
+    return found
+
+
+def snapshot(state: RunState) -> dict[str, Any]:
+    """All of the state but for the outputs of completed steps (`outputs`), as JSON."""
+    told: dict[str, Any] = {
+        "format": FORMAT,
+        "started": _told(state.started),
+        "attempted": [[index, *pending] for index, pending in sorted(state.attempted.items())],
+        "announced": sorted(state.announced),
+        "waits": [_told(wait) for _, wait in sorted(state.waits.items())],
+        "progress": [[index, payload.value] for index, payload in sorted(state.progress.items())],
+        "signals": {name: [body.value for body in bodies] for name, bodies in state.signals.items()},
+        "children": [_told(state.children[name]) for name in sorted(state.children)],
+        "attributes": state.attributes,
+        "ended_steps": state.ended_steps,
+        "cost_cents": state.cost_cents,
+        "paused": state.paused,
+        "parked": None if state.parked is None else _told(state.parked),
+        "cancelling": None if state.cancelling is None else _told(state.cancelling),
+        "taken": state.taken,
+        "end": None if state.end is None else _told(state.end),
+        "outcomes": [[index, *outcome._replace(output=None)] for index, _, outcome in _ended(state)],
+    }
+    if isinstance(state, CodeState):
+        told["calls"] = [[path, *called] for path, called in state.calls.items()]
+        told["patches"] = sorted(state.patches)
+    return told
+
+
+def restore(told: Mapping[str, Any], outputs: Mapping[str, Any]) -> RunState:
+    """The state that `snapshot` and `outputs` have written down. Raises IntegrityError for anything else."""
+    try:
+        if told["format"] != FORMAT:
+            raise IntegrityError(f"a snapshot of format {told['format']!r} cannot be read by this version")
+        return _restored(told, outputs)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise IntegrityError(f"the snapshot cannot be read: {type(error).__name__} {error}") from None
+
+
+def _restored(told: Mapping[str, Any], outputs: Mapping[str, Any]) -> RunState:
+    state = start(_read(told["started"]))
+    state.attempted = {index: Pending(*pending) for index, *pending in told["attempted"]}
+    state.announced = set(told["announced"])
+    waits: list[Any] = [_read(each) for each in told["waits"]]
+    state.waits = {wait.index: wait for wait in waits}
+    state.progress = {index: Payload.of(value) for index, value in told["progress"]}
+    state.signals = {name: deque(map(Payload.of, bodies)) for name, bodies in told["signals"].items()}
+    children: list[Any] = [_read(each) for each in told["children"]]
+    state.children = {child.child: child for child in children}
+    state.attributes = dict(told["attributes"])
+    state.ended_steps = told["ended_steps"]
+    state.cost_cents = told["cost_cents"]
+    state.paused = told["paused"]
+    state.taken = told["taken"]
+    for name in ("parked", "cancelling", "end"):
+        setattr(state, name, None if told[name] is None else _read(told[name]))
+    ended: dict[Any, Outcome] = {index: Outcome(*outcome) for index, *outcome in told["outcomes"]}
+    if isinstance(state, CodeState):
+        for path, step_id, skill_id in told["calls"]:
+            state.calls[path] = Called(step_id, skill_id)
+        for path, outcome in ended.items():
+            state.outcomes[path] = _with_output(outcome, state.calls[path].step_id, outputs)
+        state.patches = set(told["patches"])
+    elif isinstance(state, SpecState):
+        for step in state.plan.steps:
+            if step.index in ended:
+                state.outcomes[step.index] = _with_output(ended[step.index], step.step_id, outputs)
+        _advance(state)
+    return state
+
+
+def _ended(state: RunState) -> list[tuple[Any, str, Outcome]]:
+    """Index, step id and outcome of every step that has ended, in the order in which outcomes are kept."""
+    if isinstance(state, SpecState):
+        steps = state.plan.steps
+        return [(at, steps[at].step_id, each) for at, each in enumerate(state.outcomes) if each is not None]
+    if isinstance(state, CodeState):
+        return [(path, state.calls[path].step_id, each) for path, each in state.outcomes.items()]
+    raise TypeError(type(state).__name__)
+
+
+def _with_output(outcome: Outcome, step_id: str, outputs: Mapping[str, Any]) -> Outcome:
+    return outcome._replace(output=Payload.of(outputs[step_id])) if outcome.status == "completed" else outcome
+
+
+def _advance(state: SpecState) -> None:
+    """What follows from the outcomes: see `SpecState.close`, which does the same one outcome at a time."""
+    state.ready.clear()
+    for step in state.plan.steps:
+        outcome = state.outcomes[step.index]
+        state.unmet[step.index] = sum(state.outcomes[each] is None for each in step.dependencies)
+        if outcome is None and not state.unmet[step.index]:
+            insort(state.ready, step.index)
+        if outcome is None or outcome.status == "completed":
+            continue
+        if outcome.status == "failed" and step.on_error == "abort" and state.abort_at is None:
+            state.abort_at = step.index
+            state.counted = step.index + 1
+        if outcome.status == "skipped" or step.on_error == "skip":
+            for dependent in step.dependents:
+                state.doomed.setdefault(dependent, step.step_id)
+    state.skippable = {index for index in state.ready if index in state.doomed}
+    while state.leading < len(state.outcomes) and state.outcomes[state.leading] is not None:
+        state.leading += 1
+
+
+class _Shape(NamedTuple):
+    """An event's class, and which of its fields hold payloads or cuts."""
+
+    cls: Callable[..., Event]
+    names: tuple[str, ...]
+    payloads: frozenset[str]
+    cuts: frozenset[str]
+
+
+@cache
+def _shape(topic: str) -> _Shape:
+    cls = EVENTS[topic]
+    hints = get_type_hints(cls)
+    names = tuple(field.name for field in fields(cls))
+
+    def of(kind: type) -> frozenset[str]:
+        return frozenset(name for name in names if kind in (hints[name], *get_args(hints[name])))
+
+    return _Shape(cls, names, of(Payload), of(Cut))
+
+
+def _told(event: Event) -> dict[str, Any]:
+    shape = _shape(event.topic)
+    told: dict[str, Any] = {"topic": event.topic}
+    for name in shape.names:
+        value: Any = getattr(event, name)
+        if value is not None and name in shape.payloads:
+            # None stands for no payload, so one that holds null must look otherwise.
+            value = {"json": value.value}
+        elif value is not None and name in shape.cuts:
+            value = {"by": value.by, "after": value.after}
+        told[name] = value
+    return told
+
+
+def _read(told: Mapping[str, Any]) -> Event:
+    shape = _shape(told["topic"])
+    values: list[Any] = []
+    for name in shape.names:
+        value: Any = told[name]
+        if value is not None and name in shape.payloads:
+            value = Payload.of(value["json"])
+        elif value is not None and name in shape.cuts:
+            value = Cut(value["by"], value["after"])
+        values.append(value)
+    return shape.cls(*values)

@@ -1,0 +1,179 @@
+"""The projections' tables in memory; fulfils `refold.eventstore.tables.TableStore`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any
+
+from .tables import Batch, Generation, Parked, Row, RunKey, Table, check_table, nothing
+
+
+@dataclass
+class _Kept:
+    """A generation with its rows, by table and run; `until` is when the lease ends."""
+
+    row: Generation
+    until: float = 0.0
+    rows: dict[str, dict[RunKey, list[Row]]] = field(default_factory=dict[str, dict[RunKey, list[Row]]])
+    parked: dict[str, Parked] = field(default_factory=dict[str, Parked])
+
+
+class MemoryTables:
+    """The tables of a store in one process, guarded by the store's own `lock`."""
+
+    def __init__(self, lock: AbstractContextManager[Any], seconds: Callable[[], float]):
+        self._lock = lock
+        self._seconds = seconds
+        self._kept: dict[tuple[str, int], _Kept] = {}
+
+    def generations(self, name: str | None = None) -> list[Generation]:
+        """See `TableStore.generations`."""
+        with self._lock:
+            now = self._seconds()
+            return [
+                kept.row._replace(seconds_left=max(kept.until - now, 0.0) if kept.row.owner else 0.0)
+                for key, kept in sorted(self._kept.items(), key=itemgetter(0))
+                if name in (None, key[0])
+            ]
+
+    def create(self, name: str, version: int, tables: Sequence[Table]) -> int:
+        """See `TableStore.create`."""
+        for table in tables:
+            check_table(table)
+        with self._lock:
+            numbers = [number for known, number in self._kept if known == name]
+            number = max(numbers, default=0) + 1
+            paused = any(self._kept[name, each].row.paused for each in numbers)
+            row = Generation(
+                name, number, version, tuple(tables), not numbers, 0, 0, None, 0.0, paused, None, self.now()
+            )
+            self._kept[name, number] = _Kept(row, rows={table.name: {} for table in tables})
+            return number
+
+    def drop(self, name: str, generation: int) -> None:
+        """See `TableStore.drop`."""
+        with self._lock:
+            self._kept.pop((name, generation), None)
+
+    def claim(self, name: str, generation: int, owner: str, seconds: float, instead_of: str | None = None) -> bool:
+        """See `TableStore.claim`."""
+        with self._lock:
+            kept = self._kept.get((name, generation))
+            if kept is None or (kept.row.owner not in (None, owner, instead_of) and kept.until > self._seconds()):
+                return False
+            kept.row = kept.row._replace(owner=owner)
+            kept.until = self._seconds() + seconds
+            return True
+
+    def release(self, name: str, generation: int, owner: str) -> None:
+        """See `TableStore.release`."""
+        with self._lock:
+            kept = self._kept.get((name, generation))
+            if kept is not None and kept.row.owner == owner:
+                kept.row = kept.row._replace(owner=None)
+
+    def write(
+        self,
+        name: str,
+        generation: int,
+        owner: str,
+        seconds: float,
+        batch: Batch,
+        before_commit: Callable[[], None] = nothing,
+    ) -> bool:
+        """See `TableStore.write`."""
+        with self._lock:
+            kept = self._kept.get((name, generation))
+            if kept is None or kept.row.owner != owner or kept.row.paused or kept.row.position != batch.expected:
+                return False
+            before_commit()
+            for rows in kept.rows.values():
+                for run in batch.runs:
+                    rows.pop(run, None)
+            for table, added in batch.rows.items():
+                for row in added:
+                    kept.rows[table].setdefault((row[0], row[1]), []).append(tuple(row))
+            for stream in batch.unparked:
+                kept.parked.pop(stream, None)
+            kept.parked.update({each.stream: each for each in batch.parked})
+            kept.row = kept.row._replace(
+                position=batch.position, position_at=batch.position_at, error=None, updated=self.now()
+            )
+            kept.until = self._seconds() + seconds
+            return True
+
+    def fail(self, name: str, generation: int, owner: str, error: str) -> None:
+        """See `TableStore.fail`."""
+        with self._lock:
+            kept = self._kept.get((name, generation))
+            if kept is not None and kept.row.owner == owner:
+                kept.row = kept.row._replace(error=error)
+
+    def pause(self, name: str, paused: bool) -> None:
+        """See `TableStore.pause`."""
+        with self._lock:
+            for kept in self._of(name):
+                kept.row = kept.row._replace(paused=paused)
+
+    def switch(self, name: str, generation: int, owner: str) -> bool:
+        """See `TableStore.switch`."""
+        with self._lock:
+            chosen = self._kept.get((name, generation))
+            if chosen is None or chosen.row.owner != owner:
+                return False
+            for kept in self._of(name):
+                kept.row = kept.row._replace(active=kept is chosen)
+            return True
+
+    def rows(
+        self,
+        of: Generation,
+        table: str,
+        where: Mapping[str, Any],
+        limit: int,
+        after: Row | None = None,
+        order: Sequence[str] | None = None,
+        descending: bool = False,
+    ) -> list[Row]:
+        """See `TableStore.rows`."""
+        names = of.table(table).names
+        wanted = [(names.index(name), value) for name, value in where.items()]
+        places = [names.index(name) for name in order or of.table(table).key_names]
+
+        def place(row: Row) -> Row:
+            return tuple(row[each] for each in places)
+
+        with self._lock:
+            every = [row for rows in self._kept[of.name, of.generation].rows[table].values() for row in rows]
+        found = [row for row in every if all(row[at] == value for at, value in wanted)]
+        found.sort(key=place, reverse=descending)
+        if after is not None:
+            found = [row for row in found if (place(row) < after if descending else place(row) > after)]
+        return found[:limit]
+
+    def parked(self, name: str, generation: int) -> list[Parked]:
+        """See `TableStore.parked`."""
+        with self._lock:
+            kept = self._kept.get((name, generation))
+            return sorted(kept.parked.values()) if kept is not None else []
+
+    def retry(self, name: str, stream: str | None) -> int:
+        """See `TableStore.retry`."""
+        with self._lock:
+            marked = 0
+            for kept in self._of(name):
+                for each in list(kept.parked.values()):
+                    if stream in (None, each.stream):
+                        kept.parked[each.stream] = each._replace(retry=True)
+                        marked += kept.row.active
+            return marked
+
+    def now(self) -> int:
+        """See `TableStore.now`."""
+        return int(self._seconds() * 1_000_000)
+
+    def _of(self, name: str) -> list[_Kept]:
+        return [kept for (known, _), kept in self._kept.items() if known == name]

@@ -1,0 +1,299 @@
+"""The projections' tables in a SQL database; fulfils `refold.eventstore.tables.TableStore`.
+
+The tables of a generation are called `p_{table}_{generation}`. Rows go in by one statement for each table: as JSON on
+PostgreSQL, where parameters for each value would take longer than the insert, and by `executemany` on SQLite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import orjson
+
+from .dispatch import Dialect, Query
+from .tables import Batch, ColumnType, Generation, Parked, Row, Table, check_table, nothing
+
+
+class Transaction(NamedTuple):
+    """A transaction under way: `run` runs a statement and tells how many rows it changed, `each` runs one for each row
+    of parameters."""
+
+    run: Callable[[str, Sequence[Any]], int]
+    each: Callable[[str, Sequence[Sequence[Any]]], object]
+
+
+class TableDialect(NamedTuple):
+    """Where the databases differ: the time and the mark of a parameter (`base`), the columns' types, and whether many
+    rows go in as one JSON text."""
+
+    base: Dialect
+    types: Mapping[ColumnType, str]
+    as_json: bool
+
+
+SQLITE_TYPES: dict[ColumnType, str] = {
+    "text": "TEXT",
+    "int": "INTEGER",
+    "float": "REAL",
+    "bool": "INTEGER",
+    "json": "TEXT",
+}
+"""SQLite's."""
+POSTGRES_TYPES: dict[ColumnType, str] = {
+    "text": 'text COLLATE "C"',
+    "int": "bigint",
+    "float": "float8",
+    "bool": "boolean",
+    "json": 'text COLLATE "C"',
+}
+"""PostgreSQL's; texts are ordered by code points, as everywhere else."""
+
+_GENERATION = """
+SELECT name, generation, version, tables, active, position, position_at, owner,
+CASE WHEN owner IS NULL OR lease_until < {now} THEN 0 ELSE lease_until - {now} END, paused, error, updated
+FROM projections WHERE (? IS NULL OR name = ?) ORDER BY name, generation
+"""
+_ONE = "name = ? AND generation = ?"
+_FREE = "(owner IS NULL OR owner = ? OR owner = ? OR lease_until <= {now})"
+
+
+class SQLTables:
+    """The tables in a SQL database: `read` runs one statement, `transaction` several that count together."""
+
+    def __init__(
+        self, read: Query, transaction: Callable[[], AbstractContextManager[Transaction]], dialect: TableDialect
+    ):
+        self._read = read
+        self._transaction = transaction
+        self._dialect = dialect
+
+    def _sql(self, text: str) -> str:
+        base = self._dialect.base
+        mark = base.mark if base.mark == "?" else f"{base.mark}::text"
+        # Whether a parameter that is only compared with NULL is a text PostgreSQL cannot tell.
+        return text.replace("{now}", base.now).replace("? IS NULL", f"{mark} IS NULL").replace("?", base.mark)
+
+    def generations(self, name: str | None = None) -> list[Generation]:
+        """See `TableStore.generations`."""
+        return [
+            Generation(
+                name=row[0],
+                generation=row[1],
+                version=row[2],
+                tables=tuple(Table.of_json(told) for told in orjson.loads(row[3])),
+                active=bool(row[4]),
+                position=row[5],
+                position_at=row[6],
+                owner=row[7],
+                seconds_left=float(row[8]),
+                paused=bool(row[9]),
+                error=row[10],
+                updated=row[11],
+            )
+            for row in self._read(self._sql(_GENERATION), (name, name))
+        ]
+
+    def create(self, name: str, version: int, tables: Sequence[Table]) -> int:
+        """See `TableStore.create`."""
+        for table in tables:
+            check_table(table)
+        told = orjson.dumps([table.to_json() for table in tables]).decode()
+        insert = (
+            "INSERT INTO projections (name, generation, version, tables, active, position, position_at, owner, "
+            "lease_until, paused, error, updated) VALUES (?, ?, ?, ?, ?, 0, 0, NULL, 0, ?, NULL, ?)"
+        )
+        known = self.generations(name)
+        number = max((each.generation for each in known), default=0) + 1
+        with self._transaction() as change:
+            # Two that make the same one meet at this row's key, and the second fails.
+            paused = any(each.paused for each in known)
+            change.run(self._sql(insert), (name, number, version, told, not known, paused, self.now()))
+            for table in tables:
+                for statement in self._definition(table, number):
+                    change.run(statement, ())
+        return number
+
+    def _definition(self, table: Table, generation: int) -> list[str]:
+        columns = [
+            f"{name} {self._dialect.types[kind]}{' NOT NULL' if name in table.key_names else ''}"
+            for name, kind in table.columns.items()
+        ]
+        where = _table(table.name, generation)
+        indexes = [
+            f"CREATE INDEX {where}_{number} ON {where} ({', '.join(names)})"
+            for number, names in enumerate(table.indexes)
+        ]
+        return [f"CREATE TABLE {where} ({', '.join(columns)}, PRIMARY KEY ({', '.join(table.key_names)}))", *indexes]
+
+    def drop(self, name: str, generation: int) -> None:
+        """See `TableStore.drop`."""
+        found = [each for each in self.generations(name) if each.generation == generation]
+        with self._transaction() as change:
+            for each in found:
+                for table in each.tables:
+                    change.run(f"DROP TABLE IF EXISTS {_table(table.name, generation)}", ())
+            change.run(self._sql("DELETE FROM parked WHERE name = ? AND generation = ?"), (name, generation))
+            change.run(self._sql("DELETE FROM projections WHERE name = ? AND generation = ?"), (name, generation))
+
+    def claim(self, name: str, generation: int, owner: str, seconds: float, instead_of: str | None = None) -> bool:
+        """See `TableStore.claim`."""
+        sql = (
+            f"UPDATE projections SET owner = ?, lease_until = {{now}} + ? WHERE name = ? AND generation = ? AND {_FREE}"
+        )
+        with self._transaction() as change:
+            return change.run(self._sql(sql), (owner, seconds, name, generation, owner, instead_of)) == 1
+
+    def release(self, name: str, generation: int, owner: str) -> None:
+        """See `TableStore.release`."""
+        sql = "UPDATE projections SET owner = NULL WHERE name = ? AND generation = ? AND owner = ?"
+        with self._transaction() as change:
+            change.run(self._sql(sql), (name, generation, owner))
+
+    def write(
+        self,
+        name: str,
+        generation: int,
+        owner: str,
+        seconds: float,
+        batch: Batch,
+        before_commit: Callable[[], None] = nothing,
+    ) -> bool:
+        """See `TableStore.write`."""
+        sql = (
+            "UPDATE projections SET position = ?, position_at = ?, lease_until = {now} + ?, error = NULL, updated = ? "
+            "WHERE name = ? AND generation = ? AND owner = ? AND position = ? AND NOT paused"
+        )
+        (of,) = [each for each in self.generations(name) if each.generation == generation] or [None]
+        if of is None:
+            return False
+        moved = (batch.position, batch.position_at, seconds, self.now(), name, generation, owner, batch.expected)
+        with self._transaction() as change:
+            if change.run(self._sql(sql), moved) != 1:
+                return False
+            for table in of.tables:
+                self._put(change, table, generation, batch.runs, batch.rows.get(table.name, ()))
+            self._park(change, name, generation, batch)
+            before_commit()
+        return True
+
+    def _put(
+        self, change: Transaction, table: Table, generation: int, runs: Sequence[Row], rows: Sequence[Row]
+    ) -> None:
+        where, names = _table(table.name, generation), table.names
+        # Where a run has many rows, some may be gone; a single one is written over.
+        gone = runs if table.key > 2 else sorted(set(runs) - {row[:2] for row in rows})
+        if gone:
+            self._many(change, f"DELETE FROM {where} WHERE tenant = {{0}} AND run_id = {{1}}", table, gone, 2)
+        if rows:
+            changed = ", ".join(f"{name} = excluded.{name}" for name in names[table.key :])
+            conflict = f"ON CONFLICT ({', '.join(table.key_names)}) DO UPDATE SET {changed}" if changed else ""
+            self._many(change, f"INSERT INTO {where} ({', '.join(names)}) {{rows}} {conflict}", table, rows, len(names))
+
+    def _many(self, change: Transaction, sql: str, table: Table, rows: Sequence[Row], width: int) -> None:
+        """Run `sql` for all `rows`: {rows} is where they are inserted, {0} and {1} are their first columns."""
+        if not self._dialect.as_json:
+            values = f"VALUES ({', '.join('?' * width)})"
+            filled = sql.replace("{rows}", values).replace("{0}", "?").replace("{1}", "?")
+            change.each(filled, rows)
+            return
+        names = table.names[:width]
+        typed = ", ".join(f"{name} {self._dialect.types[table.columns[name]].split()[0]}" for name in names)
+        source = f"json_to_recordset(%s::json) AS given ({typed})"
+        told = orjson.dumps([dict(zip(names, row, strict=True)) for row in rows]).decode()
+        if "{rows}" in sql:
+            change.run(sql.replace("{rows}", f"SELECT {', '.join(names)} FROM {source}"), (told,))
+        else:
+            deleted = sql.partition(" WHERE")[0]
+            wanted = " AND ".join(f"{deleted.split()[-1]}.{name} = given.{name}" for name in names)
+            change.run(f"{deleted} USING {source} WHERE {wanted}", (told,))
+
+    def _park(self, change: Transaction, name: str, generation: int, batch: Batch) -> None:
+        gone = [*batch.unparked, *(each.stream for each in batch.parked)]
+        if gone:
+            sql = "DELETE FROM parked WHERE name = ? AND generation = ? AND stream = ?"
+            change.each(self._sql(sql), [(name, generation, stream) for stream in gone])
+        if batch.parked:
+            sql = "INSERT INTO parked (name, generation, stream, version, position, reason, seen, retry) VALUES "
+            rows = [(name, generation, *parked) for parked in batch.parked]
+            change.each(self._sql(sql + "(?, ?, ?, ?, ?, ?, ?, ?)"), rows)
+
+    def fail(self, name: str, generation: int, owner: str, error: str) -> None:
+        """See `TableStore.fail`."""
+        sql = "UPDATE projections SET error = ? WHERE name = ? AND generation = ? AND owner = ?"
+        with self._transaction() as change:
+            change.run(self._sql(sql), (error.replace("\0", "␀"), name, generation, owner))
+
+    def pause(self, name: str, paused: bool) -> None:
+        """See `TableStore.pause`."""
+        with self._transaction() as change:
+            change.run(self._sql("UPDATE projections SET paused = ? WHERE name = ?"), (paused, name))
+
+    def switch(self, name: str, generation: int, owner: str) -> bool:
+        """See `TableStore.switch`."""
+        held = "EXISTS (SELECT 1 FROM projections p WHERE p.name = ? AND p.generation = ? AND p.owner = ?)"
+        sql = f"UPDATE projections SET active = (generation = ?) WHERE name = ? AND {held}"
+        with self._transaction() as change:
+            return change.run(self._sql(sql), (generation, name, name, generation, owner)) > 0
+
+    def rows(
+        self,
+        of: Generation,
+        table: str,
+        where: Mapping[str, Any],
+        limit: int,
+        after: Row | None = None,
+        order: Sequence[str] | None = None,
+        descending: bool = False,
+    ) -> list[Row]:
+        """See `TableStore.rows`."""
+        declared = of.table(table)
+        order = order or declared.key_names
+        conditions = [f"{name} IS NULL" if value is None else f"{name} = ?" for name, value in where.items()]
+        parameters = [value for value in where.values() if value is not None]
+        if after is not None:
+            conditions.append(f"({', '.join(order)}) {'<' if descending else '>'} ({', '.join('?' * len(order))})")
+            parameters.extend(after)
+        filtered = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        ordered = ", ".join(f"{name} DESC" if descending else name for name in order)
+        sql = f"SELECT {', '.join(declared.names)} FROM {_table(table, of.generation)} {filtered} ORDER BY {ordered}"
+        found = self._read(self._sql(f"{sql} LIMIT ?"), (*parameters, limit))
+        flags = [number for number, kind in enumerate(declared.columns.values()) if kind == "bool"]
+        return [_with_bools(row, flags) for row in found] if flags else found
+
+    def parked(self, name: str, generation: int) -> list[Parked]:
+        """See `TableStore.parked`."""
+        sql = (
+            "SELECT stream, version, position, reason, seen, retry FROM parked "
+            "WHERE name = ? AND generation = ? ORDER BY stream"
+        )
+        return [
+            Parked(row[0], row[1], row[2], row[3], row[4], bool(row[5]))
+            for row in self._read(self._sql(sql), (name, generation))
+        ]
+
+    def retry(self, name: str, stream: str | None) -> int:
+        """See `TableStore.retry`."""
+        sql = "UPDATE parked SET retry = TRUE WHERE name = ? AND generation = ? AND (? IS NULL OR stream = ?)"
+        marked = 0
+        for of in self.generations(name):
+            with self._transaction() as change:
+                told = change.run(self._sql(sql), (name, of.generation, stream, stream))
+            marked += told if of.active else 0
+        return marked
+
+    def now(self) -> int:
+        """See `TableStore.now`."""
+        return int(self._read(f"SELECT {self._dialect.base.now}", ())[0][0] * 1_000_000)
+
+
+def _table(name: str, generation: int) -> str:
+    return f"p_{name}_{generation}"
+
+
+def _with_bools(row: Row, flags: Sequence[int]) -> Row:
+    values = list(row)
+    for number in flags:
+        values[number] = None if values[number] is None else bool(values[number])
+    return tuple(values)

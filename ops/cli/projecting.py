@@ -1,0 +1,213 @@
+"""`refold projector` and `refold projections`."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+from uuid import uuid4
+
+from rich.box import SIMPLE_HEAD
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ...compose import database_url, open_store, tune_process
+from ...core.errors import CallError, Problem, StoreUnreachableError
+from ...core.ids import stream_of
+from ...eventstore.owner import this_process
+from ...projections.projector import Projector, known_projections
+from ...projections.rebuild import Progress as Done
+from ...projections.rebuild import Rebuild, Rebuilt, drop_old
+from ...projections.standings import Standing, check_name, missing, standings
+from .faults import FAILED, OK, Hidden
+from .logs import log_to_stderr
+from .output import console, duration, plain, write_json
+from .reading import existing_store, missing_file
+from .signals import run_until_drained
+from .streams import note
+
+_TELL_SECONDS = 5.0
+
+
+def project(names: list[str], database: str | None) -> int:
+    """Keep projections up with the log until a signal asks for an end; returns the exit code."""
+    known = known_projections()
+    chosen = [known[check_name(name, known)] for name in names] or list(known.values())
+    url = database_url(database)
+    hide = Hidden([url])
+    log_to_stderr(hide)
+    tune_process()
+    with closing(open_store(url)) as store:
+        projector = Projector(store, chosen)
+        me = f"projector {os.getpid()}"
+        hello = f"{me} keeps {', '.join(each.name for each in chosen)} of {plain(hide(url))}"
+        run_until_drained(projector.run, projector.drain, lambda: note(hello))
+    note(f"{me} is drained: {projector.taken} events taken in")
+    return OK
+
+
+def show_standings(name: str | None, database: str | None, json: bool) -> int:
+    """Write how projections stand, or all generations of one; returns the exit code: FAILED if one is stopped."""
+    known = known_projections()
+    if name is not None:
+        check_name(name, known)
+    with existing_store(database) as store:
+        found = standings(store, name)
+        lacking = missing(store, [known[name]] if name else known.values())
+    shown = found if name is not None else [each for each in found if each.of.active]
+    if json:
+        for each in shown:
+            write_json(each.to_json())
+    elif shown:
+        console().print(_table(shown))
+    for each in shown:
+        if each.of.error is not None:
+            note(f"{each.of.name} stands still: {plain(each.of.error)}")
+    if lacking:
+        note(f"not built yet: {', '.join(lacking)}; start: refold projector")
+    return FAILED if any(each.state == "stopped" for each in shown) else OK
+
+
+def _table(shown: list[Standing]) -> Table:
+    names = ("projection", "version", "generation", "state", "position", "behind", "parked")
+    table = Table(*names, box=SIMPLE_HEAD, pad_edge=False)
+    for each in shown:
+        of, lag = each.of, each.lag
+        behind = f"{lag.events} events, {duration(int(lag.seconds * 1_000_000))}" if lag.events else "–"
+        read = " (read)" if of.active else ""
+        cells = (str(of.version), f"{of.generation}{read}", each.state, str(of.position), behind, str(each.parked))
+        table.add_row(plain(of.name), *cells)
+    return table
+
+
+def rebuild(name: str, shadow: bool, compare: bool, database: str | None, json: bool) -> int:
+    """Build a projection anew and put it in the place of the one that is read; returns the exit code."""
+    known = known_projections()
+    projection = known[check_name(name, known)]
+    _check_there(database)
+    tune_process()
+    with existing_store(database) as store, _Bar(name) as bar:
+        work = Rebuild(store, projection, this_process(uuid4().hex), watch=bar.show)
+        began = time.monotonic()
+        done = work.run(compare=compare, shadow=shadow)
+        seconds = time.monotonic() - began
+    if json:
+        write_json({**done._asdict(), "seconds": round(seconds, 3)})
+    else:
+        console().print(_told(done, seconds), soft_wrap=True)
+    return OK
+
+
+def _told(done: Rebuilt, seconds: float) -> str:
+    equal = ", equal to the one that is read" if done.compared else ""
+    fate = "it is read now" if done.switched else "it is thrown away again"
+    rate = f" ({done.events / seconds:,.0f} events/s)" if seconds > 1 else ""
+    built = f"{done.name}: generation {done.generation}, of version {done.version}, built up to {done.position}"
+    return f"{built} from {done.events} events{rate}{equal}; {fate}"
+
+
+class _Bar:
+    """How far a rebuild is: a bar with rate and time left on a terminal, else a line now and then."""
+
+    def __init__(self, name: str):
+        self._name = name
+        self._screen = console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self._screen,
+            transient=True,
+            disable=not self._screen.is_terminal,
+        )
+        self._task = self._bar.add_task(f"rebuilding {name}", total=None, rate="")
+        self._began = self._told = time.monotonic()
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, done: Done) -> None:
+        """Told after each batch."""
+        now = time.monotonic()
+        rate = f"{done.events / max(now - self._began, 0.001):,.0f} events/s"
+        self._bar.update(self._task, completed=done.position, total=done.of, rate=rate)
+        if not self._screen.is_terminal and now - self._told > _TELL_SECONDS:
+            self._told = now
+            note(f"rebuilding {self._name}: {done.position} of {done.of}, {rate}")
+
+
+def set_paused(name: str, paused: bool, database: str | None, json: bool) -> int:
+    """Let a projection stand still, or go on; returns the exit code."""
+    check_name(name, known_projections())
+    _check_there(database)
+    with existing_store(database) as store:
+        if not store.tables.generations(name):
+            raise CallError(Problem("", f"the projection {name} is not built yet", "start: refold projector"))
+        store.tables.pause(name, paused)
+    if json:
+        write_json({"name": name, "paused": paused})
+    else:
+        console().print(f"{name} {'is paused' if paused else 'goes on'}")
+    return OK
+
+
+def drop_old_generations(name: str, database: str | None, json: bool) -> int:
+    """Drop what a rebuild has replaced; returns the exit code."""
+    check_name(name, known_projections())
+    _check_there(database)
+    with existing_store(database) as store:
+        dropped = drop_old(store, name)
+    if json:
+        write_json({"name": name, "dropped": dropped})
+    else:
+        console().print(f"{name}: {', '.join(f'generation {each}' for each in dropped) or 'nothing'} dropped")
+    return OK
+
+
+def show_parked(name: str | None, database: str | None, json: bool) -> int:
+    """Write the runs that projections have left aside; returns the exit code."""
+    if name is not None:
+        check_name(name, known_projections())
+    with existing_store(database) as store:
+        active = [each for each in store.tables.generations(name) if each.active]
+        found = [(of.name, each) for of in active for each in store.tables.parked(of.name, of.generation)]
+    if json:
+        for whose, each in found:
+            write_json({"projection": whose, **each._asdict()})
+    elif found:
+        table = Table("projection", "run", "event", "position", "reason", box=SIMPLE_HEAD, pad_edge=False)
+        for whose, each in found:
+            retried = " (to be tried again)" if each.retry else ""
+            cells = (plain(each.stream), str(each.version), str(each.position), plain(each.reason) + retried)
+            table.add_row(whose, *cells)
+        console().print(table)
+    else:
+        note("no runs are parked")
+    return OK
+
+
+def retry_parked(name: str, run_id: str | None, tenant: str, database: str | None, json: bool) -> int:
+    """Have runs that a projection has left aside tried again by its projector; returns the exit code."""
+    check_name(name, known_projections())
+    stream = None if run_id is None else stream_of(tenant, run_id)
+    _check_there(database)
+    with existing_store(database) as store:
+        marked = store.tables.retry(name, stream)
+    if stream is not None and not marked:
+        fix = f"see: refold projections parked {name}"
+        raise CallError(Problem("", f"{name} has not parked the run {run_id}", fix))
+    if json:
+        write_json({"name": name, "retried": marked})
+    else:
+        console().print(f"{name}: {marked} runs are tried again by its projector")
+    return OK
+
+
+def _check_there(database: str | None) -> None:
+    if (absent := missing_file(database)) is not None:
+        raise StoreUnreachableError(f"there is no database {absent}")

@@ -1,0 +1,240 @@
+"""Runs folded as the log is followed, and the rows that come of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from ..core.errors import CallError, IntegrityError, StoreError
+from ..core.events import RunCancelled, RunCompleted, RunContinued, RunFailed, RunTimedOut
+from ..core.ids import run_of
+from ..core.ports import Record
+from ..core.state import evolve, start
+from ..eventstore.codec import decode, references
+from ..eventstore.store import Notification, Store
+from ..eventstore.tables import Parked, Row, RunKey
+from .model import FollowedRun, Projection
+
+CACHED_RUNS = 10_000
+"""How many open runs are kept folded; others are folded again from the log when they go on."""
+
+_ENDS = {RunCompleted.topic, RunFailed.topic, RunCancelled.topic, RunTimedOut.topic, RunContinued.topic}
+
+_PAGE = 1000
+
+
+class BadEventError(IntegrityError):
+    """An event that a projection cannot take in: where it is, and why."""
+
+    def __init__(self, stream: str, version: int, position: int, reason: str):
+        self.stream, self.version, self.position, self.reason = stream, version, position, reason
+        super().__init__(f"event {version} of {stream} at position {position} cannot be taken in: {reason}")
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a page of the log changes in a projection's tables."""
+
+    by_run: dict[RunKey, Mapping[str, Sequence[Row]]] = field(default_factory=dict[RunKey, Mapping[str, Sequence[Row]]])
+    parked: list[Parked] = field(default_factory=list[Parked])
+    unparked: list[str] = field(default_factory=list[str])
+
+    def rows(self) -> dict[str, list[Row]]:
+        """The rows of all runs, by table."""
+        found: dict[str, list[Row]] = {}
+        for rows in self.by_run.values():
+            for table, added in rows.items():
+                found.setdefault(table, []).extend(added)
+        return found
+
+
+class Follower:
+    """Turns pages of the log into changes, for one projection; keeps the runs that go on folded.
+
+    After anything has gone wrong with a page, `forget` must be called: the runs may have gone further than the tables.
+    """
+
+    def __init__(self, store: Store, projection: Projection, cached: int = CACHED_RUNS):
+        self._store = store
+        self._projection = projection
+        self._cached = cached
+        self._runs: OrderedDict[str, FollowedRun] = OrderedDict()
+        self._large: dict[str, bytes] = {}
+
+    def forget(self) -> None:
+        """Keep no run folded."""
+        self._runs.clear()
+
+    def changes(self, page: Sequence[Notification], parked: Sequence[Parked]) -> Changes:
+        """What `page` changes while the streams of `parked` are left aside, or tried again.
+
+        Raises BadEventError for the first event that a strict projection cannot take in, and StoreError.
+        """
+        changes = Changes()
+        aside = {each.stream: each for each in parked}
+        streams = _by_stream(page)
+        hashes = references(each.record for each in page)
+        self._large = self._store.large(sorted(hashes)) if hashes else {}
+        bad: list[BadEventError] = []
+        for each in parked:
+            if each.retry:
+                self._retried(each, changes)
+        self._load(streams, aside.keys())
+        for stream, numbered in streams.items():
+            if stream in aside:
+                if stream not in changes.unparked:
+                    self._left_aside(aside[stream], numbered[-1].record.version, changes)
+                    continue
+                self._load({stream: numbered}, ())
+            try:
+                self._take(stream, numbered, changes)
+            except BadEventError as error:
+                bad.append(error)
+        if bad and self._projection.strict:
+            raise min(bad, key=lambda error: error.position)
+        for error in bad:
+            self._park(error, streams[error.stream][-1].record.version, changes)
+        # Not before: among them are those that this page goes on with.
+        while len(self._runs) > self._cached:
+            self._runs.popitem(last=False)
+        return changes
+
+    def _take(self, stream: str, numbered: Sequence[Notification], changes: Changes) -> None:
+        """Apply the events of one run, and note its rows as of the last moment among them."""
+        projection, run = self._projection, self._runs.get(stream)
+        last = numbered[-1].record
+        only_last = projection.always or last.topic in _ENDS
+        rows: Mapping[str, Sequence[Row]] | None = None
+        number = numbered[0]
+        try:
+            for number in numbered:
+                run = self._applied(run, number.record, number.position)
+                if (number.record is last or not only_last) and (projection.always or projection.is_due(run)):
+                    rows = projection.rows(run)
+        except StoreError:
+            raise
+        except Exception as error:
+            self._runs.pop(stream, None)
+            why = str(error) if isinstance(error, IntegrityError) else f"{type(error).__name__}: {error}"
+            raise BadEventError(stream, number.record.version, number.position, why) from error
+        if run is None:
+            return
+        self._keep(run)
+        if rows is not None:
+            changes.by_run[run.tenant, run.run_id] = rows
+
+    def _applied(self, run: FollowedRun | None, record: Record, position: int) -> FollowedRun:
+        event = decode(record, self._large)
+        if run is None:
+            tenant, run_id = run_of(record.stream)
+            if record.version != 1:
+                raise IntegrityError(f"event {record.version} of {record.stream} comes without those before it")
+            return FollowedRun(record.stream, tenant, run_id, position, 1, event.at, start(event))
+        if record.version != run.version + 1:
+            raise IntegrityError(f"event {record.version} of {record.stream} follows event {run.version}")
+        evolve(run.state, event)
+        run.version, run.at = record.version, event.at
+        return run
+
+    def _keep(self, run: FollowedRun) -> None:
+        if run.state.end is not None:
+            self._runs.pop(run.stream, None)
+            return
+        self._runs[run.stream] = run
+        self._runs.move_to_end(run.stream)
+
+    def _load(self, streams: Mapping[str, Sequence[Notification]], aside: Iterable[str]) -> None:
+        """Fold those runs that go on here and are not kept, as far as this page does not tell of them."""
+        known = self._runs.keys() | set(aside)
+        wanted = {
+            stream: numbered[0].record.version - 1
+            for stream, numbered in streams.items()
+            if stream not in known and numbered[0].record.version > 1
+        }
+        starts = self._store.starts(sorted(wanted)) if wanted else {}
+        for stream, version in wanted.items():
+            run = self._folded(stream, version, starts.get(stream, 0))
+            if run is not None:
+                self._runs[stream] = run
+
+    def _folded(self, stream: str, version: int, first: int) -> FollowedRun | None:
+        """The run after event `version`, from the log; None if it cannot be told. `_take` then finds out why."""
+        run = None
+        try:
+            for record in self._records(stream, version):
+                run = self._applied(run, record, first)
+        except StoreError:
+            raise
+        except Exception:
+            return None
+        return run if run is not None and run.version == version else None
+
+    def _records(self, stream: str, version: int) -> Iterable[Record]:
+        done = 0
+        while done < version:
+            page = self._store.read(stream, done, min(_PAGE, version - done))
+            if not page:
+                return
+            hashes = references(page)
+            if hashes:
+                self._large = {**self._large, **self._store.large(sorted(hashes))}
+            yield from (record for record in page if record.version <= version)  # There may be holes.
+            done = page[-1].version
+
+    def _until(self, stream: str, version: int, changes: Changes) -> None:
+        """Note a run's rows as of its last moment up to event `version`, from the log. Raises BadEventError."""
+        first = self._store.starts([stream]).get(stream, 0)
+        records = list(self._records(stream, version))
+        if records:
+            self._runs.pop(stream, None)
+            self._take(stream, [Notification(first, record) for record in records], changes)
+
+    def _park(self, error: BadEventError, seen: int, changes: Changes) -> None:
+        """Leave the run aside, with the rows it had before the bad event."""
+        with suppress(BadEventError):  # Then the rows are those of the last batch.
+            self._until(error.stream, error.version - 1, changes)
+        self._runs.pop(error.stream, None)
+        changes.parked.append(Parked(error.stream, error.version, error.position, _plain(error.reason), seen))
+
+    def _left_aside(self, parked: Parked, seen: int, changes: Changes) -> None:
+        noted = next((each for each in changes.parked if each.stream == parked.stream), parked)
+        if noted is not parked:
+            changes.parked.remove(noted)
+        changes.parked.append(noted._replace(seen=seen))
+
+    def _retried(self, parked: Parked, changes: Changes) -> None:
+        try:
+            self._until(parked.stream, parked.seen, changes)
+            changes.unparked.append(parked.stream)
+        except BadEventError as error:
+            again = parked._replace(version=error.version, reason=_plain(error.reason), retry=False)
+            changes.parked.append(again)
+
+
+def _plain(reason: str) -> str:
+    return reason.replace("\0", "␀")[:2000]
+
+
+def _by_stream(page: Sequence[Notification]) -> dict[str, list[Notification]]:
+    """The runs' events by stream, in the order in which the streams come first; messages and control streams not."""
+    found: dict[str, list[Notification]] = {}
+    for each in page:
+        stream = each.record.stream
+        known = found.get(stream)
+        if known is not None:
+            known.append(each)
+        elif _is_run(stream):
+            found[stream] = [each]
+    return found
+
+
+def _is_run(stream: str) -> bool:
+    if stream.count("/") != 1:
+        return False
+    try:
+        run_of(stream)
+    except CallError:
+        return False
+    return True

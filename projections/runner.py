@@ -1,0 +1,207 @@
+"""Has one projection follow the log: one owner at a time among all processes, each event once.
+
+The order in which records become visible is that of their positions, since positions are given out under the append
+lock: what was read up to a position is all there will ever be up to there, gaps included (`Store.follow`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..core.errors import IntegrityError, StoreError, StoreRefusedError
+from ..eventstore.codec import open_envelope
+from ..eventstore.owner import is_dead
+from ..eventstore.store import Notification, Store
+from ..eventstore.tables import Batch, Generation
+from .follow import CACHED_RUNS, BadEventError, Changes, Follower
+from .model import Projection
+
+BATCH = 2000
+"""Events of one transaction."""
+
+LEASE_SECONDS = 10.0
+"""How long a projection stands still at most when its owner, on another host, has died."""
+
+BEFORE_WRITE, BEFORE_COMMIT, AFTER_COMMIT = "before write", "before commit", "after commit"
+"""The points at which a test may kill the process."""
+
+Reached = Callable[[str], None]
+"""Told each point that is reached."""
+
+
+def unheeded(point: str) -> None:
+    """Nobody wants to know."""
+
+
+class Lag(NamedTuple):
+    """How far a generation is behind: in positions, and for how many seconds its next event has been there."""
+
+    events: int
+    seconds: float
+
+
+def lag_of(store: Store, of: Generation) -> Lag:
+    """The lag of a generation; zero when it has taken in everything."""
+    behind = store.last_position() - of.position
+    following = store.follow(of.position, 1) if behind > 0 else []
+    if not following:
+        return Lag(0, 0.0)
+    at = _recorded_at(following[0]) or of.position_at
+    return Lag(behind, max(0.0, (store.tables.now() - at) / 1_000_000))
+
+
+def generation_for(store: Store, projection: Projection) -> Generation | None:
+    """The generation that this code carries on: the active one if it is of its version, else the newest that is.
+
+    One is made where there is none. None when the active one is of a newer version: what old code has to say is no
+    longer asked for.
+    """
+    every = store.tables.generations(projection.name)
+    mine = [each for each in every if each.version == projection.version]
+    if mine:
+        return next((each for each in mine if each.active), mine[-1])
+    if any(each.active and each.version > projection.version for each in every):
+        return None
+    try:
+        number = store.tables.create(projection.name, projection.version, projection.tables)
+    except StoreRefusedError:
+        if len(store.tables.generations(projection.name)) == len(every):
+            raise
+        return generation_for(store, projection)  # Another process was faster.
+    return generation(store, projection.name, number)
+
+
+def generation(store: Store, name: str, number: int) -> Generation:
+    """A generation by its number. Raises LookupError if there is no such one."""
+    found = next((each for each in store.tables.generations(name) if each.generation == number), None)
+    if found is None:
+        raise LookupError(f"the projection {name} has no generation {number}")
+    return found
+
+
+class Runner:
+    """Carries one generation of a projection on, page by page, on behalf of the process named `owner`."""
+
+    def __init__(
+        self,
+        store: Store,
+        projection: Projection,
+        owner: str,
+        of: Generation,
+        *,
+        batch: int = BATCH,
+        cached: int = CACHED_RUNS,
+        lease_seconds: float = LEASE_SECONDS,
+        reached: Reached = unheeded,
+    ):
+        self.projection = projection
+        self.of = of
+        self.owns = False
+        self._store = store
+        self._owner = owner
+        self._batch = batch
+        self._lease_seconds = lease_seconds
+        self._reached = reached
+        self._follower = Follower(store, projection, cached)
+        self._stop_at: int | None = None
+
+    def claim(self) -> bool:
+        """Take or prolong the lease, in the place of a dead owner at once; False while somebody else holds it."""
+        of = generation(self._store, self.of.name, self.of.generation)
+        dead = of.owner if of.owner is not None and is_dead(of.owner) else None
+        had = self.owns
+        self.owns = self._store.tables.claim(of.name, of.generation, self._owner, self._lease_seconds, dead)
+        if self.owns and not (had and of.owner == self._owner and of.position == self.of.position):
+            self._follower.forget()
+        self.of = generation(self._store, of.name, of.generation)
+        return self.owns
+
+    def release(self) -> None:
+        """Give the lease up."""
+        self.owns = False
+        self._store.tables.release(self.of.name, self.of.generation, self._owner)
+
+    def step(self, until: int | None = None) -> int:
+        """Take in the next page, up to the position `until`; tells how many events that were.
+
+        0 when there is nothing new, or when the projection is paused or somebody else's. Raises BadEventError at an
+        event that a strict projection cannot take in, and StoreError; both leave everything as it was.
+        """
+        if not self.owns and not self.claim():
+            return 0
+        if self.of.paused:
+            self.claim()
+            return 0
+        try:
+            return self._step(until)
+        except BaseException as error:
+            self._follower.forget()
+            if isinstance(error, BadEventError):
+                # What comes before it is taken in first.
+                self._stop_at = error.position
+                if self._taken_before(error, until):
+                    return 1
+            raise
+        finally:
+            self._stop_at = None
+
+    def _taken_before(self, error: BadEventError, until: int | None) -> bool:
+        try:
+            return self._step(until) > 0
+        except BadEventError:
+            self._follower.forget()
+            return False
+
+    def _step(self, until: int | None) -> int:
+        of = self.of
+        page = self._store.follow(of.position, self._batch)
+        stop = min((each for each in (until, self._stop_at and self._stop_at - 1) if each is not None), default=None)
+        if stop is not None:
+            page = [each for each in page if each.position <= stop]
+        parked = self._store.tables.parked(of.name, of.generation)
+        if not page and not any(each.retry for each in parked):
+            return 0
+        changes = self._follower.changes(page, parked)
+        self.projection.settle()
+        self._reached(BEFORE_WRITE)
+        if not self._write(page, changes):
+            self.owns = False
+            self._follower.forget()
+            return 0
+        self._reached(AFTER_COMMIT)
+        return len(page)
+
+    def _write(self, page: list[Notification], changes: Changes) -> bool:
+        of = self.of
+        position, at = (page[-1].position, _recorded_at(page[-1])) if page else (of.position, None)
+        batch = Batch(
+            of.position,
+            position,
+            at or of.position_at,
+            list(changes.by_run),
+            changes.rows(),
+            changes.parked,
+            changes.unparked,
+        )
+        written = self._store.tables.write(
+            of.name, of.generation, self._owner, self._lease_seconds, batch, lambda: self._reached(BEFORE_COMMIT)
+        )
+        if written:
+            self.of = of._replace(position=position, position_at=batch.position_at, error=None)
+        return written
+
+    def fail(self, error: Exception) -> None:
+        """Record why the projection stands still, if the store can be reached."""
+        try:
+            self._store.tables.fail(self.of.name, self.of.generation, self._owner, str(error))
+        except StoreError:
+            self.owns = False
+
+
+def _recorded_at(last: Notification) -> int | None:
+    """When it was recorded, in µs since the epoch; None if it cannot be read."""
+    try:
+        return open_envelope(last.record).at
+    except IntegrityError:
+        return None
