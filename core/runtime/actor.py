@@ -185,7 +185,7 @@ class RunActor:
         self.rest = self._rest(decision, at)
         if events:
             # One that begins with these events may be waited for no longer by their end.
-            known = {*awaited, *(started.run_id for started in begun if started.awaited == started.run_id)}
+            known = {*awaited, *(each.run_id for each in begun if each.awaited == each.run_id)} if begun else awaited
             self._append(events, decision, begun, letters(state, known, events))
         elif self._rests():
             self._finish()

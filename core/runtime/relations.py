@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from ..canonical import Payload
@@ -86,9 +86,11 @@ def children_awaited(state: RunState) -> set[str]:
     return {wait.child for wait in state.waits.values() if wait.child is not None}
 
 
-def letters(state: RunState, before: Iterable[str], events: Sequence[Event]) -> list[Letter]:
+def letters(state: RunState, before: Collection[str], events: Sequence[Event]) -> list[Letter]:
     """What to tell a run's relations about `events`, which led to `state`; it awaited the children `before` them."""
     started, at = state.started, events[-1].at if events else 0
+    if not before and (state.end is None or started.parent is None):
+        return []  # As nearly always: the hot path.
     told: list[Letter] = []
     orphans = set(before) - children_awaited(state) - state.children.keys()
     for child in sorted(orphans):
