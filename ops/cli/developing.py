@@ -42,7 +42,8 @@ def develop(
             else:
                 _print(told)
 
-        engine = WorkflowEngine(store, patience=patience, parks=True)
+        # It knows the functions too: what is started is checked against them, and carries their version and time limit.
+        engine = WorkflowEngine(store, skills, patience=patience, parks=True)
         server = HttpServer(engine, bound, begun)
         worker = Worker(store, skills, queues=queues, patience=patience)
 

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -173,7 +174,12 @@ def test_dev_serves_and_works_in_one_process_until_it_is_told_to_end(refold: Ref
     body = json.dumps({"workflow": "trip", "run_id": "a", "inputs": {"where": "Oslo"}}).encode()
     request = urllib.request.Request(f"{told['listening']}/v1/runs", body, {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
-        assert answer.status == 201
+        assert answer.status == 201 and json.load(answer)["workflow_version"] == "2"
+    request.data = json.dumps({"workflow": "trip", "inputs": {"where": 7}}).encode()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=PATIENCE_SECONDS)
+    with refused.value as answer:
+        assert answer.status == 422 and "where" in json.load(answer)["detail"]
     comes_to(refold, "a", "waiting")
     dev.send_signal(signal.SIGINT)
     _, err = dev.communicate(timeout=PATIENCE_SECONDS)
