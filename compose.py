@@ -15,11 +15,11 @@ from .core.errors import CallError, Problem
 from .core.ids import check_queue
 from .core.limits import Limits
 from .core.ports import Clock, Timers
-from .core.runtime.actor import Observer
 from .core.runtime.admission import DEFAULT_QUEUE
 from .core.runtime.engine import LEASE_SECONDS, Engine
 from .core.runtime.registry import SkillRegistry
 from .core.runtime.scheduling.schedules import Schedules
+from .core.runtime.services import Observer
 from .eventstore.journal import DirectJournal, Journal
 from .eventstore.log import EventLog
 from .eventstore.memory import MemoryStore

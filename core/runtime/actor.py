@@ -10,73 +10,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
 from ..canonical import Payload
 from ..decision import Decision, Execute
 from ..errors import RefoldError
 from ..events import Event, MessageSent, RunStarted, StepCompleted, StepFailed, StepProgressed, StepStarted
 from ..inbox import take
-from ..limits import Limits
-from ..ports import NEVER, Ack, Append, Clock, Dispatch, Head, Journal, Schedule, Timer, Timers, Unit, Unschedule
+from ..ports import NEVER, Ack, Append, Dispatch, Head, Schedule, Timer, Unit, Unschedule
 from ..run_state import RunState
 from ..step_events import StepIndex
 from .attempt import Attempt, Call, Result, Waiting, call_inline
-from .clock import LoopTimers
 from .decider import Decider, Step
 from .outcomes import outcome_event, time_limit
-from .registry import SkillRegistry
-from .relations import Handover, Letter, beginnings, children_awaited, handover, letters
-from .threads import ThreadPool
+from .relations import Letter, beginnings, children_awaited, handover, letters
+from .services import Family, Services
 
 PARK_MICROSECONDS = 1_000_000
 """A run that has nothing to do for longer than this leaves memory."""
-
-Observer = Callable[[str, int, Event], None]
-"""Told of every event once it is durable: stream, version, event."""
-
-
-class Family(Protocol):
-    """What connects runs with each other."""
-
-    async def admit(self, parent: RunState, step: Any, result: Result) -> Result:
-        """`result` with the first event of the child it asks for, or with the failure that there can be none."""
-        ...
-
-    def append(
-        self, unit: Unit, letters: Sequence[Letter], legacy: Handover | None, done: Callable[[Ack], None]
-    ) -> None:
-        """Commit `unit` together with messages to other runs, and with what a run leaves to its successor."""
-        ...
-
-    def began(self, stream: str) -> None:
-        """A run has been begun, durably."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What all actors of an engine share.
-
-    With `parks`, runs with nothing to do for a while leave memory. `family` connects runs with each other. `recorded`
-    holds outcomes to serve instead of executing (for a replay).
-    """
-
-    journal: Journal
-    skills: SkillRegistry
-    clock: Clock
-    limits: Limits
-    pool: ThreadPool
-    lease_seconds: float
-    observer: Observer | None = None
-    parks: bool = False
-    family: Family | None = None
-    recorded: Mapping[StepIndex, StepCompleted | StepFailed] = field(
-        default_factory=dict[StepIndex, StepCompleted | StepFailed]
-    )
-    timers: Timers = field(default_factory=LoopTimers)
 
 
 class RunActor:

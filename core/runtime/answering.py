@@ -18,9 +18,9 @@ from ..errors import CallError, InvalidError, NotCanonicalError, Problem, QueryU
 from ..events import Event
 from ..ids import check_signal
 from ..ports import Question
-from .actor import Services
 from .functions.code_decider import CodeDecider, decider_of
 from .history import History
+from .services import Services
 
 ANSWER_SECONDS = 10.0
 """How long an answer is waited for unless told otherwise."""

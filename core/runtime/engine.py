@@ -18,7 +18,6 @@ from ..results import WorkflowResult, result_of
 from ..run_state import RunState
 from ..state import fold
 from ..state import start as begin
-from .actor import Observer, Services
 from .admission import DEFAULT_QUEUE, MAX_REASON, Target, check_same, check_served, check_text, first_event
 from .answering import ANSWER_SECONDS, answer, ask, no_function
 from .children import Children
@@ -34,6 +33,7 @@ from .registry import SkillRegistry
 from .relations import NO_BODY
 from .replay import Replayed
 from .replay import replay as replay_run
+from .services import Observer, Services
 from .specs import SpecRegistry
 from .threads import ThreadPool
 from .workloop import WorkLoop

@@ -22,12 +22,13 @@ from ..events import RunContinued, RunStarted
 from ..ids import stream_of
 from ..ports import Head, Unit
 from ..run_state import RunState
-from .actor import RunActor, Services
+from .actor import RunActor
 from .admission import check_same, check_served
 from .decider import Decider
 from .functions.code_decider import decider_of
 from .history import History
 from .relations import beginning, children_awaited
+from .services import Services
 
 POLL_SECONDS = 0.2
 """How often the inboxes of live runs are looked at."""

@@ -14,7 +14,7 @@ from .relations import Handover, Letter
 
 
 class Kin:
-    """Fulfils `refold.core.runtime.actor.Family`. `stir` is told of runs that have just been sent a message, and of
+    """Fulfils `refold.core.runtime.services.Family`. `stir` is told of runs that have just been sent a message, and of
     which kind, `begun` of those that have just begun.
     """
 

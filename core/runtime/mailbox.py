@@ -15,9 +15,9 @@ from ..inbox import CONTINUED, take
 from ..ports import Ack, Append, Schedule, Unit, Unschedule, Wake
 from ..run_state import RunState
 from ..state import evolve
-from .actor import Services
 from .history import History
 from .relations import NO_BODY, Letter, children_awaited, forwarded, letters
+from .services import Services
 
 
 class Mailbox:

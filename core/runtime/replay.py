@@ -16,13 +16,14 @@ from ..ports import Ack, Head, Timer, Unit
 from ..run_state import RunState
 from ..spec_state import SpecState
 from ..step_events import StepIndex
-from .actor import RunActor, Services
+from .actor import RunActor
 from .admission import check_served
 from .attempt import Attempt, Call, Result, call_inline
 from .decider import SpecDecider
 from .functions.code_decider import CodeDecider
 from .outcomes import outcome_event
 from .registry import SkillRegistry
+from .services import Services
 from .skill import Skill
 
 _NOT_REPRODUCED = {"STEP_TIMEOUT", "INTERRUPTED"}

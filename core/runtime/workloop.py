@@ -12,10 +12,10 @@ from contextlib import suppress
 from ..canonical import canonical_json
 from ..errors import OwnershipLostError, RefoldError, RunOwnedError, StoreUnreachableError
 from ..needs import Offer
-from .actor import Services
 from .answering import Answering
 from .history import History
 from .host import SET_ASIDE_SECONDS, Host
+from .services import Services
 
 CLAIM = 64
 """At most this many runs are claimed at once, so that several workers share a burst."""

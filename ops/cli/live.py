@@ -14,7 +14,7 @@ from ...core.canonical import Payload
 from ...core.events import Cut, Event, RunStarted, StepAttemptFailed, StepCompleted, StepFailed, StepSkipped
 from ...core.ids import run_of, stream_of
 from ...core.run_state import RunState
-from ...core.runtime.actor import Observer
+from ...core.runtime.services import Observer
 from ...core.spec_state import SpecState
 from ...core.state import evolve
 from ...core.state import start as start_state

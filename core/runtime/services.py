@@ -1,0 +1,62 @@
+"""What the actors of one engine share, and the protocol by which runs are connected with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..events import Event, StepCompleted, StepFailed
+from ..limits import Limits
+from ..ports import Ack, Clock, Journal, Timers, Unit
+from ..run_state import RunState
+from ..step_events import StepIndex
+from .attempt import Result
+from .clock import LoopTimers
+from .registry import SkillRegistry
+from .relations import Handover, Letter
+from .threads import ThreadPool
+
+Observer = Callable[[str, int, Event], None]
+"""Told of every event once it is durable: stream, version, event."""
+
+
+class Family(Protocol):
+    """What connects runs with each other."""
+
+    async def admit(self, parent: RunState, step: Any, result: Result) -> Result:
+        """`result` with the first event of the child it asks for, or with the failure that there can be none."""
+        ...
+
+    def append(
+        self, unit: Unit, letters: Sequence[Letter], legacy: Handover | None, done: Callable[[Ack], None]
+    ) -> None:
+        """Commit `unit` together with messages to other runs, and with what a run leaves to its successor."""
+        ...
+
+    def began(self, stream: str) -> None:
+        """A run has been begun, durably."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all actors of an engine share.
+
+    With `parks`, runs with nothing to do for a while leave memory. `family` connects runs with each other. `recorded`
+    holds outcomes to serve instead of executing (for a replay).
+    """
+
+    journal: Journal
+    skills: SkillRegistry
+    clock: Clock
+    limits: Limits
+    pool: ThreadPool
+    lease_seconds: float
+    observer: Observer | None = None
+    parks: bool = False
+    family: Family | None = None
+    recorded: Mapping[StepIndex, StepCompleted | StepFailed] = field(
+        default_factory=dict[StepIndex, StepCompleted | StepFailed]
+    )
+    timers: Timers = field(default_factory=LoopTimers)
