@@ -26,6 +26,7 @@ from .eventstore.memory import MemoryStore
 from .eventstore.owner import this_process
 from .eventstore.sealing import Sealer
 from .eventstore.store import Store
+from .projections.checkpoints import RunCheckpoints
 
 DEFAULT_URL = "sqlite:///refold.db"
 """The embedded store in the current folder."""
@@ -152,6 +153,7 @@ class WorkflowEngine(Engine):
             observer=observer,
             parks=parks,
             timers=timers,
+            checkpoints=RunCheckpoints(self.store.tables),
         )
         self.schedules = Schedules(self, log, self._streams_needing)
 

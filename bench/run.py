@@ -20,6 +20,7 @@ import workload
 from figures import ROUNDS, Figure, progress_bar, show
 from latency import latency_figures
 from peers import CONCURRENCY, peer_figures
+from resuming import resuming_figures
 from scaling import COUNTS, scaling_figures
 from verification import verify_all
 
@@ -97,12 +98,14 @@ def verification_figure(folder: Path) -> Figure:
 
 def everything(folder: Path, place: str) -> list[Figure]:
     """All figures; `place` is an empty database."""
-    steps = 3 + FEW_ROUNDS * (len(COUNTS) + 4 + 4 * len(CONCURRENCY))
+    steps = 4 + FEW_ROUNDS * (len(COUNTS) + 4 + 4 * len(CONCURRENCY))
     with progress_bar(steps) as progress:
         progress("SQLite")
         figures = sqlite_figures(folder)
         progress("verification")
         figures.append(verification_figure(folder))
+        progress("resuming")
+        figures += resuming_figures(folder, FEW_ROUNDS)
         progress("PostgreSQL")
         figures += postgres_figures(place)
         figures += latency_figures("SQLite", workload.sqlite_url(folder, "latency.db"), FEW_ROUNDS, progress)

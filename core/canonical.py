@@ -65,9 +65,21 @@ def decode(data: bytes, exact: int = 0) -> Any:
     Of integers that long (16 digits), `exact` are known to be no larger: only where there are more is it looked closer.
     Raises ValueError for bytes that are no JSON; other faults are not looked for, see `refold.core.documents`.
     """
-    if data.translate(_DIGITS).count(_LONG_INTEGER) > exact or data.isdigit():
+    marked = data.translate(_DIGITS)
+    if data.isdigit() or (marked.count(_LONG_INTEGER) > exact and _goes_beyond(data, marked)):
         return json.loads(data, parse_int=_integer_or_float)
     return orjson.loads(data)
+
+
+def _goes_beyond(data: bytes, marked: bytes) -> bool:
+    """Whether what looks like an integer goes beyond MAX_INTEGER: times in microseconds, for one, do not."""
+    place = marked.find(_LONG_INTEGER)
+    while place >= 0:
+        after = place + len(_LONG_INTEGER)
+        if data[place + 1 : after] > _LARGEST or marked[after : after + 1] == b"0":
+            return True
+        place = marked.find(_LONG_INTEGER, after)
+    return False
 
 
 class Payload:
@@ -212,6 +224,7 @@ _WRITTEN_RIGHT = frozenset((str, int, bool, type(None)))
 # Sixteen digits at the start of a value: found through a table four times as fast as by a pattern.
 _DIGITS = bytes(ord(",") if byte in b":,[-" else ord("0") if byte in b"0123456789" else byte for byte in range(256))
 _LONG_INTEGER = b"," + b"0" * 16
+_LARGEST = str(MAX_INTEGER).encode()
 
 
 def _integer_or_float(digits: str) -> int | float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, get_args
 
 from .canonical import Payload
+from .checkpoint_events import CheckpointRefused
 from .golden_events import (
     GoldenArchived,
     GoldenEvent,
@@ -36,6 +37,7 @@ __all__ = [
     "EVENTS",
     "SEMANTICS",
     "AttributesSet",
+    "CheckpointRefused",
     "ChildEnded",
     "Cut",
     "Event",
@@ -356,6 +358,7 @@ Event = (
     | MessageSent
     | SpecRegistered
     | GoldenEvent
+    | CheckpointRefused
 )
 """Anything that can happen."""
 

@@ -18,6 +18,9 @@ CONTROL = "control"
 GOLDEN_KEYS = f"{CONTROL}/golden_keys"
 """The control stream of the keys that goldens are signed with."""
 
+CHECKPOINTS = f"{CONTROL}/checkpoints"
+"""The control stream of what is found out about checkpoints."""
+
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
 _SIGNAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from .errors import RefoldError
-from .events import Event
+from .events import Event, RunStarted
+from .run_state import RunState
 
 
 class Head(NamedTuple):
@@ -169,8 +170,8 @@ class RunLog(Protocol):
         """The heads of those of `streams` that exist."""
         ...
 
-    def events(self, stream: str, after: int = 0) -> list[Event]:
-        """The events of `stream` after version `after`, decoded, in order."""
+    def events(self, stream: str, after: int = 0, limit: int | None = None) -> list[Event]:
+        """The events of `stream` after version `after`, decoded, in order, at most `limit`."""
         ...
 
     def claim(self, stream: str, seconds: float) -> Lease | None:
@@ -210,6 +211,24 @@ class RunLog(Protocol):
 
     def leave(self) -> None:
         """Record that this process has gone."""
+        ...
+
+
+class Restored(NamedTuple):
+    """A run's state as a checkpoint holds it: after the event of number `version`."""
+
+    state: RunState
+    version: int
+
+
+class Checkpoints(Protocol):
+    """States of runs from which to go on without folding all events. Calls block."""
+
+    def restore(self, started: RunStarted) -> Restored | None:
+        """The run that began with `started` as its last checkpoint holds it, None if there is none.
+
+        Raises IntegrityError when the checkpoint is not what its hash says, or is of a run that began otherwise.
+        """
         ...
 
 

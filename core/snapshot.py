@@ -62,24 +62,29 @@ def snapshot(state: RunState) -> dict[str, Any]:
     return told
 
 
-def restore(told: Mapping[str, Any], outputs: Mapping[str, Any]) -> RunState:
-    """The state that `snapshot` and `outputs` have written down. Raises IntegrityError for anything else."""
+def restore(told: Mapping[str, Any], outputs: Mapping[str, Any], started: Event | None = None) -> RunState:
+    """The state that `snapshot` and `outputs` have written down, as `decode` reads it: it is trusted to be canonical.
+
+    `started` is the run's first event where that was read already. Raises IntegrityError for anything else.
+    """
     try:
         if told["format"] != FORMAT:
             raise IntegrityError(f"a snapshot of format {told['format']!r} cannot be read by this version")
-        return _restored(told, outputs)
+        if started is not None and told["started"] != _told(started):
+            raise IntegrityError("the snapshot is of a run that began otherwise")
+        return _restored(told, outputs, _read(told["started"]) if started is None else started)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise IntegrityError(f"the snapshot cannot be read: {type(error).__name__} {error}") from None
 
 
-def _restored(told: Mapping[str, Any], outputs: Mapping[str, Any]) -> RunState:
-    state = start(_read(told["started"]))
+def _restored(told: Mapping[str, Any], outputs: Mapping[str, Any], started: Event) -> RunState:
+    state = start(started)
     state.attempted = {index: Pending(*pending) for index, *pending in told["attempted"]}
     state.announced = set(told["announced"])
     waits: list[Any] = [_read(each) for each in told["waits"]]
     state.waits = {wait.index: wait for wait in waits}
-    state.progress = {index: Payload.of(value) for index, value in told["progress"]}
-    state.signals = {name: deque(map(Payload.of, bodies)) for name, bodies in told["signals"].items()}
+    state.progress = {index: Payload.decoded(value) for index, value in told["progress"]}
+    state.signals = {name: deque(map(Payload.decoded, bodies)) for name, bodies in told["signals"].items()}
     children: list[Any] = [_read(each) for each in told["children"]]
     state.children = {child.child: child for child in children}
     state.attributes = dict(told["attributes"])
@@ -89,17 +94,16 @@ def _restored(told: Mapping[str, Any], outputs: Mapping[str, Any]) -> RunState:
     state.taken = told["taken"]
     for name in ("parked", "cancelling", "end"):
         setattr(state, name, None if told[name] is None else _read(told[name]))
-    ended: dict[Any, Outcome] = {index: Outcome(*outcome) for index, *outcome in told["outcomes"]}
     if isinstance(state, CodeState):
-        for path, step_id, skill_id in told["calls"]:
-            state.calls[path] = Called(step_id, skill_id)
-        for path, outcome in ended.items():
-            state.outcomes[path] = _with_output(outcome, state.calls[path].step_id, outputs)
+        state.calls = called = {path: Called(step_id, skill_id) for path, step_id, skill_id in told["calls"]}
+        for path, *outcome in told["outcomes"]:
+            state.outcomes[path] = _outcome(outcome, called[path].step_id, outputs)
         state.patches = set(told["patches"])
     elif isinstance(state, SpecState):
-        for step in state.plan.steps:
-            if step.index in ended:
-                state.outcomes[step.index] = _with_output(ended[step.index], step.step_id, outputs)
+        steps = state.plan.steps
+        index: int
+        for index, *outcome in told["outcomes"]:
+            state.outcomes[index] = _outcome(outcome, steps[index].step_id, outputs)
         _advance(state)
     return state
 
@@ -114,8 +118,13 @@ def _ended(state: RunState) -> list[tuple[Any, str, Outcome]]:
     raise TypeError(type(state).__name__)
 
 
-def _with_output(outcome: Outcome, step_id: str, outputs: Mapping[str, Any]) -> Outcome:
-    return outcome._replace(output=Payload.of(outputs[step_id])) if outcome.status == "completed" else outcome
+def _outcome(told: list[Any], step_id: str, outputs: Mapping[str, Any]) -> Outcome:
+    if told[0] == "completed":
+        told[_OUTPUT] = Payload.decoded(outputs[step_id])
+    return Outcome._make(told)
+
+
+_OUTPUT = Outcome._fields.index("output")
 
 
 def _advance(state: SpecState) -> None:
@@ -180,7 +189,7 @@ def _read(told: Mapping[str, Any]) -> Event:
     for name in shape.names:
         value: Any = told[name]
         if value is not None and name in shape.payloads:
-            value = Payload.of(value["json"])
+            value = Payload.decoded(value["json"])
         elif value is not None and name in shape.cuts:
             value = Cut(value["by"], value["after"])
         values.append(value)

@@ -31,9 +31,9 @@ class EventLog:
         """The heads of those of `streams` that exist."""
         return self.store.heads(streams)
 
-    def events(self, stream: str, after: int = 0) -> list[Event]:
-        """The events of `stream` after version `after`, decoded, in order."""
-        records = self.store.read(stream, after)
+    def events(self, stream: str, after: int = 0, limit: int | None = None) -> list[Event]:
+        """The events of `stream` after version `after`, decoded, in order, at most `limit`."""
+        records = self.store.read(stream, after, limit)
         hashes = references(records)
         large = self.store.large(sorted(hashes)) if hashes else {}
         return [decode(record, large) for record in records]

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import orjson
 
 from ..core.canonical import canonical_json, decode
 from ..core.code_state import CodeState
 from ..core.errors import IntegrityError
+from ..core.events import RunStarted
 from ..core.hashing import sha256_hex
 from ..core.ids import stream_of
 from ..core.paths import order_of
+from ..core.ports import Restored
 from ..core.run_state import Outcome, RunState
 from ..core.snapshot import outputs, restore, snapshot
 from ..core.spec_state import SpecState
@@ -118,9 +120,34 @@ class Checkpoint:
         return checkpoint
 
 
-def state_of(checkpoint: Checkpoint) -> RunState:
-    """The state that the checkpoint holds. Raises IntegrityError when it cannot be read."""
-    return restore(decode(checkpoint.state_json.encode()), decode(checkpoint.step_outputs_json.encode()))
+def state_of(checkpoint: Checkpoint, started: RunStarted | None = None) -> RunState:
+    """The state that the checkpoint holds; `started` is the run's first event, where that was read already.
+
+    Raises IntegrityError when it cannot be read, or is of a run that began otherwise.
+    """
+    told, outputs = (_read(text) for text in (checkpoint.state_json, checkpoint.step_outputs_json))
+    return restore(told, outputs, started)
+
+
+def _read(text: str) -> Any:
+    try:
+        return decode(text.encode())
+    except ValueError as error:
+        raise IntegrityError(f"the checkpoint cannot be read: {error}") from None
+
+
+class RunCheckpoints:
+    """The table that the projection fills, as the engine asks of it; fulfils `refold.core.ports.Checkpoints`."""
+
+    def __init__(self, tables: TableStore):
+        self._store = TableCheckpointStore(tables)
+
+    def restore(self, started: RunStarted) -> Restored | None:
+        """See `refold.core.ports.Checkpoints.restore`."""
+        checkpoint = self._store.load(started.run_id, started.tenant)
+        if checkpoint is None:
+            return None
+        return Restored(state_of(checkpoint, started), checkpoint.version)
 
 
 def checkpoint_of(tenant: str, run_id: str, state: RunState, version: int, at: int) -> Checkpoint:

@@ -13,7 +13,7 @@ from ..errors import CallError, NotCanonicalError, OwnershipLostError, Problem, 
 from ..events import RunContinued
 from ..ids import check_run_id, check_signal, check_tenant, stream_of
 from ..limits import Limits
-from ..ports import Clock, Journal, RunLog, Timers
+from ..ports import Checkpoints, Clock, Journal, RunLog, Timers
 from ..results import WorkflowResult, result_of
 from ..run_state import RunState
 from ..state import fold
@@ -29,6 +29,7 @@ from .kin import Kin
 from .mailbox import Mailbox
 from .names import resolve
 from .outbox import Outbox
+from .refusals import Refusals
 from .registry import SkillRegistry
 from .relations import NO_BODY
 from .replay import Replayed
@@ -60,16 +61,19 @@ class Engine:
         observer: Observer | None = None,
         parks: bool = False,
         timers: Timers | None = None,
+        checkpoints: Checkpoints | None = None,
     ):
-        """With `parks`, runs with nothing to do for a while leave memory: for workers, to whom they come back."""
+        """With `parks`, runs with nothing to do for a while leave memory: for workers, to whom they come back. With
+        `checkpoints`, long runs of specs are taken up from theirs."""
         if not 0.1 <= lease_seconds <= 86_400:
-            reason = f"a lease of {lease_seconds} s is not possible"
-            raise CallError(Problem("", reason, "give 0.1 s to a day"))
+            raise CallError(Problem("", f"a lease of {lease_seconds} s is not possible", "give 0.1 s to a day"))
         self.skills = skills
         clock, limits = clock or SystemClock(), limits or Limits()
-        self._history = history = History(log)
+        self.refusals = Refusals(log, journal, clock)
+        self._history = history = History(log, checkpoints, self.refusals)
         self._kin = Kin(
-            Children(history, clock, limits, self._named, None if parks else skills), Outbox(journal, history)
+            Children(history, clock, limits, partial(self._resolved, here=not parks), None if parks else skills),
+            Outbox(journal, history),
         )
         self._services = services = Services(
             journal,
@@ -168,11 +172,10 @@ class Engine:
 
     async def named(self, what: str, tenant: str = "default", *, here: bool = False) -> Target:
         """See `target`."""
-        name, version = parse_name(what)
-        return await resolve(self.skills, self.specs, name, version, tenant, here=here)
+        return await self._resolved(*parse_name(what), tenant, here=here)
 
-    async def _named(self, name: str, version: str | None, tenant: str) -> Target:
-        return await resolve(self.skills, self.specs, name, version, tenant, here=not self._services.parks)
+    async def _resolved(self, name: str, version: str | None, tenant: str, *, here: bool) -> Target:
+        return await resolve(self.skills, self.specs, name, version, tenant, here=here)
 
     async def start(
         self,
@@ -346,9 +349,8 @@ class Engine:
         return await ask(self._history, stream, state.needs, name, arguments or {}, timeout_seconds)
 
     async def state(self, run_id: str, tenant: str = "default") -> RunState:
-        """The state of a run, folded from the log. Raises RunNotFoundError."""
-        state, _ = await self._history.load(stream_of(check_tenant(tenant), check_run_id(run_id)))
-        return state
+        """The state of a run, folded from all its events. Raises RunNotFoundError."""
+        return fold(await self._history.events(stream_of(check_tenant(tenant), check_run_id(run_id))))
 
     def lives(self, run_id: str, tenant: str = "default") -> bool:
         """Whether the run is in the memory of this engine."""

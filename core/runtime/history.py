@@ -5,23 +5,47 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from ..errors import IntegrityError, RunNotFoundError, StoreError
-from ..events import Event, MessageSent
+from ..events import Event, MessageSent, RunStarted
 from ..ids import inbox_of, run_of
-from ..ports import EMPTY, Claimed, Head, Lease, QueryStore, RunLog
+from ..ports import EMPTY, Checkpoints, Claimed, Head, Lease, QueryStore, RunLog
 from ..run_state import RunState
-from ..state import fold
+from ..spec_state import SpecState
+from ..state import evolve, fold
+from .refusals import Refusals
 
 _TRIES = 100
 """How often a stream that grows between two reads is read again."""
 
 
-class History:
-    """Reading runs and their inboxes, and holding their leases, without blocking the event loop."""
+LONG_RUN = 500
+"""Events from which on a run is taken up from its checkpoint: fewer are folded faster than one is looked for."""
 
-    def __init__(self, log: RunLog):
+
+class Past(NamedTuple):
+    """A run up to its `head`: all its `events`, or instead the state `restored` from a checkpoint and the tail."""
+
+    head: Head
+    events: Sequence[Event] = ()
+    restored: SpecState | None = None
+
+    def state(self) -> RunState:
+        """The state after all of it."""
+        return fold(self.events) if self.restored is None else self.restored
+
+
+class History:
+    """Reading runs and their inboxes, and holding their leases, without blocking the event loop.
+
+    With `checkpoints`, long runs of specs are taken up from theirs; `refusals` are told of those that are no good.
+    """
+
+    def __init__(self, log: RunLog, checkpoints: Checkpoints | None = None, refusals: Refusals | None = None):
         self._log = log
+        self._checkpoints = checkpoints
+        self._refusals = refusals
 
     @property
     def queries(self) -> QueryStore:
@@ -30,20 +54,35 @@ class History:
 
     async def load(self, stream: str) -> tuple[RunState, Head]:
         """The state of a run and the head of its stream, taken at the same point. Raises RunNotFoundError."""
-        events, head = await self.whole(stream)
-        return fold(events), head
+        past = await self.past(stream)
+        return past.state(), past.head
 
-    async def whole(self, stream: str) -> tuple[Sequence[Event], Head]:
-        """All events of a run and the head of its stream, taken at the same point. Raises RunNotFoundError."""
-        head: Head = EMPTY
-        events: Sequence[Event] = ()
+    async def past(self, stream: str, known: Past | None = None) -> Past:
+        """What it takes to go on with a run; `known` is what was read before. Raises RunNotFoundError."""
+        head, events = EMPTY, ()
         for _ in range(_TRIES):
             head = await asyncio.to_thread(self._log.head, stream)
+            if known is not None and known.head == head:
+                return known
+            restored = await self._restored(stream, head)
+            if restored is not None:
+                return Past(head, (), restored)
             events = await self.events(stream)
             if len(events) == head.version:
-                return events, head
+                return Past(head, events)
         reason = f"{stream} holds {len(events)} events, but its head says {head.version}: run refold verify"
         raise IntegrityError(reason)
+
+    async def _restored(self, stream: str, head: Head) -> SpecState | None:
+        """The state at `head`, by way of the checkpoint; None for a function, which must be driven through it all."""
+        if self._checkpoints is None or head.version < LONG_RUN:
+            return None
+        try:
+            return await asyncio.to_thread(_from_checkpoint, self._log, self._checkpoints, stream, head)
+        except IntegrityError as error:
+            if self._refusals is not None:
+                await self._refusals.record(stream, str(error))
+            return None
 
     async def events(self, stream: str) -> Sequence[Event]:
         """All events of a run. Raises RunNotFoundError."""
@@ -116,3 +155,21 @@ class History:
         """Record that this process has gone, if the store can be reached."""
         with suppress(StoreError):
             await asyncio.to_thread(self._log.leave)
+
+
+def _from_checkpoint(log: RunLog, checkpoints: Checkpoints, stream: str, head: Head) -> SpecState | None:
+    first = log.events(stream, 0, 1)
+    started = first[0] if first else None
+    if not isinstance(started, RunStarted) or started.spec is None:
+        return None
+    found = checkpoints.restore(started)
+    if found is None or not isinstance(found.state, SpecState):
+        return None
+    if found.version > head.version:
+        raise IntegrityError(f"it follows event {found.version}, but the run has come to {head.version}")
+    tail = log.events(stream, found.version)
+    if found.version + len(tail) != head.version:
+        return None  # Somebody else writes; or numbers are missing, and reading it all says so.
+    for event in tail:
+        evolve(found.state, event)
+    return found.state

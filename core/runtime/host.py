@@ -24,9 +24,9 @@ from ..ports import Head, Unit
 from ..run_state import RunState
 from .actor import RunActor
 from .admission import check_same, check_served
-from .decider import Decider
+from .decider import Decider, SpecDecider
 from .functions.code_decider import decider_of
-from .history import History
+from .history import History, Past
 from .relations import beginning, children_awaited
 from .services import Services
 
@@ -111,24 +111,25 @@ class Host:
 
     async def work_on(self, stream: str, at: int) -> RunState:
         """Work on a run whose lease was claimed at the database's time `at`, until it ends or rests."""
-        events, head = await self._history.whole(stream)
-        decider = decider_of(events, self._services.skills, self._services.limits)
+        past = await self._history.past(stream)
+        decider = self._decider(past)
         if decider.state.end is not None:
             decider.close()
             await self._history.release(stream)
             return decider.state
-        return await self._act(stream, decider, head, floor=at)
+        return await self._act(stream, decider, past.head, floor=at)
 
     async def go_on(self, stream: str, *, again: bool = False) -> RunState:
         """Take the lease of a run and work on it; an ended one is returned as it is. Raises RunOwnedError."""
-        state, _ = await self._history.load(stream)
+        past = await self._history.past(stream)
+        state = past.state()
         if state.end is not None:
             return state
         check_served(state, self._services.skills)
         lease = await self._history.claim(stream, self._services.lease_seconds)
         # Between the first look and the lease the former owner may have written more.
-        events, head = await self._history.whole(stream)
-        decider = decider_of(events, self._services.skills, self._services.limits)
+        past = await self._history.past(stream, past)
+        decider = self._decider(past)
         if decider.state.end is not None:
             decider.close()
             return decider.state
@@ -136,7 +137,13 @@ class Host:
             decider.close()
             left = f"{max(lease.seconds_left, 0):.0f} s"
             raise RunOwnedError(f"run {state.started.run_id} is held by {lease.owner} for another {left}")
-        return await self._act(stream, decider, head, again=again)
+        return await self._act(stream, decider, past.head, again=again)
+
+    def _decider(self, past: Past) -> Decider:
+        skills = self._services.skills
+        if past.restored is not None:
+            return SpecDecider(past.restored, skills)
+        return decider_of(past.events, skills, self._services.limits)
 
     def stir(self, stream: str, kind: str) -> None:
         """A message has come for a run: if it lives here, it need not wait for the next look at its inbox."""

@@ -213,3 +213,14 @@ def test_a_whole_float_too_large_for_an_integer_comes_back_as_a_float():
         assert canonical_json(again) == canonical_json(value)
     assert type(decode(canonical_json(1e17))) is float
     assert type(decode(canonical_json([float(MAX_INTEGER)]))[0]) is int
+
+
+@pytest.mark.parametrize(
+    "text", ["9007199254740991", "-9007199254740991", "9007199254740992", "90071992547409910", "1e16"]
+)
+@pytest.mark.parametrize("around", ["%s", "[%s]", '{"a":%s,"b":1}', "[1234567890123456,%s]", "[%s,1234567890123456]"])
+def test_an_integer_of_sixteen_digits_is_one_only_up_to_the_largest_exact(text: str, around: str) -> None:
+    number = float(text) if float(text) > 2**53 - 1 or "e" in text else int(text)
+    data = canonical_json(json.loads(around % json.dumps(number)))
+    assert decode(data) == json.loads(around % json.dumps(number))
+    assert canonical_json(decode(data)) == data
