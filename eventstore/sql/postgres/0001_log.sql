@@ -28,6 +28,52 @@ CREATE TABLE large_payloads (
     data bytea NOT NULL
 );
 
+-- Which streams hold events that may point to a large payload.
+CREATE TABLE large_references (
+    hash text COLLATE "C" NOT NULL,
+    stream text COLLATE "C" NOT NULL,
+    PRIMARY KEY (hash, stream)
+);
+
+CREATE INDEX large_references_stream ON large_references (stream);
+
+-- What of a stream lies in an archive: its events 1 to `version`, whose last has the chain hash `hash`, in `length` bytes
+-- of `file`. While it is not settled, some of these events may stand in stored_events as well: the last ones.
+CREATE TABLE archived (
+    stream text COLLATE "C" PRIMARY KEY,
+    file text COLLATE "C" NOT NULL,
+    start bigint NOT NULL,
+    length bigint NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL,
+    version bigint NOT NULL,
+    hash text COLLATE "C" NOT NULL,
+    settled boolean NOT NULL
+);
+
+CREATE INDEX archived_first ON archived (first_position);
+
+CREATE INDEX archived_last ON archived (last_position);
+
+CREATE INDEX archived_file ON archived (file);
+
+CREATE INDEX archived_unsettled ON archived (stream) WHERE NOT settled;
+
+-- Where in archives large payloads lie.
+CREATE TABLE archived_payloads (
+    hash text COLLATE "C" NOT NULL,
+    file text COLLATE "C" NOT NULL,
+    start bigint NOT NULL,
+    length bigint NOT NULL,
+    PRIMARY KEY (hash, file)
+);
+
+-- One row, whose number grows whenever streams go into an archive or come back: who reads both notices.
+CREATE TABLE archive_moves (
+    id bigint PRIMARY KEY,
+    moves bigint NOT NULL
+);
+
 -- One row for each run that has not ended: from when on it may be worked on, and who holds it until when. Times are
 -- seconds since 1970-01-01 UTC; a run that only a message brings back is due at the end of time.
 CREATE TABLE dispatch (
@@ -126,6 +172,12 @@ BEGIN
         SELECT p.hash, p.data FROM unnest(p_unit, p_hash, p_data) AS p (unit, hash, data)
         WHERE NOT p.unit = ANY (refused)
         ON CONFLICT (hash) DO NOTHING;
+
+        INSERT INTO large_references (hash, stream)
+        SELECT p.hash, a.stream FROM unnest(p_unit, p_hash) AS p (unit, hash)
+        JOIN unnest(a_unit, a_stream) AS a (unit, stream) ON a.unit = p.unit
+        WHERE NOT p.unit = ANY (refused)
+        ON CONFLICT DO NOTHING;
     END IF;
 
     INSERT INTO stored_events (originator_id, originator_version, topic, state)

@@ -24,6 +24,52 @@ CREATE TABLE large_payloads (
     data BLOB NOT NULL
 );
 
+-- Which streams hold events that may point to a large payload.
+CREATE TABLE large_references (
+    hash TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    PRIMARY KEY (hash, stream)
+) WITHOUT ROWID;
+
+CREATE INDEX large_references_stream ON large_references (stream);
+
+-- What of a stream lies in an archive: its events 1 to `version`, whose last has the chain hash `hash`, in `length` bytes
+-- of `file`. While it is not settled, some of these events may stand in stored_events as well: the last ones.
+CREATE TABLE archived (
+    stream TEXT PRIMARY KEY,
+    file TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    first_position INTEGER NOT NULL,
+    last_position INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    settled INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX archived_first ON archived (first_position);
+
+CREATE INDEX archived_last ON archived (last_position);
+
+CREATE INDEX archived_file ON archived (file);
+
+CREATE INDEX archived_unsettled ON archived (stream) WHERE NOT settled;
+
+-- Where in archives large payloads lie.
+CREATE TABLE archived_payloads (
+    hash TEXT NOT NULL,
+    file TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    PRIMARY KEY (hash, file)
+) WITHOUT ROWID;
+
+-- One row, whose number grows whenever streams go into an archive or come back: who reads both notices.
+CREATE TABLE archive_moves (
+    id INTEGER PRIMARY KEY,
+    moves INTEGER NOT NULL
+);
+
 -- One row for each run that has not ended: from when on it may be worked on, and who holds it until when. Times are
 -- seconds since 1970-01-01 UTC; a run that only a message brings back is due at the end of time.
 CREATE TABLE dispatch (
