@@ -32,6 +32,7 @@ from .step_events import (
     StepStarted,
     StepWaiting,
 )
+from .store_events import ArchiveEvent, StoreArchived, StoreBroughtBack
 
 __all__ = [
     "EVENTS",
@@ -69,6 +70,8 @@ __all__ = [
     "StepSkipped",
     "StepStarted",
     "StepWaiting",
+    "StoreArchived",
+    "StoreBroughtBack",
 ]
 
 SEMANTICS = 1
@@ -359,6 +362,7 @@ Event = (
     | SpecRegistered
     | GoldenEvent
     | CheckpointRefused
+    | ArchiveEvent
 )
 """Anything that can happen."""
 

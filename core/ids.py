@@ -21,6 +21,9 @@ GOLDEN_KEYS = f"{CONTROL}/golden_keys"
 CHECKPOINTS = f"{CONTROL}/checkpoints"
 """The control stream of what is found out about checkpoints."""
 
+ARCHIVES = f"{CONTROL}/archives"
+"""The control stream of the files that ended runs were moved to."""
+
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
 _SIGNAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")

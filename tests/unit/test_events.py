@@ -88,6 +88,8 @@ PINNED = {
         "Payload | None, inputs_hash: str, signal: str | None, child: str | None, until: int | None, fails: "
         "str | None, output: Payload, cost_cents: float",
     ),
+    "store.archived": (1, "at: int, archive: str, sha256: str, runs: int, events: int, reason: str, by: str"),
+    "store.brought_back": (1, "at: int, archive: str, runs: int, reason: str, by: str"),
 }
 """Never change a line: raise the version, write an upcaster, and record histories of the new version."""
 
