@@ -20,12 +20,14 @@ from .core.runtime.engine import LEASE_SECONDS, Engine
 from .core.runtime.registry import SkillRegistry
 from .core.runtime.scheduling.schedules import Schedules
 from .core.runtime.services import Observer
+from .eventstore.archive_files import ArchiveFolder
 from .eventstore.journal import DirectJournal, Journal
 from .eventstore.log import EventLog
 from .eventstore.memory import MemoryStore
 from .eventstore.owner import this_process
 from .eventstore.sealing import Sealer
 from .eventstore.store import Store
+from .eventstore.tiered import TieredStore
 from .projections.checkpoints import RunCheckpoints
 
 DEFAULT_URL = "sqlite:///refold.db"
@@ -40,10 +42,22 @@ def database_url(url: str | None = None) -> str:
     return url or os.environ.get("REFOLD_DATABASE_URL") or DEFAULT_URL
 
 
-def open_store(url: str | None = None, *, migrate: bool = True) -> Store:
+def archive_folder(url: str | None = None) -> Path | None:
+    """Where the archives of the store at `url` lie: REFOLD_ARCHIVE, else beside a SQLite file as `NAME-archive`; None
+    for another database while nobody has said where."""
+    if named := os.environ.get("REFOLD_ARCHIVE"):
+        return Path(named)
+    scheme, _, rest = database_url(url).partition(":")
+    if scheme != "sqlite" or len(rest) <= 3:
+        return None
+    return Path(f"{unquote(rest[3:])}-archive")
+
+
+def open_store(url: str | None = None, *, migrate: bool = True, archives: Path | None = None) -> Store:
     """The store at `url`: `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://…` or `memory:`.
 
-    Brings its schema up to date unless told otherwise. Raises CallError for another scheme.
+    Brings its schema up to date unless told otherwise. What lies in archives is read from the folder `archives`, else
+    from that of `archive_folder`. Raises CallError for another scheme.
     """
     url = database_url(url)
     scheme, _, rest = url.partition(":")
@@ -66,7 +80,7 @@ def open_store(url: str | None = None, *, migrate: bool = True) -> Store:
         except BaseException:
             store.close()
             raise
-    return store
+    return TieredStore(store, ArchiveFolder(archives or archive_folder(url)))
 
 
 _FORMS = "use sqlite:///file.db, postgresql://user:password@host/database or memory:"

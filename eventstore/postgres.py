@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import psycopg
@@ -19,6 +19,7 @@ from psycopg.rows import dict_row, tuple_row
 
 from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
 from ..core.ports import Dispatch, Head, Record, Schedule, Unschedule, Wake
+from .access import Access
 from .arrays import Blobs, Float8s, Int8s, Texts, register
 from .dispatch import POSTGRES, SQLDispatch, seconds_of
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
@@ -58,6 +59,13 @@ _PLANNING = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
+
+_LOCK = "SELECT pg_advisory_xact_lock(7310203118230113)"
+"""The lock that `refold_commit` takes."""
+
+_RENUMBER = (
+    "SELECT setval(pg_get_serial_sequence('stored_events', 'notification_id'), max(notification_id)) FROM stored_events"
+)
 
 _COMMIT = f"SELECT refold_commit({', '.join(['%b'] * 23)})".encode()
 
@@ -109,6 +117,8 @@ class PostgresStore(PostgresProcessRecorder):
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
         self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
         self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, as_json=True))
+        ways = (self._rows, self._appending, self._at_length)
+        self.access = Access(*ways, POSTGRES, "notification_id", "", _RENUMBER)
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
@@ -225,11 +235,11 @@ class PostgresStore(PostgresProcessRecorder):
                 connection.execute(sql.encode(), parameters)
 
     @contextmanager
-    def _transaction(self) -> Generator[Transaction]:
+    def _transaction(self, watched: bool = True) -> Generator[Transaction]:
         with (
             _reported(),
             self.datastore.get_connection() as connection,
-            _WATCHDOG.over(connection.fileno),
+            _WATCHDOG.over(connection.fileno) if watched else nullcontext(),
             connection.transaction(),
         ):
 
@@ -239,7 +249,22 @@ class PostgresStore(PostgresProcessRecorder):
             def each(sql: str, rows: Sequence[Sequence[Any]]) -> None:
                 connection.cursor().executemany(sql.encode(), rows)
 
-            yield Transaction(run, each)
+            def ask(sql: str, given: Sequence[Any]) -> list[tuple[Any, ...]]:
+                return connection.cursor(row_factory=tuple_row).execute(sql.encode(), given or None).fetchall()
+
+            yield Transaction(run, each, ask)
+
+    @contextmanager
+    def _appending(self) -> Generator[Transaction]:
+        with self._transaction() as change:
+            change.run(_LOCK, ())
+            yield change
+
+    @contextmanager
+    def _at_length(self) -> Generator[Transaction]:
+        with self._transaction(watched=False) as change:
+            change.run(_LOCK, ())
+            yield change
 
     def _notify(self) -> None:
         with suppress(StoreError), self._write() as connection, _WATCHDOG.over(connection.fileno):

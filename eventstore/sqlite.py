@@ -22,6 +22,7 @@ from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteD
 
 from ..core.errors import IntegrityError, StoreRefusedError, StoreUnreachableError
 from ..core.ports import Head, Record
+from .access import Access
 from .dispatch import SQLITE, SQLDispatch
 from .gate import Gate
 from .hints_sqlite import SQLiteHints
@@ -78,6 +79,9 @@ class SQLiteStore(SQLiteProcessRecorder):
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
         self.queries = SQLQueries(self._ask, self._change, SQLITE)
         self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES, as_json=False))
+        # Left to itself SQLite sorts all runs of a tenant for every page; positions go on by themselves.
+        index = "INDEXED BY runs_by_start"
+        self.access = Access(self._ask, self._transaction, self._transaction, SQLITE, "rowid", index, "SELECT 1")
         with _reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
             self._writer = sqlite3.connect(
@@ -228,7 +232,10 @@ class SQLiteStore(SQLiteProcessRecorder):
             def run(sql: str, given: Sequence[Any]) -> int:
                 return connection.execute(sql, given).rowcount
 
-            yield Transaction(run, connection.executemany)
+            def ask(sql: str, given: Sequence[Any]) -> list[tuple[Any, ...]]:
+                return connection.execute(sql, given).fetchall()
+
+            yield Transaction(run, connection.executemany, ask)
 
     @contextmanager
     def _read(self) -> Generator[sqlite3.Connection]:

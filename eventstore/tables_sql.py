@@ -18,10 +18,11 @@ from .tables import Batch, ColumnType, Generation, Parked, Row, Table, check_tab
 
 class Transaction(NamedTuple):
     """A transaction under way: `run` runs a statement and tells how many rows it changed, `each` runs one for each row
-    of parameters."""
+    of parameters, and `ask` gives the rows that a statement finds."""
 
     run: Callable[[str, Sequence[Any]], int]
     each: Callable[[str, Sequence[Sequence[Any]]], object]
+    ask: Query
 
 
 class TableDialect(NamedTuple):

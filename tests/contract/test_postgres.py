@@ -14,6 +14,7 @@ from refold import open_store
 from refold.core.errors import StoreRefusedError, StoreUnreachableError
 from refold.eventstore import postgres
 from refold.eventstore.postgres import PostgresStore
+from refold.eventstore.tiered import TieredStore
 from refold.tests.contract.conftest import Place
 from refold.tests.support.postgres import PostgresServer
 from refold.tests.support.units import Writer, said, started
@@ -24,8 +25,8 @@ APPEND_LOCK = 7310203118230113
 @pytest.fixture
 def store(postgres_place: Place) -> PostgresStore:
     opened = postgres_place.open()
-    assert isinstance(opened, PostgresStore)
-    return opened
+    assert isinstance(opened, TieredStore) and isinstance(opened.hot, PostgresStore)
+    return opened.hot
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from refold import open_store
 from refold.core.errors import IntegrityError, StoreRefusedError, StoreUnreachableError
 from refold.eventstore.sqlite import SQLiteStore, _make_durable  # pyright: ignore[reportPrivateUsage]
 from refold.eventstore.store import Store
+from refold.eventstore.tiered import TieredStore
 from refold.tests.contract.conftest import Place
 from refold.tests.support.units import Writer, contents, said, started
 
@@ -29,8 +30,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(sqlite_place: Place) -> SQLiteStore:
     opened = sqlite_place.open()
-    assert isinstance(opened, SQLiteStore)
-    return opened
+    assert isinstance(opened, TieredStore) and isinstance(opened.hot, SQLiteStore)
+    return opened.hot
 
 
 def raw(path: Path) -> closing[sqlite3.Connection]:

@@ -19,6 +19,7 @@ from refold.eventstore import migrate
 from refold.eventstore.migrate import Migration, migrations, pending
 from refold.eventstore.postgres import PostgresStore
 from refold.eventstore.sqlite import SQLiteStore
+from refold.eventstore.tiered import TieredStore
 from refold.tests.support.units import Writer
 
 MIGRATE = "import sys; from refold import open_store; open_store(sys.argv[1]).close()"
@@ -44,8 +45,8 @@ def execute(url: str, sql: str) -> list[Any]:
 
 def bare(url: str) -> SQLiteStore | PostgresStore:
     store = open_store(url, migrate=False)
-    assert isinstance(store, SQLiteStore | PostgresStore)
-    return store
+    assert isinstance(store, TieredStore) and isinstance(store.hot, SQLiteStore | PostgresStore)
+    return store.hot
 
 
 def migrated(url: str) -> SQLiteStore | PostgresStore:
