@@ -78,7 +78,7 @@ SPECS: Mapping[str, dict[str, Any]] = {
 
 def store_runs(store: Store) -> None:
     """Run every one of SPECS in `store`."""
-    asyncio.run(_store_runs(store))
+    asyncio.run(store_runs_async(store))
 
 
 class Attacker(Protocol):
@@ -243,7 +243,8 @@ def postgres_scene() -> Generator[Crime]:
         store.close()
 
 
-async def _store_runs(store: Store) -> None:
+async def store_runs_async(store: Store) -> None:
+    """Run every one of SPECS in `store`, on the event loop that runs."""
     skills, attempts = SkillRegistry(), list[int]()
     gate, started = asyncio.Event(), asyncio.Event()
 
