@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import RunNotFoundError
+from ..core.errors import IntegrityError, RunNotFoundError
 from ..core.ids import check_run_id, check_tenant, inbox_of, stream_of
 from ..core.ports import EMPTY
 from ..eventstore.codec import open_all
@@ -53,10 +53,14 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
     """Prove one run against its own log: nothing is executed. Raises RunNotFoundError."""
     stream = stream_of(check_tenant(tenant), check_run_id(run_id))
     inbox = inbox_of(stream)
-    heads, (records, messages) = snapshot(store, [stream, inbox])
+    try:
+        heads, (records, messages) = snapshot(store, [stream, inbox])
+        large = large_of(store, records)
+    except IntegrityError as error:  # An archive is missing, or altered.
+        lost = (Finding(stream, 0, "archive", str(error)),)
+        return Verification(run_id, tenant, 0, 0, None, None, lost, lost)
     if not records and not messages and not heads:
         raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
-    large = large_of(store, records)
     opened = open_all(records)
     chain = prove_chain(stream, records, heads.get(stream, EMPTY), large, opened)
     if messages or inbox in heads:

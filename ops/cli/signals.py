@@ -68,6 +68,17 @@ def run_until_drained(
     _run(main())
 
 
+@contextmanager
+def stopping() -> Generator[None]:
+    """Within, work on this thread is stopped by the first signal: StoppedError is raised wherever it is just then."""
+
+    def stop(number: int) -> None:
+        raise StoppedError(number)
+
+    with _first_signal(stop):
+        yield
+
+
 def _run(main: Coroutine[Any, Any, T]) -> T:
     """As `asyncio.run`, but tasks and threads that do not end are waited for only a moment, then left behind."""
     pool = ThreadPoolExecutor(thread_name_prefix=_POOL)
