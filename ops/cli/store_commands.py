@@ -81,3 +81,32 @@ def bring_back(
     from .archives import Archives, bring_runs_back
 
     raise typer.Exit(bring_runs_back(Archives(folder, database, json), runs or [], archive, tenant, by, reason))
+
+
+@store.command("export")
+def export(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What to write; - for stdout.", show_default=False)],
+    folder: _Folder = None,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Write the whole store, archives too, into one compressed file of JSON lines, for import."""
+    from .archives import Archives
+    from .transfers import export_store
+
+    raise typer.Exit(export_store(Archives(folder, database, json), file))
+
+
+@store.command("import")
+def import_(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What export wrote; - for stdin.", show_default=False)],
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Fill an empty store from an export, all of it or nothing; unfinished runs go on there.
+
+    Every chain and head is proved before anything is kept (exit code 4: the file was cut off or altered).
+    """
+    from .transfers import import_store
+
+    raise typer.Exit(import_store(file, database, json))
