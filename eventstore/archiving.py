@@ -125,11 +125,11 @@ class Archiving:
             until = min(self._index.step(position, _WINDOW) or last, last)
             ends = self._index.ended(position, until)
             streams = [end.record.stream for end in ends]
-            awaited = self._index.awaited(streams) if streams else set[str]()
+            held = self._held(streams) if streams else set[str]()
             heads = self._store.heads(streams) if streams else {}
             for end in ends:
                 stream, version = end.record.stream, end.record.version
-                if stream in awaited or not self._is_before(end, before):
+                if stream in held or not self._is_before(end, before):
                     continue
                 if heads.get(stream, EMPTY).version == version:
                     found.append(Due(stream, version))
@@ -142,6 +142,10 @@ class Archiving:
         """Up to where every generation of every projection has followed the log."""
         last = self._store.last_position()
         return min((each.position for each in self._store.tables.generations()), default=last)
+
+    def _held(self, streams: Sequence[str]) -> set[str]:
+        """Those that are waited for, or on their way already."""
+        return self._index.awaited(streams) | {place.stream for place in self._index.placed(streams)}
 
     def _is_before(self, end: Notification, before: int) -> bool:
         try:

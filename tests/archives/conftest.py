@@ -34,6 +34,6 @@ def store(url: str) -> Iterator[TieredStore]:
 @pytest.fixture
 async def filled(store: TieredStore) -> TieredStore:
     """With runs of every kind: specs and functions, ended and waiting, with large payloads, messages and children."""
-    await fill(store, 30, 3)
+    await fill(store, 15, 3)
     await store_runs_async(store)
     return store

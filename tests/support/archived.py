@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from refold import open_store
@@ -21,9 +22,9 @@ LATER = 2**61
 """A time, in µs since the epoch, before which every run has ended that has ended at all."""
 
 
-def opened(url: str) -> TieredStore:
-    """The store at `url`, with its archives."""
-    store = open_store(url)
+def opened(url: str, folder: Path | None = None) -> TieredStore:
+    """The store at `url`, with its archives in `folder`, or where the settings say."""
+    store = open_store(url, archives=folder)
     if not isinstance(store, TieredStore):
         raise TypeError(store)
     return store
@@ -96,14 +97,14 @@ def hot_streams(store: TieredStore) -> set[str]:
     return {each.record.stream for each in store.hot.follow(0, 10**9)}
 
 
-def archive_and_die(url: str, point: str, count: int) -> None:
+def archive_and_die(url: str, folder: Path, point: str, count: int) -> None:
     """Archive all that has ended, and be killed with SIGKILL at a point of it; for child processes."""
-    archive(opened(url), reached=_killer(point, count))
+    archive(opened(url, folder), reached=_killer(point, count))
 
 
-def bring_back_and_die(url: str, streams: list[str], point: str, count: int) -> None:
+def bring_back_and_die(url: str, folder: Path, streams: list[str], point: str, count: int) -> None:
     """Bring runs back, and be killed with SIGKILL at a point of it; for child processes."""
-    bring_back(opened(url), *streams, reached=_killer(point, count))
+    bring_back(opened(url, folder), *streams, reached=_killer(point, count))
 
 
 def _killer(point: str, count: int) -> Callable[[str], None]:
