@@ -20,10 +20,10 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-from eventsourcing.persistence import PersistenceError, StoredEvent
-from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore, SQLiteProcessRecorder
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.sqlite import SQLiteDatastore, SQLiteProcessRecorder
 
-from ..core.errors import IntegrityError, StoreRefusedError, StoreUnreachableError
+from ..core.errors import StoreRefusedError
 from ..core.ports import NEVER, Dispatch, Head, Record, Schedule, Unschedule, Wake
 from .dispatch import SQLITE, SQLDispatch, seconds_of
 from .gate import Gate
@@ -31,11 +31,9 @@ from .hints_sqlite import SQLiteHints
 from .migrate import Migration, pending
 from .queries import SQLQueries
 from .sealing import SealedUnit
+from .sqlite_connection import BUSY_SECONDS, PATIENT_SECONDS, Pool, begin, make_durable, reported
 from .store import Notification, StreamRow, run_streams
 from .tables_sql import SQLITE_TYPES, SQLTables, TableDialect, Transaction
-
-BUSY_SECONDS = 10
-"""How long to wait for another process's transaction before the store counts as unreachable."""
 
 YIELD_SECONDS = 50e-6
 """A pause between commits: without it a quick writer starves the other processes on the same file."""
@@ -47,25 +45,6 @@ _SIZES = (1, 4, 16, 64, 128, 256, 512, 1024)
 """Rows of one statement; fewer are padded with nulls. Few sizes, so that each is prepared once."""
 
 
-class _Pool(SQLiteConnectionPool):
-    """Connections set up and read back: durability is not assumed."""
-
-    def _create_connection(self) -> SQLiteConnection:
-        connection = super()._create_connection()
-        _make_durable(connection._sqlite_conn)  # pyright: ignore[reportPrivateUsage]
-        return connection
-
-
-def _make_durable(connection: sqlite3.Connection) -> None:
-    """Set what durability needs, and read back what SQLite made of it."""
-    wanted = {"journal_mode": "wal", "synchronous": 2, "busy_timeout": BUSY_SECONDS * 1000}
-    for name, value in wanted.items():
-        connection.execute(f"PRAGMA {name}={value}")
-        found = connection.execute(f"PRAGMA {name}").fetchone()[0]
-        if found != value:
-            raise StoreRefusedError(f"SQLite keeps {name}={found}, but {value} is needed (a network file system?)")
-
-
 class SQLiteStore(SQLiteProcessRecorder):
     """A store in one file; fulfils `refold.eventstore.store.Store`."""
 
@@ -74,7 +53,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         address = f"file:{quote(str(path.absolute()))}"
         datastore = SQLiteDatastore(address, originator_id_type="text", lock_timeout=BUSY_SECONDS)
         datastore.pool.close()
-        datastore.pool = _Pool(db_name=address, lock_timeout=BUSY_SECONDS)
+        datastore.pool = Pool(db_name=address, lock_timeout=BUSY_SECONDS)
         super().__init__(datastore)
         self._gate = Gate()
         self._write_lock = threading.Lock()
@@ -83,12 +62,12 @@ class SQLiteStore(SQLiteProcessRecorder):
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
         self.queries = SQLQueries(self._ask, self._change, SQLITE)
         self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES, as_json=False))
-        with _reported(f"SQLite: {path}"):
+        with reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
             self._writer = sqlite3.connect(
                 address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
             )
-            _make_durable(self._writer)
+            make_durable(self._writer, PATIENT_SECONDS)
         self._path = path.absolute()
         self._file = _identity(self._path)
 
@@ -237,14 +216,14 @@ class SQLiteStore(SQLiteProcessRecorder):
 
     @contextmanager
     def _read(self) -> Generator[sqlite3.Connection]:
-        with self._gate.passed(), _reported(), self.datastore.get_connection(commit=False) as connection:
+        with self._gate.passed(), reported(), self.datastore.get_connection(commit=False) as connection:
             yield connection._sqlite_conn  # pyright: ignore[reportPrivateUsage]
 
     @contextmanager
     def _write(self) -> Generator[sqlite3.Connection]:
         connection = self._writer
-        with self._gate.passed(), self._write_lock, _reported(f"SQLite: {self._path}"):
-            connection.execute("BEGIN IMMEDIATE")
+        with self._gate.passed(), self._write_lock, reported(f"SQLite: {self._path}"):
+            begin(connection)
             try:
                 yield connection
                 if _identity(self._path) != self._file:
@@ -255,23 +234,6 @@ class SQLiteStore(SQLiteProcessRecorder):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-
-
-@contextmanager
-def _reported(what: str = "SQLite") -> Generator[None]:
-    """SQLite's errors as ours."""
-    try:
-        yield
-    except (sqlite3.OperationalError, sqlite3.InterfaceError, PersistenceError) as error:
-        if "no such table" in str(error):
-            raise StoreRefusedError("the database has no Refold schema; run: refold migrate") from error
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
-            raise StoreRefusedError(f"{what}: {error}: check who owns the file and its folder") from error
-        raise StoreUnreachableError(f"{what}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise IntegrityError(f"{what}: {error}: the file is damaged; restore it from a copy") from error
-        raise StoreRefusedError(f"{what}: {error}") from error
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
