@@ -12,33 +12,17 @@ from refold.core.canonical import canonical_json, decode
 from refold.core.errors import IntegrityError
 from refold.core.events import Event
 from refold.core.limits import Limits
-from refold.core.run_state import RunState
 from refold.core.snapshot import outputs, restore, snapshot
 from refold.core.state import evolve, fold
 from refold.eventstore.codec import decode as decode_event
-from refold.projections.checkpoints import Checkpoint, checkpoint_of, state_of, status_of
+from refold.projections.checkpoints import status_of
+from refold.tests.support.checkpointed import check_every_prefix
 from refold.tests.support.histories import History, histories
 from refold.tests.support.random_specs import random_spec
 from refold.tests.support.simulated import simulate
 from refold.tests.support.states import slots_of
 
 EVERY_HISTORY = pytest.mark.parametrize("history", histories(), ids=lambda history: history.name)
-
-
-def stored(state: RunState, version: int) -> Checkpoint:
-    """The checkpoint of a state, having been a row."""
-    return Checkpoint.of_row(checkpoint_of("default", "r", state, version, 1).row())
-
-
-def check_every_prefix(events: list[Event]) -> None:
-    whole = fold(events)
-    for version in range(1, len(events) + 1):
-        prefix = fold(events[:version])
-        restored = state_of(stored(prefix, version))
-        assert slots_of(restored) == slots_of(prefix), f"after event {version}, {events[version - 1].topic}"
-        for event in events[version:]:
-            evolve(restored, event)
-        assert slots_of(restored) == slots_of(whole)
 
 
 def events_of(history: History) -> list[Event]:
