@@ -27,7 +27,7 @@ RunKey = tuple[str, str]
 class Table(NamedTuple):
     """A table of a projection: its columns by name, how many of the first are its key, and what it is looked up by.
 
-    The key begins with `tenant` and `run_id`. A run's rows are replaced as a whole, so they need no history.
+    The key begins with `tenant` and `run_id`. A run's rows are replaced as a whole, or one by one by their keys.
     """
 
     name: str
@@ -110,8 +110,10 @@ class Parked(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A change of a generation from the position `expected` to `position`: rows by table, of the `runs` they replace.
+    """A change of a generation from the position `expected` to `position`: rows by table.
 
+    All rows of `runs` go first; the rows then take the place of those with the same key. No two of a table have the
+    same one.
     `parked` are put down or replaced by stream, `unparked` taken away.
     """
 

@@ -13,11 +13,11 @@ from .tables import Batch, Generation, Parked, Row, RunKey, Table, check_table, 
 
 @dataclass
 class _Kept:
-    """A generation with its rows, by table and run; `until` is when the lease ends."""
+    """A generation with its rows, by table, run and key; `until` is when the lease ends."""
 
     row: Generation
     until: float = 0.0
-    rows: dict[str, dict[RunKey, list[Row]]] = field(default_factory=dict[str, dict[RunKey, list[Row]]])
+    rows: dict[str, dict[RunKey, dict[Row, Row]]] = field(default_factory=dict[str, dict[RunKey, dict[Row, Row]]])
     parked: dict[str, Parked] = field(default_factory=dict[str, Parked])
 
 
@@ -94,8 +94,9 @@ class MemoryTables:
                 for run in batch.runs:
                     rows.pop(run, None)
             for table, added in batch.rows.items():
+                key = kept.row.table(table).key
                 for row in added:
-                    kept.rows[table].setdefault((row[0], row[1]), []).append(tuple(row))
+                    kept.rows[table].setdefault((row[0], row[1]), {})[row[:key]] = tuple(row)
             for stream in batch.unparked:
                 kept.parked.pop(stream, None)
             kept.parked.update({each.stream: each for each in batch.parked})
@@ -147,7 +148,7 @@ class MemoryTables:
             return tuple(row[each] for each in places)
 
         with self._lock:
-            every = [row for rows in self._kept[of.name, of.generation].rows[table].values() for row in rows]
+            every = [row for rows in self._kept[of.name, of.generation].rows[table].values() for row in rows.values()]
         found = [row for row in every if all(row[at] == value for at, value in wanted)]
         found.sort(key=place, reverse=descending)
         if after is not None:

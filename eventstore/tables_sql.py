@@ -188,7 +188,8 @@ class SQLTables:
             self._many(change, f"DELETE FROM {where} WHERE tenant = {{0}} AND run_id = {{1}}", table, gone, 2)
         if rows:
             changed = ", ".join(f"{name} = excluded.{name}" for name in names[table.key :])
-            conflict = f"ON CONFLICT ({', '.join(table.key_names)}) DO UPDATE SET {changed}" if changed else ""
+            outcome = f"UPDATE SET {changed}" if changed else "NOTHING"
+            conflict = f"ON CONFLICT ({', '.join(table.key_names)}) DO {outcome}"
             self._many(change, f"INSERT INTO {where} ({', '.join(names)}) {{rows}} {conflict}", table, rows, len(names))
 
     def _many(self, change: Transaction, sql: str, table: Table, rows: Sequence[Row], width: int) -> None:

@@ -85,6 +85,28 @@ def test_the_rows_of_a_run_are_replaced_as_a_whole(tables: TableStore) -> None:
     assert tables.rows(of, "names", {}, 10) == found
 
 
+def test_rows_take_the_place_of_their_key_alone_where_no_run_is_replaced(tables: TableStore) -> None:
+    of = created(tables)
+    put(tables, runs=[], names=[("default", "a", "x", "1"), ("default", "a", "y", "2"), ("default", "b", "x", "3")])
+    put(tables, runs=[], names=[("default", "a", "y", "4"), ("default", "a", "z", "5")])
+    found = [
+        ("default", "a", "x", "1"),
+        ("default", "a", "y", "4"),
+        ("default", "a", "z", "5"),
+        ("default", "b", "x", "3"),
+    ]
+    assert tables.rows(of, "names", {}, 10) == found
+
+
+def test_a_row_that_is_all_key_may_be_put_again(tables: TableStore) -> None:
+    tables.create("test", 1, [Table("marks", {"tenant": "text", "run_id": "text", "mark": "text"}, key=3)])
+    assert tables.claim("test", 1, ME, 30)
+    for position in (0, 1):
+        batch = Batch(position, position + 1, 1, [], {"marks": [("default", "a", "seen")]})
+        assert tables.write("test", 1, ME, 30, batch)
+    assert tables.rows(generation(tables), "marks", {}, 10) == [("default", "a", "seen")]
+
+
 def test_a_run_without_rows_has_none_left(tables: TableStore) -> None:
     of = created(tables)
     put(tables, row("a"), row("b"), names=[("default", "a", "x", "1")])
