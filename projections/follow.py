@@ -35,7 +35,7 @@ class BadEventError(IntegrityError):
 
 @dataclass(slots=True)
 class Changes:
-    """What a page of the log changes in a projection's tables: `by_run` what is replaced, `grown` by key what is added."""
+    """What a page of the log changes in a projection's tables: `by_run` is replaced, `grown` is put in by key."""
 
     by_run: dict[RunKey, Mapping[str, Sequence[Row]]] = field(default_factory=dict[RunKey, Mapping[str, Sequence[Row]]])
     grown: dict[str, dict[Row, Row]] = field(default_factory=dict[str, dict[Row, Row]])

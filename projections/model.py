@@ -107,5 +107,5 @@ class GrowingProjection(ABC):
         """See `Projection.rows`."""
         return {}
 
-    def settle(self) -> None:
+    def settle(self) -> None:  # noqa: B027 - most have nothing to do
         """See `Projection.settle`: all of it lies in the tables."""

@@ -22,13 +22,14 @@ from refold import (
     wait_signal,
     workflow,
 )
-from refold.core.state import fold
+from refold.core.state import evolve, fold, start
+from refold.eventstore.codec import decode, open_envelope, references
 from refold.eventstore.log import EventLog
 from refold.eventstore.owner import this_process
 from refold.eventstore.sealing import SealedUnit
 from refold.eventstore.store import Store
 from refold.projections.checkpoints import CheckpointsProjection
-from refold.projections.model import FollowedRun, Projection
+from refold.projections.model import FollowedRun, GrowingProjection, Projection
 from refold.projections.rebuild import Rebuild
 from refold.projections.runner import Runner, generation_for
 from refold.projections.runs import RunsProjection
@@ -116,6 +117,10 @@ def wanted_rows(store: Store, projection: Projection) -> Tables:
     for stream in sorted(starts):
         tenant, run_id = stream.split("/")
         events = EventLog(store, "").events(stream)
+        if isinstance(projection, GrowingProjection):
+            for table, rows in _grown(store, projection, stream, starts[stream]).items():
+                found[table] += rows
+            continue
         last: Any = {}
         for version in range(1, len(events) + 1):
             if projection.always and version < len(events):
@@ -126,7 +131,27 @@ def wanted_rows(store: Store, projection: Projection) -> Tables:
                 last = projection.rows(run)
         for table, rows in last.items():
             found[table] += rows
-    return {name: sorted(rows, key=lambda row: row[:3]) for name, rows in found.items()}
+    keys = {table.name: table.key for table in projection.tables}
+    return {name: sorted(rows, key=lambda row: row[: keys[name]]) for name, rows in found.items()}
+
+
+def _grown(store: Store, projection: GrowingProjection, stream: str, position: int) -> Tables:
+    """The rows that the events of a run make, one after the other."""
+    tenant, run_id = stream.split("/")
+    keys = {table.name: table.key for table in projection.tables}
+    by_key: dict[str, dict[Any, Any]] = {name: {} for name in keys}
+    run: FollowedRun | None = None
+    for record in store.read(stream, 0, 10**9):
+        envelope = open_envelope(record)
+        event = decode(record, store.large(sorted(references([record]))))
+        if run is None:
+            run = FollowedRun(stream, tenant, run_id, position, 1, event.at, start(event))
+        else:
+            evolve(run.state, event)
+        run.version, run.at, run.build = record.version, event.at, envelope.build
+        for table, rows in projection.taken(run, event).items():
+            by_key[table].update((row[: keys[table]], row) for row in rows)
+    return {name: [tuple(row) for row in rows.values()] for name, rows in by_key.items()}
 
 
 def caught_up(store: Store, projection: Projection, batch: int = 2000, cached: int = 10_000) -> Runner:
