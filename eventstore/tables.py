@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from itertools import groupby
+from math import fsum
 from typing import Any, Literal, NamedTuple, Protocol
 
 from ..core.canonical import canonical_json
@@ -126,6 +128,25 @@ class Batch(NamedTuple):
     unparked: Sequence[str] = ()
 
 
+class Between(NamedTuple):
+    """The values of a column from `least` on and below `below`; None: without such a bound."""
+
+    column: str
+    least: int | None = None
+    below: int | None = None
+
+
+class Per(NamedTuple):
+    """A column of whole numbers, such as times, rounded towards zero to a multiple of `width`: to be grouped by."""
+
+    column: str
+    width: int
+
+
+By = Sequence[str | Per]
+"""What rows are grouped by: columns, or multiples."""
+
+
 def nothing() -> None:
     """Does nothing: where a test would be told."""
 
@@ -189,8 +210,18 @@ class TableStore(Protocol):
         after: Row | None = None,
         order: Sequence[str] | None = None,
         descending: bool = False,
+        between: Sequence[Between] = (),
     ) -> list[Row]:
         """Rows with those values in those columns, ordered by `order` (else by the key), after the values `after`."""
+        ...
+
+    def counts(
+        self, of: Generation, table: str, where: Mapping[str, Any], by: By, between: Sequence[Between] = ()
+    ) -> list[Row]:
+        """How many rows `rows` would find for each combination of `by`: those values, and the number.
+
+        Ordered by the values, null first; without `by` a single row.
+        """
         ...
 
     def parked(self, name: str, generation: int) -> list[Parked]:
@@ -204,6 +235,28 @@ class TableStore(Protocol):
     def now(self) -> int:
         """The database's time, in microseconds since the epoch."""
         ...
+
+
+def sums(
+    tables: TableStore,
+    of: Generation,
+    table: str,
+    where: Mapping[str, Any],
+    by: By,
+    column: str,
+    between: Sequence[Between] = (),
+) -> list[Row]:
+    """As `TableStore.counts`, with the sum of a column of floats after the number.
+
+    Databases add floats in any order. So equal amounts are counted there, and added here with a single rounding: every
+    store gives the same sums.
+    """
+    counted = tables.counts(of, table, where, (*by, column), between)
+    found: list[Row] = []
+    for values, group in groupby(counted, lambda row: row[:-2]):
+        amounts = [(row[-2] or 0.0, row[-1]) for row in group]
+        found.append((*values, sum(n for _, n in amounts), fsum(amount * n for amount, n in amounts)))
+    return found if found or by else [(0, 0.0)]
 
 
 _PAGE = 5000

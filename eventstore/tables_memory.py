@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from .tables import Batch, Generation, Parked, Row, RunKey, Table, check_table, nothing
+from .tables import Batch, Between, By, Generation, Parked, Per, Row, RunKey, Table, check_table, nothing
 
 
 @dataclass
@@ -138,22 +139,47 @@ class MemoryTables:
         after: Row | None = None,
         order: Sequence[str] | None = None,
         descending: bool = False,
+        between: Sequence[Between] = (),
     ) -> list[Row]:
         """See `TableStore.rows`."""
         names = of.table(table).names
-        wanted = [(names.index(name), value) for name, value in where.items()]
         places = [names.index(name) for name in order or of.table(table).key_names]
 
         def place(row: Row) -> Row:
             return tuple(row[each] for each in places)
 
-        with self._lock:
-            every = [row for rows in self._kept[of.name, of.generation].rows[table].values() for row in rows.values()]
-        found = [row for row in every if all(row[at] == value for at, value in wanted)]
+        found = self._found(of, table, where, between)
         found.sort(key=place, reverse=descending)
         if after is not None:
             found = [row for row in found if (place(row) < after if descending else place(row) > after)]
         return found[:limit]
+
+    def _found(self, of: Generation, table: str, where: Mapping[str, Any], between: Sequence[Between]) -> list[Row]:
+        names = of.table(table).names
+        wanted = [(names.index(name), value) for name, value in where.items()]
+        bounds = [(names.index(each.column), each) for each in between]
+        with self._lock:
+            every = [row for rows in self._kept[of.name, of.generation].rows[table].values() for row in rows.values()]
+        return [
+            row
+            for row in every
+            if all(row[at] == value for at, value in wanted) and all(_within(row[at], each) for at, each in bounds)
+        ]
+
+    def counts(
+        self, of: Generation, table: str, where: Mapping[str, Any], by: By, between: Sequence[Between] = ()
+    ) -> list[Row]:
+        """See `TableStore.counts`."""
+        names = of.table(table).names
+        chosen = [(names.index(each.column if isinstance(each, Per) else each), each) for each in by]
+        counted = Counter(
+            tuple(_rounded(row[at], each.width) if isinstance(each, Per) else row[at] for at, each in chosen)
+            for row in self._found(of, table, where, between)
+        )
+        if not by:
+            return [(counted[()],)]
+        ordered = sorted(counted, key=lambda values: [(value is not None, value) for value in values])
+        return [(*values, counted[values]) for values in ordered]
 
     def parked(self, name: str, generation: int) -> list[Parked]:
         """See `TableStore.parked`."""
@@ -178,3 +204,15 @@ class MemoryTables:
 
     def _of(self, name: str) -> list[_Kept]:
         return [kept for (known, _), kept in self._kept.items() if known == name]
+
+
+def _within(value: Any, bounds: Between) -> bool:
+    if value is None:
+        return bounds.least is None and bounds.below is None
+    return (bounds.least is None or value >= bounds.least) and (bounds.below is None or value < bounds.below)
+
+
+def _rounded(value: Any, width: int) -> int | None:
+    if value is None:
+        return None
+    return value // width * width if value >= 0 else -(-value // width * width)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from .dispatch import Dialect, Query
-from .tables import Batch, ColumnType, Generation, Parked, Row, Table, check_table, nothing
+from .tables import Batch, Between, By, ColumnType, Generation, Parked, Per, Row, Table, check_table, nothing
 
 
 class Transaction(NamedTuple):
@@ -247,21 +247,34 @@ class SQLTables:
         after: Row | None = None,
         order: Sequence[str] | None = None,
         descending: bool = False,
+        between: Sequence[Between] = (),
     ) -> list[Row]:
         """See `TableStore.rows`."""
         declared = of.table(table)
         order = order or declared.key_names
-        conditions = [f"{name} IS NULL" if value is None else f"{name} = ?" for name, value in where.items()]
-        parameters = [value for value in where.values() if value is not None]
+        conditions, parameters = _conditions(where, between)
         if after is not None:
             conditions.append(f"({', '.join(order)}) {'<' if descending else '>'} ({', '.join('?' * len(order))})")
             parameters.extend(after)
-        filtered = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        filtered = _filtered(conditions)
         ordered = ", ".join(f"{name} DESC" if descending else name for name in order)
         sql = f"SELECT {', '.join(declared.names)} FROM {_table(table, of.generation)} {filtered} ORDER BY {ordered}"
         found = self._read(self._sql(f"{sql} LIMIT ?"), (*parameters, limit))
-        flags = [number for number, kind in enumerate(declared.columns.values()) if kind == "bool"]
-        return [_with_bools(row, flags) for row in found] if flags else found
+        return _with_bools(found, declared, declared.names)
+
+    def counts(
+        self, of: Generation, table: str, where: Mapping[str, Any], by: By, between: Sequence[Between] = ()
+    ) -> list[Row]:
+        """See `TableStore.counts`."""
+        conditions, parameters = _conditions(where, between)
+        chosen = [f"{each.column} / {each.width:d} * {each.width:d}" if isinstance(each, Per) else each for each in by]
+        places = ", ".join(str(number) for number in range(1, len(by) + 1))
+        ordered = ", ".join(f"{number} NULLS FIRST" for number in range(1, len(by) + 1))
+        grouped = f"GROUP BY {places} ORDER BY {ordered}" if by else ""
+        told = ", ".join([*chosen, "COUNT(*)"])
+        sql = f"SELECT {told} FROM {_table(table, of.generation)} {_filtered(conditions)} {grouped}"
+        found = self._read(self._sql(sql), parameters)
+        return _with_bools(found, of.table(table), [each if isinstance(each, str) else "" for each in by])
 
     def parked(self, name: str, generation: int) -> list[Parked]:
         """See `TableStore.parked`."""
@@ -293,7 +306,29 @@ def _table(name: str, generation: int) -> str:
     return f"p_{name}_{generation}"
 
 
-def _with_bools(row: Row, flags: Sequence[int]) -> Row:
+def _conditions(where: Mapping[str, Any], between: Sequence[Between]) -> tuple[list[str], list[Any]]:
+    """What rows must fulfil, and the parameters in it."""
+    conditions = [f"{name} IS NULL" if value is None else f"{name} = ?" for name, value in where.items()]
+    parameters = [value for value in where.values() if value is not None]
+    for each in between:
+        for sign, bound in ((">=", each.least), ("<", each.below)):
+            if bound is not None:
+                conditions.append(f"{each.column} {sign} ?")
+                parameters.append(bound)
+    return conditions, parameters
+
+
+def _filtered(conditions: Sequence[str]) -> str:
+    return f"WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _with_bools(rows: list[Row], table: Table, names: Sequence[str]) -> list[Row]:
+    """The rows, whose columns begin with `names`, with flags where SQLite has numbers."""
+    flags = [number for number, name in enumerate(names) if table.columns.get(name) == "bool"]
+    return [_with_flags(row, flags) for row in rows] if flags else rows
+
+
+def _with_flags(row: Row, flags: Sequence[int]) -> Row:
     values = list(row)
     for number in flags:
         values[number] = None if values[number] is None else bool(values[number])
