@@ -94,7 +94,7 @@ def _indexed(
     found = Counter({row[:-1]: row[-1] for row in counts})
     for run_id in aside:
         for row in store.tables.counts(of, RUNS.name, {**where, "run_id": run_id}, columns, between):
-            found[row[:-1]] -= 1
+            found[row[:-1]] -= row[-1]
     if "status" in columns or wanted.status == "running":
         _tell_queued(store, of, tenant, wanted, columns, aside, found)
     return found

@@ -78,8 +78,8 @@ def spec_of(name: str, cents: float) -> dict[str, Any]:
 def shop_skills() -> SkillRegistry:
     """The skills and workflows of this module."""
     skills = SkillRegistry()
-    for each in (paid, stubborn):
-        skills.register(each)
+    skills.register(paid)
+    skills.register(stubborn)
     for each in (busy, small):
         skills.add_workflow(each)
     return skills
@@ -125,6 +125,7 @@ def add_histories(store: Any) -> None:
             store._log.append(renamed)
             store._streams.setdefault(renamed.stream, []).append(renamed)
             store._starts.setdefault(renamed.stream, len(store._log))
+            store._heads[renamed.stream] = history.heads[history.stream]
         store._large.update(history.large)
 
 
