@@ -125,9 +125,12 @@ class _Notes:
         # Every other part numbers the branches of a gather, which wait for nothing of each other.
         for length in range(len(parts), 0, -2):
             numbered = self.ended.get(parts[: length - 1], {})
-            before = next((n for n in range(parts[length - 1] - 1, -1, -1) if n in numbered), None)
-            if before is not None:
-                return numbered[before]
+            number = parts[length - 1]
+            if number - 1 in numbered:
+                return numbered[number - 1]
+            earlier = max((each for each in numbered if each < number), default=None)
+            if earlier is not None:
+                return numbered[earlier]
         return started
 
 

@@ -8,13 +8,15 @@ from uuid import uuid4
 
 import pytest
 
+from refold import WorkflowEngine
 from refold.core.events import Event, RunResumed, StepSkipped
 from refold.eventstore.memory import MemoryStore
 from refold.eventstore.owner import this_process
-from refold.eventstore.tables import Row, Table
+from refold.eventstore.tables import Batch, Row, Table
 from refold.projections.follow import Follower
 from refold.projections.model import FollowedRun, GrowingProjection
 from refold.projections.runner import Runner, generation_for
+from refold.projections.timeline import TimelineProjection
 from refold.tests.support.grown import GROWING, add_histories, mixed
 from refold.tests.support.projected import caught_up, rows_of, wanted_rows
 from refold.tests.support.units import Writer
@@ -147,3 +149,24 @@ def test_a_write_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch) -> No
         runner.step()
     assert runner.step() == 2
     assert rows_of(store, "steps") == wanted_rows(store, Steps())
+
+
+@pytest.mark.parametrize("projection", [Steps(), TimelineProjection()], ids=lambda each: each.name)
+async def test_what_is_written_grows_with_the_events_and_not_with_the_rows(
+    memory: MemoryStore, projection: GrowingProjection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = [
+        {"step_id": f"s{n}", "skill_id": "echo", **({"depends_on": [f"s{n - 1}"]} if n else {})} for n in range(200)
+    ]
+    async with WorkflowEngine(memory) as engine:
+        await engine.run({"workflow_type": "long", "steps": steps}, "long")
+    write, written = memory.tables.write, [0]
+
+    def counted(name: str, generation: int, owner: str, seconds: float, batch: Batch, *rest: Any) -> bool:
+        written[0] += sum(map(len, batch.rows.values()))
+        return write(name, generation, owner, seconds, batch, *rest)
+
+    monkeypatch.setattr(memory.tables, "write", counted)
+    caught_up(memory, projection, batch=1, cached=0)
+    assert written[0] <= 4 * memory.last_position()
+    assert rows_of(memory, projection.name) == wanted_rows(memory, projection)
