@@ -30,6 +30,7 @@ from ..core.events import (
     StepWaiting,
 )
 from ..core.paths import order_of
+from ..core.run_state import RunState
 from ..core.spec_state import SpecState
 from ..core.step_events import StepIndex
 from ..eventstore.tables import Row, Table
@@ -212,11 +213,10 @@ class _Telling:
     def _step(self, index: StepIndex, status: str) -> Span:
         """A step as far as state and notes know it; it has begun unless it is pending."""
         state = self._run.state
-        if isinstance(state, SpecState) and isinstance(index, int):
-            step_id, skill = state.plan.steps[index].step_id, state.plan.steps[index].skill_id
-        else:
-            assert isinstance(state, CodeState), "an index that is no number is a path"
+        if isinstance(state, CodeState):
             step_id, skill = state.calls[str(index)]
+        else:
+            step_id, skill = _planned_step(state, index)
         return self._span(
             place_of(index),
             "step",
@@ -313,3 +313,11 @@ class _Telling:
         notes.begun.clear()
         notes.tries.clear()
         return told
+
+
+def _planned_step(state: RunState, index: StepIndex) -> tuple[str, str]:
+    """The id and the skill of a spec's step."""
+    if not isinstance(state, SpecState):
+        raise TypeError(f"the state of a run is a spec's or a function's, not {type(state).__name__}")
+    step = state.plan.steps[int(index)]
+    return step.step_id, step.skill_id
