@@ -8,9 +8,10 @@ transaction: it takes an advisory lock (a table lock would wait for VACUUM), che
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
+from weakref import WeakSet
 
 import psycopg
 from eventsourcing.persistence import PersistenceError, StoredEvent
@@ -19,13 +20,14 @@ from psycopg.rows import dict_row, tuple_row
 
 from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
 from ..core.ports import Dispatch, Head, Record, Schedule, Unschedule, Wake
-from .arrays import Blobs, Float8s, Int8s, Texts, register
+from .arrays import Blobs, Bools, Float8s, Int8s, Texts, register
 from .dispatch import POSTGRES, SQLDispatch, seconds_of
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
 from .migrate import Migration, pending
 from .queries import SQLQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
+from .tables import ColumnType
 from .tables_sql import POSTGRES_TYPES, SQLTables, TableDialect, Transaction
 from .watchdog import Watchdog
 
@@ -60,6 +62,21 @@ _PLANNING = {
 }
 
 _COMMIT = f"SELECT refold_commit({', '.join(['%b'] * 23)})".encode()
+
+
+# The large texts of rows take longer to compress by default than to write.
+_QUICK_COMPRESSION = (
+    b"SELECT set_config('default_toast_compression', 'lz4', false) FROM pg_settings "
+    b"WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
+)
+
+_ARRAYS: dict[ColumnType, Callable[[Iterable[Any]], Sequence[Any]]] = {
+    "text": Texts,
+    "int": Int8s,
+    "float": Float8s,
+    "bool": Bools,
+    "json": Texts,
+}
 
 
 def _alive(connection: psycopg.Connection[Any]) -> None:
@@ -104,11 +121,12 @@ class PostgresStore(PostgresProcessRecorder):
         self._accept_loss = accept_loss
         self._write_lock = threading.Lock()
         self._writer: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._prepared: WeakSet[psycopg.Connection[Any]] = WeakSet()
         super().__init__(_Datastore(url))
         self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
         self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
-        self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, as_json=True))
+        self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, _ARRAYS))
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
@@ -232,6 +250,10 @@ class PostgresStore(PostgresProcessRecorder):
             _WATCHDOG.over(connection.fileno),
             connection.transaction(),
         ):
+            if connection not in self._prepared:
+                register(connection)
+                connection.execute(_QUICK_COMPRESSION)
+                self._prepared.add(connection)
 
             def run(sql: str, given: Sequence[Any]) -> int:
                 return connection.execute(sql.encode(), given or None).rowcount

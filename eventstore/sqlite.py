@@ -61,7 +61,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         self._hints = SQLiteHints(path)
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
         self.queries = SQLQueries(self._ask, self._change, SQLITE)
-        self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES, as_json=False))
+        self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES))
         with reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
             self._writer = sqlite3.connect(

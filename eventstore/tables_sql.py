@@ -1,12 +1,13 @@
 """The projections' tables in a SQL database; fulfils `refold.eventstore.tables.TableStore`.
 
-The tables of a generation are called `p_{table}_{generation}`. Rows go in by one statement for each table: as JSON on
-PostgreSQL, where parameters for each value would take longer than the insert, and by `executemany` on SQLite.
+The tables of a generation are called `p_{table}_{generation}`. Rows go in by one statement for each table: an array for
+each column on PostgreSQL, where parameters for each value would take longer than the insert, and by `executemany` on
+SQLite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -25,12 +26,12 @@ class Transaction(NamedTuple):
 
 
 class TableDialect(NamedTuple):
-    """Where the databases differ: the time and the mark of a parameter (`base`), the columns' types, and whether many
-    rows go in as one JSON text."""
+    """Where the databases differ: the time and the mark of a parameter (`base`), the columns' types, and the arrays as
+    which the columns of many rows go in, where there are such."""
 
     base: Dialect
     types: Mapping[ColumnType, str]
-    as_json: bool
+    arrays: Mapping[ColumnType, Callable[[Iterable[Any]], Sequence[Any]]] | None = None
 
 
 SQLITE_TYPES: dict[ColumnType, str] = {
@@ -194,21 +195,22 @@ class SQLTables:
 
     def _many(self, change: Transaction, sql: str, table: Table, rows: Sequence[Row], width: int) -> None:
         """Run `sql` for all `rows`: {rows} is where they are inserted, {0} and {1} are their first columns."""
-        if not self._dialect.as_json:
+        arrays = self._dialect.arrays
+        if arrays is None:
             values = f"VALUES ({', '.join('?' * width)})"
             filled = sql.replace("{rows}", values).replace("{0}", "?").replace("{1}", "?")
             change.each(filled, rows)
             return
-        names = table.names[:width]
-        typed = ", ".join(f"{name} {self._dialect.types[table.columns[name]].split()[0]}" for name in names)
-        source = f"json_to_recordset(%s::json) AS given ({typed})"
-        told = orjson.dumps([dict(zip(names, row, strict=True)) for row in rows]).decode()
+        columns = list(table.columns.items())[:width]
+        given = [arrays[kind](column) for (_, kind), column in zip(columns, zip(*rows, strict=True), strict=False)]
+        types = ", ".join(f"%b::{self._dialect.types[kind].split()[0]}[]" for _, kind in columns)
+        source = f"unnest({types}) AS given ({', '.join(name for name, _ in columns)})"
         if "{rows}" in sql:
-            change.run(sql.replace("{rows}", f"SELECT {', '.join(names)} FROM {source}"), (told,))
+            change.run(sql.replace("{rows}", f"SELECT * FROM {source}"), given)
         else:
             deleted = sql.partition(" WHERE")[0]
-            wanted = " AND ".join(f"{deleted.split()[-1]}.{name} = given.{name}" for name in names)
-            change.run(f"{deleted} USING {source} WHERE {wanted}", (told,))
+            wanted = " AND ".join(f"{deleted.split()[-1]}.{name} = given.{name}" for name, _ in columns)
+            change.run(f"{deleted} USING {source} WHERE {wanted}", given)
 
     def _park(self, change: Transaction, name: str, generation: int, batch: Batch) -> None:
         gone = [*batch.unparked, *(each.stream for each in batch.parked)]

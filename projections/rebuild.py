@@ -12,7 +12,7 @@ from ..eventstore.tables import Generation, hash_of
 from .model import Projection
 from .runner import LEASE_SECONDS, Reached, Runner, generation, unheeded
 
-REBUILD_BATCH = 5000
+REBUILD_BATCH = 10_000
 """Events of one transaction of a rebuild."""
 
 SWITCHED = "after switch"
