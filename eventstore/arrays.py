@@ -9,12 +9,14 @@ for a null.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import psycopg
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
+
+from .tables import ColumnType
 
 _HEADER = struct.Struct("!iiIii")
 _NO_ITEMS = struct.Struct("!iiI")
@@ -89,6 +91,16 @@ _DUMPERS: dict[type[Any], type[Dumper]] = {
     Texts: _dumper(1009, 25, _texts),
     Blobs: _dumper(1001, 17, _blobs),
 }
+
+
+ARRAYS: dict[ColumnType, Callable[[Iterable[Any]], Sequence[Any]]] = {
+    "text": Texts,
+    "int": Int8s,
+    "float": Float8s,
+    "bool": Bools,
+    "json": Texts,
+}
+"""The list for a column's values; also of those in which some are None."""
 
 
 def register(connection: psycopg.Connection[Any]) -> None:

@@ -8,7 +8,7 @@ transaction: it takes an advisory lock (a table lock would wait for VACUUM), che
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from weakref import WeakSet
@@ -20,14 +20,14 @@ from psycopg.rows import dict_row, tuple_row
 
 from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
 from ..core.ports import Dispatch, Head, Record, Schedule, Unschedule, Wake
-from .arrays import Blobs, Bools, Float8s, Int8s, Texts, register
+from .arrays import ARRAYS, Blobs, Float8s, Int8s, Texts, register
 from .dispatch import POSTGRES, SQLDispatch, seconds_of
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
 from .migrate import Migration, pending
+from .parts_sql import SQLParts
 from .queries import SQLQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
-from .tables import ColumnType
 from .tables_sql import POSTGRES_TYPES, SQLTables, TableDialect, Transaction
 from .watchdog import Watchdog
 
@@ -69,14 +69,6 @@ _QUICK_COMPRESSION = (
     b"SELECT set_config('default_toast_compression', 'lz4', false) FROM pg_settings "
     b"WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
 )
-
-_ARRAYS: dict[ColumnType, Callable[[Iterable[Any]], Sequence[Any]]] = {
-    "text": Texts,
-    "int": Int8s,
-    "float": Float8s,
-    "bool": Bools,
-    "json": Texts,
-}
 
 
 def _alive(connection: psycopg.Connection[Any]) -> None:
@@ -126,7 +118,8 @@ class PostgresStore(PostgresProcessRecorder):
         self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
         self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
-        self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, _ARRAYS))
+        self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, ARRAYS))
+        self.parts = SQLParts(self._rows, self._transaction, POSTGRES, self.tables)
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
@@ -172,6 +165,15 @@ class PostgresStore(PostgresProcessRecorder):
             "WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
         )
         return [Notification(row[0], Record(*row[1:])) for row in self._rows(sql, (position, limit))]
+
+    def follow_share(self, position: int, until: int, share: int, of: int) -> list[Notification]:
+        """See `Store.follow_share`."""
+        sql = (
+            "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events "
+            "WHERE notification_id > %s AND notification_id <= %s "
+            "AND mod(get_byte(sha256(convert_to(originator_id, 'UTF8')), 0), %s) = %s ORDER BY notification_id"
+        )
+        return [Notification(row[0], Record(*row[1:])) for row in self._rows(sql, (position, until, of, share))]
 
     def last_position(self) -> int:
         """See `Store.last_position`."""

@@ -53,11 +53,23 @@ POSTGRES_TYPES: dict[ColumnType, str] = {
 
 _GENERATION = """
 SELECT name, generation, version, tables, active, position, position_at, owner,
-CASE WHEN owner IS NULL OR lease_until < {now} THEN 0 ELSE lease_until - {now} END, paused, error, updated
+CASE WHEN owner IS NULL OR lease_until < {now} THEN 0 ELSE lease_until - {now} END, paused, error, updated,
+(SELECT count(*) FROM projection_parts c WHERE c.name = projections.name AND c.generation = projections.generation)
 FROM projections WHERE (? IS NULL OR name = ?) ORDER BY name, generation
 """
 _ONE = "name = ? AND generation = ?"
 _FREE = "(owner IS NULL OR owner = ? OR owner = ? OR lease_until <= {now})"
+
+
+TAKE_AWAY = "DELETE FROM projection_parts WHERE name = ? AND generation = ?"
+"""Makes a generation undivided."""
+
+
+def in_dialect(text: str, base: Dialect) -> str:
+    """A statement with ? for each parameter and {now} for the time, as a database wants it."""
+    mark = base.mark if base.mark == "?" else f"{base.mark}::text"
+    # Whether a parameter that is only compared with NULL is a text PostgreSQL cannot tell.
+    return text.replace("{now}", base.now).replace("? IS NULL", f"{mark} IS NULL").replace("?", base.mark)
 
 
 class SQLTables:
@@ -71,10 +83,7 @@ class SQLTables:
         self._dialect = dialect
 
     def _sql(self, text: str) -> str:
-        base = self._dialect.base
-        mark = base.mark if base.mark == "?" else f"{base.mark}::text"
-        # Whether a parameter that is only compared with NULL is a text PostgreSQL cannot tell.
-        return text.replace("{now}", base.now).replace("? IS NULL", f"{mark} IS NULL").replace("?", base.mark)
+        return in_dialect(text, self._dialect.base)
 
     def generations(self, name: str | None = None) -> list[Generation]:
         """See `TableStore.generations`."""
@@ -92,6 +101,7 @@ class SQLTables:
                 paused=bool(row[9]),
                 error=row[10],
                 updated=row[11],
+                parts=row[12],
             )
             for row in self._read(self._sql(_GENERATION), (name, name))
         ]
@@ -136,6 +146,7 @@ class SQLTables:
                 for table in each.tables:
                     change.run(f"DROP TABLE IF EXISTS {_table(table.name, generation)}", ())
             change.run(self._sql("DELETE FROM parked WHERE name = ? AND generation = ?"), (name, generation))
+            change.run(self._sql(TAKE_AWAY), (name, generation))
             change.run(self._sql("DELETE FROM projections WHERE name = ? AND generation = ?"), (name, generation))
 
     def claim(self, name: str, generation: int, owner: str, seconds: float, instead_of: str | None = None) -> bool:
@@ -173,11 +184,17 @@ class SQLTables:
         with self._transaction() as change:
             if change.run(self._sql(sql), moved) != 1:
                 return False
-            for table in of.tables:
-                self._put(change, table, generation, batch.runs, batch.rows.get(table.name, ()))
-            self._park(change, name, generation, batch)
+            if of.parts:
+                change.run(self._sql(TAKE_AWAY), (name, generation))
+            self.fill(change, of, batch)
             before_commit()
         return True
+
+    def fill(self, change: Transaction, of: Generation, batch: Batch) -> None:
+        """Put what a batch holds, but for its position, into a generation."""
+        for table in of.tables:
+            self._put(change, table, of.generation, batch.runs, batch.rows.get(table.name, ()))
+        self._park(change, of.name, of.generation, batch)
 
     def _put(
         self, change: Transaction, table: Table, generation: int, runs: Sequence[Row], rows: Sequence[Row]
