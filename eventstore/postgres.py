@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
+from weakref import WeakSet
 
 import psycopg
 from eventsourcing.persistence import PersistenceError, StoredEvent
@@ -19,10 +20,11 @@ from psycopg.rows import dict_row, tuple_row
 
 from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
 from ..core.ports import Dispatch, Head, Record, Schedule, Unschedule, Wake
-from .arrays import Blobs, Float8s, Int8s, Texts, register
+from .arrays import ARRAYS, Blobs, Float8s, Int8s, Texts, register
 from .dispatch import POSTGRES, SQLDispatch, seconds_of
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
 from .migrate import Migration, pending
+from .parts_sql import SQLParts
 from .queries import SQLQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
@@ -60,6 +62,13 @@ _PLANNING = {
 }
 
 _COMMIT = f"SELECT refold_commit({', '.join(['%b'] * 23)})".encode()
+
+
+# The large texts of rows take longer to compress by default than to write.
+_QUICK_COMPRESSION = (
+    b"SELECT set_config('default_toast_compression', 'lz4', false) FROM pg_settings "
+    b"WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
+)
 
 
 def _alive(connection: psycopg.Connection[Any]) -> None:
@@ -104,11 +113,13 @@ class PostgresStore(PostgresProcessRecorder):
         self._accept_loss = accept_loss
         self._write_lock = threading.Lock()
         self._writer: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._prepared: WeakSet[psycopg.Connection[Any]] = WeakSet()
         super().__init__(_Datastore(url))
         self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
         self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
-        self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, as_json=True))
+        self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, ARRAYS))
+        self.parts = SQLParts(self._rows, self._transaction, POSTGRES, self.tables)
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
@@ -154,6 +165,15 @@ class PostgresStore(PostgresProcessRecorder):
             "WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
         )
         return [Notification(row[0], Record(*row[1:])) for row in self._rows(sql, (position, limit))]
+
+    def follow_share(self, position: int, until: int, share: int, of: int) -> list[Notification]:
+        """See `Store.follow_share`."""
+        sql = (
+            "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events "
+            "WHERE notification_id > %s AND notification_id <= %s "
+            "AND mod(get_byte(sha256(convert_to(originator_id, 'UTF8')), 0), %s) = %s ORDER BY notification_id"
+        )
+        return [Notification(row[0], Record(*row[1:])) for row in self._rows(sql, (position, until, of, share))]
 
     def last_position(self) -> int:
         """See `Store.last_position`."""
@@ -232,6 +252,10 @@ class PostgresStore(PostgresProcessRecorder):
             _WATCHDOG.over(connection.fileno),
             connection.transaction(),
         ):
+            if connection not in self._prepared:
+                register(connection)
+                connection.execute(_QUICK_COMPRESSION)
+                self._prepared.add(connection)
 
             def run(sql: str, given: Sequence[Any]) -> int:
                 return connection.execute(sql.encode(), given or None).rowcount

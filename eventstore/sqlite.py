@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import chain
@@ -29,6 +29,9 @@ from .dispatch import SQLITE, SQLDispatch, seconds_of
 from .gate import Gate
 from .hints_sqlite import SQLiteHints
 from .migrate import Migration, pending
+from .migrate_sqlite import applied_to, statements_of
+from .parts import share_of
+from .parts_sql import SQLParts
 from .queries import SQLQueries
 from .sealing import SealedUnit
 from .sqlite_connection import BUSY_SECONDS, PATIENT_SECONDS, Pool, begin, make_durable, reported
@@ -61,7 +64,8 @@ class SQLiteStore(SQLiteProcessRecorder):
         self._hints = SQLiteHints(path)
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
         self.queries = SQLQueries(self._ask, self._change, SQLITE)
-        self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES, as_json=False))
+        self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES))
+        self.parts = SQLParts(self._ask, self._transaction, SQLITE, self.tables)
         with reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
             self._writer = sqlite3.connect(
@@ -71,18 +75,18 @@ class SQLiteStore(SQLiteProcessRecorder):
         self._path = path.absolute()
         self._file = _identity(self._path)
 
-    def construct_create_table_statements(self) -> list[str]:
+    def construct_create_tablestatements_of(self) -> list[str]:
         """None: the schema belongs to the migrations."""
         return []
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
         with self._read() as connection:
-            todo = pending("sqlite", _applied(connection))
+            todo = pending("sqlite", applied_to(connection))
         if dry_run or not todo:
             return todo
         with self._write() as connection:
-            applied = _applied(connection)
+            applied = applied_to(connection)
             todo = pending("sqlite", applied)  # Another process may have been faster.
             if todo and not applied:
                 connection.execute(
@@ -90,7 +94,7 @@ class SQLiteStore(SQLiteProcessRecorder):
                     "(number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at TEXT NOT NULL)"
                 )
             for migration in todo:
-                for statement in _statements(migration.sql):
+                for statement in statements_of(migration.sql):
                     connection.execute(statement)
                 connection.execute(
                     "INSERT INTO refold_migrations VALUES (?, ?, ?, datetime('now'))",
@@ -130,6 +134,13 @@ class SQLiteStore(SQLiteProcessRecorder):
         sql = f"SELECT rowid, {_RECORD} FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?"
         with self._read() as connection:
             return [Notification(row[0], _record(*row[1:])) for row in connection.execute(sql, (position, limit))]
+
+    def follow_share(self, position: int, until: int, share: int, of: int) -> list[Notification]:
+        """See `Store.follow_share`."""
+        sql = f"SELECT rowid, {_RECORD} FROM stored_events WHERE rowid > ? AND rowid <= ? ORDER BY rowid"
+        with self._read() as connection:
+            rows = connection.execute(sql, (position, until))
+            return [Notification(row[0], _record(*row[1:])) for row in rows if share_of(row[1], of) == share]
 
     def last_position(self) -> int:
         """See `Store.last_position`."""
@@ -243,22 +254,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _applied(connection: sqlite3.Connection) -> dict[int, str]:
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'refold_migrations'").fetchone():
-        return {}
-    return dict(map(tuple, connection.execute("SELECT number, checksum FROM refold_migrations")))
-
-
-def _statements(sql: str) -> Iterable[str]:
-    """The single statements of a script; `executescript` would commit the transaction they belong to."""
-    statement = ""
-    for piece in sql.split(";")[:-1]:
-        statement += piece + ";"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _record(stream: bytes, version: int, topic: bytes, state: bytes) -> Record:

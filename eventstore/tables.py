@@ -75,7 +75,7 @@ class Generation(NamedTuple):
 
     `version` is that of the code that fills it. `position` is that of the last event taken in, which was recorded at
     `position_at`, and `updated` when that was, both in µs since the epoch. `seconds_left` is of the owner's lease.
-    `error` says why it stands still.
+    `error` says why it stands still. Into so many `parts` it is divided (`refold.eventstore.parts`), 0 if it is not.
     """
 
     name: str
@@ -90,6 +90,7 @@ class Generation(NamedTuple):
     paused: bool
     error: str | None
     updated: int
+    parts: int = 0
 
     def table(self, name: str) -> Table:
         """The declaration of one of its tables."""

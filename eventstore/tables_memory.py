@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from .tables import Batch, Between, By, Generation, Parked, Per, Row, RunKey, Table, check_table, nothing
-
-
-@dataclass
-class _Kept:
-    """A generation with its rows, by table, run and key; `until` is when the lease ends."""
-
-    row: Generation
-    until: float = 0.0
-    rows: dict[str, dict[RunKey, dict[Row, Row]]] = field(default_factory=dict[str, dict[RunKey, dict[Row, Row]]])
-    parked: dict[str, Parked] = field(default_factory=dict[str, Parked])
+from .parts_memory import Kept, MemoryParts
+from .tables import Batch, Between, By, Generation, Parked, Per, Row, Table, check_table, nothing
 
 
 class MemoryTables:
@@ -28,14 +18,18 @@ class MemoryTables:
     def __init__(self, lock: AbstractContextManager[Any], seconds: Callable[[], float]):
         self._lock = lock
         self._seconds = seconds
-        self._kept: dict[tuple[str, int], _Kept] = {}
+        self._kept: dict[tuple[str, int], Kept] = {}
+        self.parts = MemoryParts(lock, seconds, self._kept)
 
     def generations(self, name: str | None = None) -> list[Generation]:
         """See `TableStore.generations`."""
         with self._lock:
             now = self._seconds()
             return [
-                kept.row._replace(seconds_left=max(kept.until - now, 0.0) if kept.row.owner else 0.0)
+                kept.row._replace(
+                    seconds_left=max(kept.until - now, 0.0) if kept.row.owner else 0.0,
+                    parts=len(self.parts.list(*key)),
+                )
                 for key, kept in sorted(self._kept.items(), key=itemgetter(0))
                 if name in (None, key[0])
             ]
@@ -51,13 +45,14 @@ class MemoryTables:
             row = Generation(
                 name, number, version, tuple(tables), not numbers, 0, 0, None, 0.0, paused, None, self.now()
             )
-            self._kept[name, number] = _Kept(row, rows={table.name: {} for table in tables})
+            self._kept[name, number] = Kept(row, rows={table.name: {} for table in tables})
             return number
 
     def drop(self, name: str, generation: int) -> None:
         """See `TableStore.drop`."""
         with self._lock:
             self._kept.pop((name, generation), None)
+            self.parts.take_away(name, generation)
 
     def claim(self, name: str, generation: int, owner: str, seconds: float, instead_of: str | None = None) -> bool:
         """See `TableStore.claim`."""
@@ -91,16 +86,8 @@ class MemoryTables:
             if kept is None or kept.row.owner != owner or kept.row.paused or kept.row.position != batch.expected:
                 return False
             before_commit()
-            for rows in kept.rows.values():
-                for run in batch.runs:
-                    rows.pop(run, None)
-            for table, added in batch.rows.items():
-                key = kept.row.table(table).key
-                for row in added:
-                    kept.rows[table].setdefault((row[0], row[1]), {})[row[:key]] = tuple(row)
-            for stream in batch.unparked:
-                kept.parked.pop(stream, None)
-            kept.parked.update({each.stream: each for each in batch.parked})
+            kept.fill(batch)
+            self.parts.take_away(name, generation)
             kept.row = kept.row._replace(
                 position=batch.position, position_at=batch.position_at, error=None, updated=self.now()
             )
@@ -202,7 +189,7 @@ class MemoryTables:
         """See `TableStore.now`."""
         return int(self._seconds() * 1_000_000)
 
-    def _of(self, name: str) -> list[_Kept]:
+    def _of(self, name: str) -> list[Kept]:
         return [kept for (known, _), kept in self._kept.items() if known == name]
 
 

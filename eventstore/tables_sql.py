@@ -1,12 +1,13 @@
 """The projections' tables in a SQL database; fulfils `refold.eventstore.tables.TableStore`.
 
-The tables of a generation are called `p_{table}_{generation}`. Rows go in by one statement for each table: as JSON on
-PostgreSQL, where parameters for each value would take longer than the insert, and by `executemany` on SQLite.
+The tables of a generation are called `p_{table}_{generation}`. Rows go in by one statement for each table: an array for
+each column on PostgreSQL, where parameters for each value would take longer than the insert, and by `executemany` on
+SQLite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -25,12 +26,12 @@ class Transaction(NamedTuple):
 
 
 class TableDialect(NamedTuple):
-    """Where the databases differ: the time and the mark of a parameter (`base`), the columns' types, and whether many
-    rows go in as one JSON text."""
+    """Where the databases differ: the time and the mark of a parameter (`base`), the columns' types, and the arrays as
+    which the columns of many rows go in, where there are such."""
 
     base: Dialect
     types: Mapping[ColumnType, str]
-    as_json: bool
+    arrays: Mapping[ColumnType, Callable[[Iterable[Any]], Sequence[Any]]] | None = None
 
 
 SQLITE_TYPES: dict[ColumnType, str] = {
@@ -52,11 +53,23 @@ POSTGRES_TYPES: dict[ColumnType, str] = {
 
 _GENERATION = """
 SELECT name, generation, version, tables, active, position, position_at, owner,
-CASE WHEN owner IS NULL OR lease_until < {now} THEN 0 ELSE lease_until - {now} END, paused, error, updated
+CASE WHEN owner IS NULL OR lease_until < {now} THEN 0 ELSE lease_until - {now} END, paused, error, updated,
+(SELECT count(*) FROM projection_parts c WHERE c.name = projections.name AND c.generation = projections.generation)
 FROM projections WHERE (? IS NULL OR name = ?) ORDER BY name, generation
 """
 _ONE = "name = ? AND generation = ?"
 _FREE = "(owner IS NULL OR owner = ? OR owner = ? OR lease_until <= {now})"
+
+
+TAKE_AWAY = "DELETE FROM projection_parts WHERE name = ? AND generation = ?"
+"""Makes a generation undivided."""
+
+
+def in_dialect(text: str, base: Dialect) -> str:
+    """A statement with ? for each parameter and {now} for the time, as a database wants it."""
+    mark = base.mark if base.mark == "?" else f"{base.mark}::text"
+    # Whether a parameter that is only compared with NULL is a text PostgreSQL cannot tell.
+    return text.replace("{now}", base.now).replace("? IS NULL", f"{mark} IS NULL").replace("?", base.mark)
 
 
 class SQLTables:
@@ -70,10 +83,7 @@ class SQLTables:
         self._dialect = dialect
 
     def _sql(self, text: str) -> str:
-        base = self._dialect.base
-        mark = base.mark if base.mark == "?" else f"{base.mark}::text"
-        # Whether a parameter that is only compared with NULL is a text PostgreSQL cannot tell.
-        return text.replace("{now}", base.now).replace("? IS NULL", f"{mark} IS NULL").replace("?", base.mark)
+        return in_dialect(text, self._dialect.base)
 
     def generations(self, name: str | None = None) -> list[Generation]:
         """See `TableStore.generations`."""
@@ -91,6 +101,7 @@ class SQLTables:
                 paused=bool(row[9]),
                 error=row[10],
                 updated=row[11],
+                parts=row[12],
             )
             for row in self._read(self._sql(_GENERATION), (name, name))
         ]
@@ -135,6 +146,7 @@ class SQLTables:
                 for table in each.tables:
                     change.run(f"DROP TABLE IF EXISTS {_table(table.name, generation)}", ())
             change.run(self._sql("DELETE FROM parked WHERE name = ? AND generation = ?"), (name, generation))
+            change.run(self._sql(TAKE_AWAY), (name, generation))
             change.run(self._sql("DELETE FROM projections WHERE name = ? AND generation = ?"), (name, generation))
 
     def claim(self, name: str, generation: int, owner: str, seconds: float, instead_of: str | None = None) -> bool:
@@ -172,11 +184,17 @@ class SQLTables:
         with self._transaction() as change:
             if change.run(self._sql(sql), moved) != 1:
                 return False
-            for table in of.tables:
-                self._put(change, table, generation, batch.runs, batch.rows.get(table.name, ()))
-            self._park(change, name, generation, batch)
+            if of.parts:
+                change.run(self._sql(TAKE_AWAY), (name, generation))
+            self.fill(change, of, batch)
             before_commit()
         return True
+
+    def fill(self, change: Transaction, of: Generation, batch: Batch) -> None:
+        """Put what a batch holds, but for its position, into a generation."""
+        for table in of.tables:
+            self._put(change, table, of.generation, batch.runs, batch.rows.get(table.name, ()))
+        self._park(change, of.name, of.generation, batch)
 
     def _put(
         self, change: Transaction, table: Table, generation: int, runs: Sequence[Row], rows: Sequence[Row]
@@ -194,21 +212,22 @@ class SQLTables:
 
     def _many(self, change: Transaction, sql: str, table: Table, rows: Sequence[Row], width: int) -> None:
         """Run `sql` for all `rows`: {rows} is where they are inserted, {0} and {1} are their first columns."""
-        if not self._dialect.as_json:
+        arrays = self._dialect.arrays
+        if arrays is None:
             values = f"VALUES ({', '.join('?' * width)})"
             filled = sql.replace("{rows}", values).replace("{0}", "?").replace("{1}", "?")
             change.each(filled, rows)
             return
-        names = table.names[:width]
-        typed = ", ".join(f"{name} {self._dialect.types[table.columns[name]].split()[0]}" for name in names)
-        source = f"json_to_recordset(%s::json) AS given ({typed})"
-        told = orjson.dumps([dict(zip(names, row, strict=True)) for row in rows]).decode()
+        columns = list(table.columns.items())[:width]
+        given = [arrays[kind](column) for (_, kind), column in zip(columns, zip(*rows, strict=True), strict=False)]
+        types = ", ".join(f"%b::{self._dialect.types[kind].split()[0]}[]" for _, kind in columns)
+        source = f"unnest({types}) AS given ({', '.join(name for name, _ in columns)})"
         if "{rows}" in sql:
-            change.run(sql.replace("{rows}", f"SELECT {', '.join(names)} FROM {source}"), (told,))
+            change.run(sql.replace("{rows}", f"SELECT * FROM {source}"), given)
         else:
             deleted = sql.partition(" WHERE")[0]
-            wanted = " AND ".join(f"{deleted.split()[-1]}.{name} = given.{name}" for name in names)
-            change.run(f"{deleted} USING {source} WHERE {wanted}", (told,))
+            wanted = " AND ".join(f"{deleted.split()[-1]}.{name} = given.{name}" for name, _ in columns)
+            change.run(f"{deleted} USING {source} WHERE {wanted}", given)
 
     def _park(self, change: Transaction, name: str, generation: int, batch: Batch) -> None:
         gone = [*batch.unparked, *(each.stream for each in batch.parked)]

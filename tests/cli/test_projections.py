@@ -6,13 +6,17 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from subprocess import Popen
 
+import psutil
 import pytest
 
+from refold import open_store
 from refold.projections.projector import known_projections
 from refold.tests.cli.driver import HELLO, Refold, Write, start
+from refold.tests.support.units import Writer
 
 SOON_SECONDS = 30
 
@@ -178,3 +182,34 @@ def test_a_projection_that_does_not_exist_is_refused(refold: Refold, command: st
 @pytest.mark.parametrize("command", ["rebuild", "pause", "resume", "drop-old", "retry"])
 def test_nothing_is_made_where_there_is_no_database(refold: Refold, command: str) -> None:
     assert refold("projections", command, "runs").code == 5 and not Path("refold.db").exists()
+
+
+@pytest.fixture
+def many(folder: Path) -> int:
+    """So many runs that a rebuild is divided; told is how many."""
+    count, writer = 60_000, Writer()
+    with closing(open_store()) as store:
+        for first in range(0, count, 1000):
+            store.commit([writer.run(f"r{n}") for n in range(first, first + 1000)], "w")
+    return count
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_rebuild_that_is_killed_leaves_no_process_and_goes_on(refold: Refold, many: int, number: int) -> None:
+    process = start("projections", "rebuild", "checkpoints", "--processes", "2")
+    parent = psutil.Process(process.pid)
+    deadline = time.monotonic() + SOON_SECONDS
+    helpers: list[psutil.Process] = []
+    while len(helpers) < 2 and process.poll() is None and time.monotonic() < deadline:
+        helpers = parent.children()
+    assert len(helpers) == 2, "the log was not divided"
+    assert not any("refold.db" in word for helper in helpers for word in helper.cmdline())
+    process.send_signal(number)
+    process.communicate(timeout=SOON_SECONDS)
+    _, alive = psutil.wait_procs(helpers, SOON_SECONDS)
+    assert alive == []
+    done = refold("projections", "rebuild", "checkpoints", "--processes", "3", "--json")
+    assert done.code == 0, done.err
+    (told,) = done.lines
+    assert told["generation"] == 1 and told["position"] == many and told["switched"]
+    assert sqlite3.connect("refold.db").execute("SELECT count(*) FROM p_checkpoints_1").fetchone() == (many,)

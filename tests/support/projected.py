@@ -30,8 +30,9 @@ from refold.eventstore.sealing import SealedUnit
 from refold.eventstore.store import Store
 from refold.projections.checkpoints import CheckpointsProjection
 from refold.projections.model import FollowedRun, GrowingProjection, Projection
+from refold.projections.parts import work_parts
 from refold.projections.rebuild import Rebuild
-from refold.projections.runner import Runner, generation_for
+from refold.projections.runner import Runner, generation, generation_for
 from refold.projections.runs import RunsProjection
 
 from .random_specs import Gates, random_spec, work_skills
@@ -199,6 +200,22 @@ def rebuild_and_die(url: str, name: str, point: str, count: int, batch: int) -> 
     store = open_store(url)
     projection = RunsProjection() if name == "runs" else CheckpointsProjection()
     Rebuild(store, projection, this_process(uuid4().hex), reached=reached, batch=batch).run(compare=True)
+
+
+def fill_parts_and_die(url: str, name: str, number: int, point: str, count: int, batch: int) -> None:
+    """Work off parts of a generation and be killed at the `count`th time that `point` is reached; 0: never."""
+    left = [count]
+
+    def reached(here: str) -> None:
+        left[0] -= here == point
+        if left[0] == 0 and here == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    store = open_store(url)
+    projection = RunsProjection() if name == "runs" else CheckpointsProjection()
+    of = generation(store, name, number)
+    work_parts(store, projection, this_process(uuid4().hex), of, batch=batch, reached=reached)
+    store.close()
 
 
 def append_slowly(url: str, writer: int, appends: int, threads: int) -> None:
