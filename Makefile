@@ -14,7 +14,7 @@ DEVELOPMENT := .venv/.development-$(PLACE)
 PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers crash chaos canonical sleepers wheel clean
+.PHONY: help demo test check bench bench-peers crash chaos canonical sleepers readers wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ canonical: $(DEVELOPMENT) ## compare a million values with RFC 8785
 sleepers: RUNS ?= 100000
 sleepers: $(DEVELOPMENT) ## put RUNS=100000 runs to sleep on each store, kill the worker, wake them
 	@REFOLD_SLEEPERS=$(RUNS) $(PYTEST) -q -s --timeout 7200 tests/sleepers
+
+readers: APPENDS ?= 1000000
+readers: $(DEVELOPMENT) ## 32 writers append APPENDS=1000000 events on each store while a projection follows
+	@REFOLD_APPENDS=$(APPENDS) $(PYTEST) -q --timeout 7200 tests/projections/test_following.py -k nothing_is_skipped
 
 wheel: $(DEVELOPMENT) ## build the wheel into dist/
 	@rm -rf build dist  # setuptools packs whatever an earlier build left there

@@ -2,7 +2,8 @@
 
 Figures are medians of several rounds. "limit" is the same rows inserted bare beside a busy thread, one bare insert and
 commit, the same bytes hashed and parsed, or whatever else the line names. "of limit" is how near Refold comes. The
-targets are for two cores. `run.py peers` takes only the comparison with DBOS, in more rounds.
+targets are for two cores. `run.py peers` takes only the comparison with DBOS, in more rounds, `run.py projections` only
+the figures of projections.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import workload
 from figures import ROUNDS, Figure, progress_bar, show
 from latency import latency_figures
 from peers import CONCURRENCY, peer_figures
+from projecting import projecting_figures
 from resuming import resuming_figures
 from scaling import COUNTS, scaling_figures
 from verification import verify_all
@@ -96,9 +98,9 @@ def verification_figure(folder: Path) -> Figure:
     return Figure("chain and fold verification", "events/s", speed, limit, 100_000)
 
 
-def everything(folder: Path, place: str) -> list[Figure]:
-    """All figures; `place` is an empty database."""
-    steps = 4 + FEW_ROUNDS * (len(COUNTS) + 4 + 4 * len(CONCURRENCY))
+def everything(folder: Path, place: str, projected: str) -> list[Figure]:
+    """All figures; `place` and `projected` are empty databases."""
+    steps = 6 + FEW_ROUNDS * (len(COUNTS) + 4 + 4 * len(CONCURRENCY))
     with progress_bar(steps) as progress:
         progress("SQLite")
         figures = sqlite_figures(folder)
@@ -106,6 +108,7 @@ def everything(folder: Path, place: str) -> list[Figure]:
         figures.append(verification_figure(folder))
         progress("resuming")
         figures += resuming_figures(folder, FEW_ROUNDS)
+        figures += projecting_figures(folder, projected, FEW_ROUNDS, progress)
         progress("PostgreSQL")
         figures += postgres_figures(place)
         figures += latency_figures("SQLite", workload.sqlite_url(folder, "latency.db"), FEW_ROUNDS, progress)
@@ -119,11 +122,15 @@ def main() -> None:
     """Measure and print."""
     tune_process()
     with tempfile.TemporaryDirectory(prefix="refold-bench-") as name, temporary_postgres() as place:
-        if "peers" in sys.argv:
+        if "projections" in sys.argv:
+            with progress_bar(2) as progress:
+                figures = projecting_figures(Path(name), place, FEW_ROUNDS, progress)
+        elif "peers" in sys.argv:
             with progress_bar(ROUNDS * 4 * len(CONCURRENCY)) as progress:
                 figures = peer_figures(place, place, ROUNDS, progress)
         else:
-            figures = everything(Path(name), place)
+            with temporary_postgres() as projected:
+                figures = everything(Path(name), place, projected)
     show(figures, "--json" in sys.argv)
 
 

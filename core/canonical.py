@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -26,6 +26,7 @@ __all__ = [
     "MAX_VALUES",
     "Payload",
     "canonical_json",
+    "composed",
     "decode",
     "json_pointer",
 ]
@@ -55,6 +56,29 @@ def canonical_json(value: object) -> bytes:
     except (orjson.JSONEncodeError, RecursionError):
         pass  # The careful path says where and why; it finds no fault where only the caller's stack was near its end.
     return orjson.dumps(rewritten(value))
+
+
+def composed(parts: object) -> bytes:
+    """`canonical_json` of a value in which payloads stand for what they hold: their bytes are taken as they are.
+
+    Keys are plain strings. Only what is not of a payload is looked at, and counts towards MAX_DEPTH and MAX_VALUES.
+    Raises NotCanonicalError.
+    """
+    shape = _shape(parts, _PARTS)
+    try:
+        if shape == _FLOATS:
+            parts = _with_floats_rewritten(parts)
+        if shape != _ODD:
+            return orjson.dumps(parts, default=_as_written, option=_STRICT)
+    except (orjson.JSONEncodeError, RecursionError):
+        pass
+    return _joined(parts)
+
+
+def _as_written(part: object) -> orjson.Fragment:
+    if isinstance(part, Payload):
+        return orjson.Fragment(part.data)
+    raise TypeError
 
 
 def decode(data: bytes, exact: int = 0) -> Any:
@@ -172,7 +196,7 @@ def _is_flat(value: Any) -> bool:
     return True
 
 
-def _shape(value: Any) -> int:
+def _shape(value: Any, atoms: frozenset[type[Any]] = _ATOMS) -> int:
     """Looks at each value once, level by level; at the characters of keys, but not of strings."""
     shape = _PLAIN
     level: list[Any] = [[value]]
@@ -193,7 +217,7 @@ def _shape(value: Any) -> int:
                 items = container.values()
             for item in items:
                 kind = _kind_of(item)
-                if kind in _ATOMS:
+                if kind in atoms:
                     continue
                 if kind is dict or kind is list or kind is tuple:
                     deeper.append(item)
@@ -219,7 +243,21 @@ def _with_floats_rewritten(value: Any) -> Any:
     return [item if type(item) in _WRITTEN_RIGHT else _with_floats_rewritten(item) for item in value]
 
 
-_WRITTEN_RIGHT = frozenset((str, int, bool, type(None)))
+def _joined(part: Any) -> bytes:
+    """The slow way of `composed`, which has no doubt about floats and the order of keys."""
+    if type(part) is Payload:
+        return part.data
+    if type(part) is dict:
+        members = cast("dict[str, Any]", part)
+        ordered = sorted(members, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+        return b"{" + b",".join(canonical_json(key) + b":" + _joined(members[key]) for key in ordered) + b"}"
+    if type(part) is list or type(part) is tuple:
+        return b"[" + b",".join(map(_joined, cast("list[Any]", part))) + b"]"
+    return canonical_json(part)
+
+
+_PARTS = _ATOMS | {Payload}
+_WRITTEN_RIGHT = _PARTS
 
 # Sixteen digits at the start of a value: found through a table four times as fast as by a pattern.
 _DIGITS = bytes(ord(",") if byte in b":,[-" else ord("0") if byte in b"0123456789" else byte for byte in range(256))

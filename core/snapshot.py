@@ -1,6 +1,7 @@
 """A run's state as JSON and back: what a checkpoint holds.
 
-`restore(snapshot(state), outputs(state))` is equal to `state`, and goes on as it does. What follows from the plan and
+What `restore` makes of `snapshot(state)` and `outputs(state)`, written down and read, is equal to `state`, and goes on
+as it does. What follows from the plan and
 the outcomes is not written down but computed again. Of a function's run only the state comes back: where its code
 stands only the code knows, which is driven through the whole history as before.
 """
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import cache
+from operator import attrgetter
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from .canonical import Payload
@@ -26,25 +28,24 @@ FORMAT = 1
 """The version of what `snapshot` writes."""
 
 
-def outputs(state: RunState) -> dict[str, Any]:
-    """The output of every completed step, by step id, in index order."""
-    found: dict[str, Any] = {}
-    for _, step_id, outcome in _ended(state):
-        if outcome.output is not None:
-            found[step_id] = outcome.output.value
-    return found
+def outputs(state: RunState) -> dict[str, Payload]:
+    """The output of every completed step, by step id, in index order; for `composed`."""
+    return {step_id: outcome.output for _, step_id, outcome in _ended(state) if outcome.output is not None}
 
 
 def snapshot(state: RunState) -> dict[str, Any]:
-    """All of the state but for the outputs of completed steps (`outputs`), as JSON."""
+    """All of the state but for the outputs of completed steps (`outputs`), as JSON with payloads in it.
+
+    `canonical.composed` writes it down.
+    """
     told: dict[str, Any] = {
         "format": FORMAT,
         "started": _told(state.started),
         "attempted": [[index, *pending] for index, pending in sorted(state.attempted.items())],
         "announced": sorted(state.announced),
         "waits": [_told(wait) for _, wait in sorted(state.waits.items())],
-        "progress": [[index, payload.value] for index, payload in sorted(state.progress.items())],
-        "signals": {name: [body.value for body in bodies] for name, bodies in state.signals.items()},
+        "progress": [[index, payload] for index, payload in sorted(state.progress.items())],
+        "signals": {name: list(bodies) for name, bodies in state.signals.items()},
         "children": [_told(state.children[name]) for name in sorted(state.children)],
         "attributes": state.attributes,
         "ended_steps": state.ended_steps,
@@ -54,7 +55,11 @@ def snapshot(state: RunState) -> dict[str, Any]:
         "cancelling": None if state.cancelling is None else _told(state.cancelling),
         "taken": state.taken,
         "end": None if state.end is None else _told(state.end),
-        "outcomes": [[index, *outcome._replace(output=None)] for index, _, outcome in _ended(state)],
+        # The outputs stand beside, in `outputs`.
+        "outcomes": [
+            [index, status, attempt, inputs_hash, None, code, message, step_hash, cost]
+            for index, _, (status, attempt, inputs_hash, _, code, message, step_hash, cost) in _ended(state)
+        ],
     }
     if isinstance(state, CodeState):
         told["calls"] = [[path, *called] for path, called in state.calls.items()]
@@ -153,6 +158,7 @@ class _Shape(NamedTuple):
 
     cls: Callable[..., Event]
     names: tuple[str, ...]
+    values: Callable[[Event], tuple[Any, ...]]
     payloads: frozenset[str]
     cuts: frozenset[str]
 
@@ -166,20 +172,20 @@ def _shape(topic: str) -> _Shape:
     def of(kind: type) -> frozenset[str]:
         return frozenset(name for name in names if kind in (hints[name], *get_args(hints[name])))
 
-    return _Shape(cls, names, of(Payload), of(Cut))
+    return _Shape(cls, names, attrgetter(*names), of(Payload), of(Cut))
 
 
 def _told(event: Event) -> dict[str, Any]:
     shape = _shape(event.topic)
-    told: dict[str, Any] = {"topic": event.topic}
-    for name in shape.names:
-        value: Any = getattr(event, name)
-        if value is not None and name in shape.payloads:
+    told: dict[str, Any] = dict(zip(shape.names, shape.values(event), strict=True))
+    for name in shape.payloads:
+        if told[name] is not None:
             # None stands for no payload, so one that holds null must look otherwise.
-            value = {"json": value.value}
-        elif value is not None and name in shape.cuts:
-            value = {"by": value.by, "after": value.after}
-        told[name] = value
+            told[name] = {"json": told[name]}
+    for name in shape.cuts:
+        if told[name] is not None:
+            told[name] = {"by": told[name].by, "after": told[name].after}
+    told["topic"] = event.topic
     return told
 
 

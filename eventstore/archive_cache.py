@@ -13,6 +13,7 @@ from ..core.ports import Head
 from .archive_files import ArchivedRun, ArchiveFolder
 from .archive_index import ArchiveIndex, Placed, Span
 from .chain import event_hash
+from .parts import share_of
 from .store import Notification
 
 KEPT_BYTES = 64 * 2**20
@@ -21,7 +22,10 @@ KEPT_BYTES = 64 * 2**20
 _AHEAD = 200
 """So many streams are looked up at a time."""
 
-_CURSORS = 8
+_WHOLE = (0, 1)
+"""The one share of one."""
+
+_CURSORS = 64
 """So many followers find again which streams they were within."""
 
 
@@ -75,29 +79,42 @@ class Sweep:
 
     def merged(self, position: int, hot: list[Notification], limit: int, moves: int) -> list[Notification]:
         """The page after `position`: what is archived, and `hot`, which is as much of the page as the tables hold."""
-        within = self._cursors.get((moves, position))
-        known = self._index.spanning(position) if within is None else list(within)
+        known = self._known(moves, position)
         end = hot[-1].position if len(hot) == limit else None
-        cold = self._cold(position, end, limit, known)
-        # While a stream moves, its events are in both.
-        every = {each.position: each for each in (*cold, *hot)}
-        page = [every[number] for number in sorted(every)[:limit]]
+        page = _both(self._cold(position, end, limit, known, _WHOLE), hot)[:limit]
         if page:
-            last = page[-1].position
-            self._cursors[moves, last] = [place for place in known if place.first <= last < place.last]
-            while len(self._cursors) > _CURSORS:
-                self._cursors.popitem(last=False)
+            self._remember(moves, page[-1].position, known)
         return page
 
-    def _cold(self, position: int, end: int | None, limit: int, known: list[Placed]) -> list[Notification]:
-        """At most `limit` archived events, none after `end`; the streams that begin there are added to `known`."""
+    def share(
+        self, position: int, until: int, hot: list[Notification], moves: int, share: int, of: int
+    ) -> list[Notification]:
+        """What is archived of a share of the streams between two positions, and `hot`, what the tables hold of it."""
+        known = self._known(moves, position)
+        page = _both(self._cold(position, until, None, known, (share, of)), hot)
+        self._remember(moves, until, known)
+        return page
+
+    def _known(self, moves: int, position: int) -> list[Placed]:
+        within = self._cursors.get((moves, position))
+        return self._index.spanning(position) if within is None else list(within)
+
+    def _remember(self, moves: int, position: int, known: list[Placed]) -> None:
+        self._cursors[moves, position] = [place for place in known if place.first <= position < place.last]
+        while len(self._cursors) > _CURSORS:
+            self._cursors.popitem(last=False)
+
+    def _cold(
+        self, position: int, end: int | None, limit: int | None, known: list[Placed], share: tuple[int, int]
+    ) -> list[Notification]:
+        """Archived events, at most `limit`, none after `end`; all streams that begin there are added to `known`."""
         found: list[Notification] = []
         heap: list[tuple[int, str, list[Notification], int]] = []
         for place in known:
-            self._push(heap, place, position)
+            self._push(heap, place, position, share)
         ahead: list[Placed] = []
         asked, more = position, True
-        while len(found) < limit:
+        while limit is None or len(found) < limit:
             if not ahead and more:
                 ahead = self._index.starting(asked, _AHEAD)[::-1]
                 more = len(ahead) == _AHEAD
@@ -108,7 +125,7 @@ class Sweep:
                     ahead, more = [], False
                     continue
                 known.append(place)
-                self._push(heap, place, position)
+                self._push(heap, place, position, share)
                 continue
             if not heap or (end is not None and heap[0][0] > end):
                 break
@@ -120,8 +137,18 @@ class Sweep:
                 heapq.heappop(heap)
         return found
 
-    def _push(self, heap: list[tuple[int, str, list[Notification], int]], place: Placed, after: int) -> None:
+    def _push(
+        self, heap: list[tuple[int, str, list[Notification], int]], place: Placed, after: int, share: tuple[int, int]
+    ) -> None:
+        if share_of(place.stream.encode(), share[1]) != share[0]:
+            return
         events = self._cache.events(place)
         at = bisect_right(events, after, key=attrgetter("position"))
         if at < len(events):
             heapq.heappush(heap, (events[at].position, place.stream, events, at))
+
+
+def _both(cold: list[Notification], hot: list[Notification]) -> list[Notification]:
+    # While a stream moves, its events are in both.
+    every = {each.position: each for each in (*cold, *hot)}
+    return [every[position] for position in sorted(every)]

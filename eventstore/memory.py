@@ -17,6 +17,7 @@ from eventsourcing.popo import POPOProcessRecorder
 from ..core.ports import EMPTY, Head, Record
 from .dispatch_memory import MemoryDispatch
 from .hints import LocalHints
+from .parts import share_of
 from .queries_memory import MemoryQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
@@ -37,6 +38,7 @@ class MemoryStore(POPOProcessRecorder):
         self.dispatch = MemoryDispatch(self._database_lock, self._heads, seconds)
         self.queries = MemoryQueries(self._database_lock, seconds)
         self.tables = MemoryTables(self._database_lock, seconds)
+        self.parts = self.tables.parts
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """See `Store.commit`."""
@@ -74,6 +76,11 @@ class MemoryStore(POPOProcessRecorder):
         with self._database_lock:
             records = self._log[position : position + limit]
         return [Notification(number, record) for number, record in enumerate(records, position + 1)]
+
+    def follow_share(self, position: int, until: int, share: int, of: int) -> list[Notification]:
+        """See `Store.follow_share`."""
+        page = self.follow(position, until - position)
+        return [each for each in page if share_of(each.record.stream.encode(), of) == share]
 
     def last_position(self) -> int:
         """See `Store.last_position`."""

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
+from weakref import WeakSet
 
 import psycopg
 from eventsourcing.persistence import PersistenceError, StoredEvent
@@ -18,12 +19,14 @@ from eventsourcing.postgres import ConnectionPool, PostgresDatastore, PostgresPr
 from psycopg.rows import dict_row, tuple_row
 
 from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
-from ..core.ports import Dispatch, Head, Record, Schedule, Unschedule, Wake
+from ..core.ports import Head, Record
 from .access import Access
-from .arrays import Blobs, Float8s, Int8s, Texts, register
-from .dispatch import POSTGRES, SQLDispatch, seconds_of
+from .arrays import ARRAYS, register
+from .dispatch import POSTGRES, SQLDispatch
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
 from .migrate import Migration, pending
+from .parts_sql import SQLParts
+from .postgres_append import columns
 from .queries import SQLQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
@@ -70,6 +73,13 @@ _RENUMBER = (
 _COMMIT = f"SELECT refold_commit({', '.join(['%b'] * 23)})".encode()
 
 
+# The large texts of rows take longer to compress by default than to write.
+_QUICK_COMPRESSION = (
+    b"SELECT set_config('default_toast_compression', 'lz4', false) FROM pg_settings "
+    b"WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)"
+)
+
+
 def _alive(connection: psycopg.Connection[Any]) -> None:
     """Fails for a connection that a restarted server has left behind, so that the pool replaces it."""
     with _WATCHDOG.over(connection.fileno):
@@ -112,11 +122,13 @@ class PostgresStore(PostgresProcessRecorder):
         self._accept_loss = accept_loss
         self._write_lock = threading.Lock()
         self._writer: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._prepared: WeakSet[psycopg.Connection[Any]] = WeakSet()
         super().__init__(_Datastore(url))
         self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
         self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
-        self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, as_json=True))
+        self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, ARRAYS))
+        self.parts = SQLParts(self._rows, self._transaction, POSTGRES, self.tables)
         ways = (self._rows, self._appending, self._at_length)
         self.access = Access(*ways, POSTGRES, "notification_id", "", _RENUMBER)
 
@@ -138,7 +150,7 @@ class PostgresStore(PostgresProcessRecorder):
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """See `Store.commit`."""
-        parameters = _columns(units, owner)
+        parameters = columns(units, owner)
         with self._write() as connection, _WATCHDOG.over(connection.fileno):
             row = connection.execute(_COMMIT, parameters, prepare=True).fetchone()
         refused = set(row[0]) if row else set[int]()
@@ -164,6 +176,15 @@ class PostgresStore(PostgresProcessRecorder):
             "WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
         )
         return [Notification(row[0], Record(*row[1:])) for row in self._rows(sql, (position, limit))]
+
+    def follow_share(self, position: int, until: int, share: int, of: int) -> list[Notification]:
+        """See `Store.follow_share`."""
+        sql = (
+            "SELECT notification_id, originator_id, originator_version, topic, state FROM stored_events "
+            "WHERE notification_id > %s AND notification_id <= %s "
+            "AND mod(get_byte(sha256(convert_to(originator_id, 'UTF8')), 0), %s) = %s ORDER BY notification_id"
+        )
+        return [Notification(row[0], Record(*row[1:])) for row in self._rows(sql, (position, until, of, share))]
 
     def last_position(self) -> int:
         """See `Store.last_position`."""
@@ -242,6 +263,10 @@ class PostgresStore(PostgresProcessRecorder):
             _WATCHDOG.over(connection.fileno) if watched else nullcontext(),
             connection.transaction(),
         ):
+            if connection not in self._prepared:
+                register(connection)
+                connection.execute(_QUICK_COMPRESSION)
+                self._prepared.add(connection)
 
             def run(sql: str, given: Sequence[Any]) -> int:
                 return connection.execute(sql.encode(), given or None).rowcount
@@ -351,45 +376,3 @@ def _reported() -> Generator[None]:
         if isinstance(cause, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)):
             raise StoreRefusedError("the database has no Refold schema; run: refold migrate") from error
         raise StoreUnreachableError(f"PostgreSQL: {str(error).strip()}") from None
-
-
-def _columns(units: Sequence[SealedUnit], owner: str) -> tuple[Any, ...]:
-    """The arguments of `refold_commit`: parallel arrays of appends, events, payloads and dispatch changes."""
-    appends = [(number, append) for number, unit in enumerate(units, 1) for append in unit.appends]
-    records = [(place, record) for place, (_, append) in enumerate(appends, 1) for record in append.records]
-    large = [(number, *row) for number, unit in enumerate(units, 1) for row in unit.large.items()]
-    changes = [(number, change) for number, unit in enumerate(units, 1) for change in unit.dispatch]
-    return (
-        Int8s([number for number, _ in appends]),
-        Texts([append.stream for _, append in appends]),
-        Int8s([append.expected.version for _, append in appends]),
-        Texts([append.expected.hash or "" for _, append in appends]),
-        Int8s([append.head.version for _, append in appends]),
-        Texts([append.head.hash or "" for _, append in appends]),
-        Int8s([place for place, _ in records]),
-        Int8s([record.version for _, record in records]),
-        Texts([record.topic for _, record in records]),
-        Blobs([record.state for _, record in records]),
-        Int8s([number for number, _, _ in large]),
-        Texts([digest for _, digest, _ in large]),
-        Blobs([data for _, _, data in large]),
-        *_dispatch_columns(changes),
-        owner,
-    )
-
-
-def _dispatch_columns(changes: Sequence[tuple[int, Dispatch]]) -> tuple[Any, ...]:
-    """Each change as the schedule it is, or for the other kinds an idle one of the same stream."""
-    kinds = {Unschedule: 0, Schedule: 1, Wake: 2}
-    puts = [change if isinstance(change, Schedule) else Schedule(change.stream, 0) for _, change in changes]
-    return (
-        Int8s([number for number, _ in changes]),
-        Int8s([kinds[type(change)] for _, change in changes]),
-        Texts([put.stream for put in puts]),
-        Float8s([put.lease_seconds for put in puts]),
-        Float8s([seconds_of(put.due) for put in puts]),
-        Int8s([-1 if put.taken is None else put.taken for put in puts]),
-        Texts([put.queue for put in puts]),
-        Int8s([put.priority for put in puts]),
-        Texts([put.needs for put in puts]),
-    )

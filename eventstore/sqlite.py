@@ -2,7 +2,8 @@
 
 Built on the `eventsourcing` library's SQLite recorder, whose notification log and tracking it keeps; schema, appends
 and connections are ours. A transaction that writes always begins with BEGIN IMMEDIATE: a deferred one that reads
-first fails at once with "database is locked".
+first fails at once with "database is locked". Statements carry many rows each, because every call into SQLite gives up
+the interpreter's lock, and a busy main thread is slow to give it back.
 """
 
 from __future__ import annotations
@@ -10,56 +11,38 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import orjson
-from eventsourcing.persistence import PersistenceError, StoredEvent
-from eventsourcing.sqlite import SQLiteConnection, SQLiteConnectionPool, SQLiteDatastore, SQLiteProcessRecorder
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.sqlite import SQLiteDatastore, SQLiteProcessRecorder
 
-from ..core.errors import IntegrityError, StoreRefusedError, StoreUnreachableError
+from ..core.errors import StoreRefusedError
 from ..core.ports import Head, Record
 from .access import Access
 from .dispatch import SQLITE, SQLDispatch
 from .gate import Gate
 from .hints_sqlite import SQLiteHints
 from .migrate import Migration, pending
+from .migrate_sqlite import applied_to, statements_of
+from .parts import share_of
+from .parts_sql import SQLParts
 from .queries import SQLQueries
 from .sealing import SealedUnit
 from .sqlite_append import insert_units, refused_units
+from .sqlite_connection import BUSY_SECONDS, PATIENT_SECONDS, Pool, begin, make_durable, reported
 from .store import Notification, StreamRow, run_streams
 from .tables_sql import SQLITE_TYPES, SQLTables, TableDialect, Transaction
-
-BUSY_SECONDS = 10
-"""How long to wait for another process's transaction before the store counts as unreachable."""
 
 YIELD_SECONDS = 50e-6
 """A pause between commits: without it a quick writer starves the other processes on the same file."""
 
 # Columns of SQLite hold what was put there, of any type and in any bytes: an altered row must be read, too.
 _RECORD = "CAST(originator_id AS BLOB), CAST(originator_version AS INTEGER), CAST(topic AS BLOB), CAST(state AS BLOB)"
-
-
-class _Pool(SQLiteConnectionPool):
-    """Connections set up and read back: durability is not assumed."""
-
-    def _create_connection(self) -> SQLiteConnection:
-        connection = super()._create_connection()
-        _make_durable(connection._sqlite_conn)  # pyright: ignore[reportPrivateUsage]
-        return connection
-
-
-def _make_durable(connection: sqlite3.Connection) -> None:
-    """Set what durability needs, and read back what SQLite made of it."""
-    wanted = {"journal_mode": "wal", "synchronous": 2, "busy_timeout": BUSY_SECONDS * 1000}
-    for name, value in wanted.items():
-        connection.execute(f"PRAGMA {name}={value}")
-        found = connection.execute(f"PRAGMA {name}").fetchone()[0]
-        if found != value:
-            raise StoreRefusedError(f"SQLite keeps {name}={found}, but {value} is needed (a network file system?)")
 
 
 class SQLiteStore(SQLiteProcessRecorder):
@@ -70,7 +53,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         address = f"file:{quote(str(path.absolute()))}"
         datastore = SQLiteDatastore(address, originator_id_type="text", lock_timeout=BUSY_SECONDS)
         datastore.pool.close()
-        datastore.pool = _Pool(db_name=address, lock_timeout=BUSY_SECONDS)
+        datastore.pool = Pool(db_name=address, lock_timeout=BUSY_SECONDS)
         super().__init__(datastore)
         self._gate = Gate()
         self._write_lock = threading.Lock()
@@ -78,16 +61,17 @@ class SQLiteStore(SQLiteProcessRecorder):
         self._hints = SQLiteHints(path)
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
         self.queries = SQLQueries(self._ask, self._change, SQLITE)
-        self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES, as_json=False))
+        self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES))
+        self.parts = SQLParts(self._ask, self._transaction, SQLITE, self.tables)
         # Left to itself SQLite sorts all runs of a tenant for every page; positions go on by themselves.
         index = "INDEXED BY runs_by_start"
         self.access = Access(self._ask, self._transaction, self._transaction, SQLITE, "rowid", index, "SELECT 1")
-        with _reported(f"SQLite: {path}"):
+        with reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
             self._writer = sqlite3.connect(
                 address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
             )
-            _make_durable(self._writer)
+            make_durable(self._writer, PATIENT_SECONDS)
         self._path = path.absolute()
         self._file = _identity(self._path)
 
@@ -98,11 +82,11 @@ class SQLiteStore(SQLiteProcessRecorder):
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
         with self._read() as connection:
-            todo = pending("sqlite", _applied(connection))
+            todo = pending("sqlite", applied_to(connection))
         if dry_run or not todo:
             return todo
         with self._write() as connection:
-            applied = _applied(connection)
+            applied = applied_to(connection)
             todo = pending("sqlite", applied)  # Another process may have been faster.
             if todo and not applied:
                 connection.execute(
@@ -110,7 +94,7 @@ class SQLiteStore(SQLiteProcessRecorder):
                     "(number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at TEXT NOT NULL)"
                 )
             for migration in todo:
-                for statement in _statements(migration.sql):
+                for statement in statements_of(migration.sql):
                     connection.execute(statement)
                 connection.execute(
                     "INSERT INTO refold_migrations VALUES (?, ?, ?, datetime('now'))",
@@ -150,6 +134,13 @@ class SQLiteStore(SQLiteProcessRecorder):
         sql = f"SELECT rowid, {_RECORD} FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?"
         with self._read() as connection:
             return [Notification(row[0], _record(*row[1:])) for row in connection.execute(sql, (position, limit))]
+
+    def follow_share(self, position: int, until: int, share: int, of: int) -> list[Notification]:
+        """See `Store.follow_share`."""
+        sql = f"SELECT rowid, {_RECORD} FROM stored_events WHERE rowid > ? AND rowid <= ? ORDER BY rowid"
+        with self._read() as connection:
+            rows = connection.execute(sql, (position, until))
+            return [Notification(row[0], _record(*row[1:])) for row in rows if share_of(row[1], of) == share]
 
     def last_position(self) -> int:
         """See `Store.last_position`."""
@@ -239,14 +230,14 @@ class SQLiteStore(SQLiteProcessRecorder):
 
     @contextmanager
     def _read(self) -> Generator[sqlite3.Connection]:
-        with self._gate.passed(), _reported(), self.datastore.get_connection(commit=False) as connection:
+        with self._gate.passed(), reported(), self.datastore.get_connection(commit=False) as connection:
             yield connection._sqlite_conn  # pyright: ignore[reportPrivateUsage]
 
     @contextmanager
     def _write(self) -> Generator[sqlite3.Connection]:
         connection = self._writer
-        with self._gate.passed(), self._write_lock, _reported(f"SQLite: {self._path}"):
-            connection.execute("BEGIN IMMEDIATE")
+        with self._gate.passed(), self._write_lock, reported(f"SQLite: {self._path}"):
+            begin(connection)
             try:
                 yield connection
                 if _identity(self._path) != self._file:
@@ -259,23 +250,6 @@ class SQLiteStore(SQLiteProcessRecorder):
                 raise
 
 
-@contextmanager
-def _reported(what: str = "SQLite") -> Generator[None]:
-    """SQLite's errors as ours."""
-    try:
-        yield
-    except (sqlite3.OperationalError, sqlite3.InterfaceError, PersistenceError) as error:
-        if "no such table" in str(error):
-            raise StoreRefusedError("the database has no Refold schema; run: refold migrate") from error
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
-            raise StoreRefusedError(f"{what}: {error}: check who owns the file and its folder") from error
-        raise StoreUnreachableError(f"{what}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise IntegrityError(f"{what}: {error}: the file is damaged; restore it from a copy") from error
-        raise StoreRefusedError(f"{what}: {error}") from error
-
-
 def _identity(path: Path) -> tuple[int, int] | None:
     """Which file stands at `path`; None when there is none."""
     try:
@@ -283,22 +257,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _applied(connection: sqlite3.Connection) -> dict[int, str]:
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'refold_migrations'").fetchone():
-        return {}
-    return dict(map(tuple, connection.execute("SELECT number, checksum FROM refold_migrations")))
-
-
-def _statements(sql: str) -> Iterable[str]:
-    """The single statements of a script; `executescript` would commit the transaction they belong to."""
-    statement = ""
-    for piece in sql.split(";")[:-1]:
-        statement += piece + ";"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _record(stream: bytes, version: int, topic: bytes, state: bytes) -> Record:

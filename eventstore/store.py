@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from ..core.ports import Head, QueryStore, Record
 from .dispatch import DispatchStore
+from .parts import PartStore
 from .sealing import SealedUnit
 from .tables import TableStore
 
@@ -52,6 +53,11 @@ class Store(Protocol):
         """What the projections derive from the log."""
         ...
 
+    @property
+    def parts(self) -> PartStore:
+        """The parts of those that are filled by several processes at once."""
+        ...
+
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """Store those units whose every expected head is the stream's head, in one transaction, durably.
 
@@ -70,6 +76,10 @@ class Store(Protocol):
 
     def follow(self, position: int, limit: int) -> list[Notification]:
         """What was committed after `position`, in order, at most `limit`. Misses nothing, ever."""
+        ...
+
+    def follow_share(self, position: int, until: int, share: int, of: int) -> list[Notification]:
+        """What was committed after `position`, up to `until`, in streams of a share (`parts.share_of`), in order."""
         ...
 
     def last_position(self) -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
+from itertools import groupby
+from math import fsum
 from typing import Any, Literal, NamedTuple, Protocol
 
 from ..core.canonical import canonical_json
@@ -27,7 +29,7 @@ RunKey = tuple[str, str]
 class Table(NamedTuple):
     """A table of a projection: its columns by name, how many of the first are its key, and what it is looked up by.
 
-    The key begins with `tenant` and `run_id`. A run's rows are replaced as a whole, so they need no history.
+    The key begins with `tenant` and `run_id`. A run's rows are replaced as a whole, or one by one by their keys.
     """
 
     name: str
@@ -73,7 +75,7 @@ class Generation(NamedTuple):
 
     `version` is that of the code that fills it. `position` is that of the last event taken in, which was recorded at
     `position_at`, and `updated` when that was, both in µs since the epoch. `seconds_left` is of the owner's lease.
-    `error` says why it stands still.
+    `error` says why it stands still. Into so many `parts` it is divided (`refold.eventstore.parts`), 0 if it is not.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Generation(NamedTuple):
     paused: bool
     error: str | None
     updated: int
+    parts: int = 0
 
     def table(self, name: str) -> Table:
         """The declaration of one of its tables."""
@@ -110,8 +113,10 @@ class Parked(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A change of a generation from the position `expected` to `position`: rows by table, of the `runs` they replace.
+    """A change of a generation from the position `expected` to `position`: rows by table.
 
+    All rows of `runs` go first; the rows then take the place of those with the same key. No two of a table have the
+    same one.
     `parked` are put down or replaced by stream, `unparked` taken away.
     """
 
@@ -122,6 +127,25 @@ class Batch(NamedTuple):
     rows: Mapping[str, Sequence[Row]] = {}
     parked: Sequence[Parked] = ()
     unparked: Sequence[str] = ()
+
+
+class Between(NamedTuple):
+    """The values of a column from `least` on and below `below`; None: without such a bound."""
+
+    column: str
+    least: int | None = None
+    below: int | None = None
+
+
+class Per(NamedTuple):
+    """A column of whole numbers, such as times, rounded towards zero to a multiple of `width`: to be grouped by."""
+
+    column: str
+    width: int
+
+
+By = Sequence[str | Per]
+"""What rows are grouped by: columns, or multiples."""
 
 
 def nothing() -> None:
@@ -187,8 +211,18 @@ class TableStore(Protocol):
         after: Row | None = None,
         order: Sequence[str] | None = None,
         descending: bool = False,
+        between: Sequence[Between] = (),
     ) -> list[Row]:
         """Rows with those values in those columns, ordered by `order` (else by the key), after the values `after`."""
+        ...
+
+    def counts(
+        self, of: Generation, table: str, where: Mapping[str, Any], by: By, between: Sequence[Between] = ()
+    ) -> list[Row]:
+        """How many rows `rows` would find for each combination of `by`: those values, and the number.
+
+        Ordered by the values, null first; without `by` a single row.
+        """
         ...
 
     def parked(self, name: str, generation: int) -> list[Parked]:
@@ -202,6 +236,28 @@ class TableStore(Protocol):
     def now(self) -> int:
         """The database's time, in microseconds since the epoch."""
         ...
+
+
+def sums(
+    tables: TableStore,
+    of: Generation,
+    table: str,
+    where: Mapping[str, Any],
+    by: By,
+    column: str,
+    between: Sequence[Between] = (),
+) -> list[Row]:
+    """As `TableStore.counts`, with the sum of a column of floats after the number.
+
+    Databases add floats in any order. So equal amounts are counted there, and added here with a single rounding: every
+    store gives the same sums.
+    """
+    counted = tables.counts(of, table, where, (*by, column), between)
+    found: list[Row] = []
+    for values, group in groupby(counted, lambda row: row[:-2]):
+        amounts = [(row[-2] or 0.0, row[-1]) for row in group]
+        found.append((*values, sum(n for _, n in amounts), fsum(amount * n for amount, n in amounts)))
+    return found if found or by else [(0, 0.0)]
 
 
 _PAGE = 5000

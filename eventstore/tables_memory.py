@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from .tables import Batch, Generation, Parked, Row, RunKey, Table, check_table, nothing
-
-
-@dataclass
-class _Kept:
-    """A generation with its rows, by table and run; `until` is when the lease ends."""
-
-    row: Generation
-    until: float = 0.0
-    rows: dict[str, dict[RunKey, list[Row]]] = field(default_factory=dict[str, dict[RunKey, list[Row]]])
-    parked: dict[str, Parked] = field(default_factory=dict[str, Parked])
+from .parts_memory import Kept, MemoryParts
+from .tables import Batch, Between, By, Generation, Parked, Per, Row, Table, check_table, nothing
 
 
 class MemoryTables:
@@ -27,14 +18,18 @@ class MemoryTables:
     def __init__(self, lock: AbstractContextManager[Any], seconds: Callable[[], float]):
         self._lock = lock
         self._seconds = seconds
-        self._kept: dict[tuple[str, int], _Kept] = {}
+        self._kept: dict[tuple[str, int], Kept] = {}
+        self.parts = MemoryParts(lock, seconds, self._kept)
 
     def generations(self, name: str | None = None) -> list[Generation]:
         """See `TableStore.generations`."""
         with self._lock:
             now = self._seconds()
             return [
-                kept.row._replace(seconds_left=max(kept.until - now, 0.0) if kept.row.owner else 0.0)
+                kept.row._replace(
+                    seconds_left=max(kept.until - now, 0.0) if kept.row.owner else 0.0,
+                    parts=len(self.parts.list(*key)),
+                )
                 for key, kept in sorted(self._kept.items(), key=itemgetter(0))
                 if name in (None, key[0])
             ]
@@ -50,13 +45,14 @@ class MemoryTables:
             row = Generation(
                 name, number, version, tuple(tables), not numbers, 0, 0, None, 0.0, paused, None, self.now()
             )
-            self._kept[name, number] = _Kept(row, rows={table.name: {} for table in tables})
+            self._kept[name, number] = Kept(row, rows={table.name: {} for table in tables})
             return number
 
     def drop(self, name: str, generation: int) -> None:
         """See `TableStore.drop`."""
         with self._lock:
             self._kept.pop((name, generation), None)
+            self.parts.take_away(name, generation)
 
     def claim(self, name: str, generation: int, owner: str, seconds: float, instead_of: str | None = None) -> bool:
         """See `TableStore.claim`."""
@@ -90,15 +86,8 @@ class MemoryTables:
             if kept is None or kept.row.owner != owner or kept.row.paused or kept.row.position != batch.expected:
                 return False
             before_commit()
-            for rows in kept.rows.values():
-                for run in batch.runs:
-                    rows.pop(run, None)
-            for table, added in batch.rows.items():
-                for row in added:
-                    kept.rows[table].setdefault((row[0], row[1]), []).append(tuple(row))
-            for stream in batch.unparked:
-                kept.parked.pop(stream, None)
-            kept.parked.update({each.stream: each for each in batch.parked})
+            kept.fill(batch)
+            self.parts.take_away(name, generation)
             kept.row = kept.row._replace(
                 position=batch.position, position_at=batch.position_at, error=None, updated=self.now()
             )
@@ -137,22 +126,47 @@ class MemoryTables:
         after: Row | None = None,
         order: Sequence[str] | None = None,
         descending: bool = False,
+        between: Sequence[Between] = (),
     ) -> list[Row]:
         """See `TableStore.rows`."""
         names = of.table(table).names
-        wanted = [(names.index(name), value) for name, value in where.items()]
         places = [names.index(name) for name in order or of.table(table).key_names]
 
         def place(row: Row) -> Row:
             return tuple(row[each] for each in places)
 
-        with self._lock:
-            every = [row for rows in self._kept[of.name, of.generation].rows[table].values() for row in rows]
-        found = [row for row in every if all(row[at] == value for at, value in wanted)]
+        found = self._found(of, table, where, between)
         found.sort(key=place, reverse=descending)
         if after is not None:
             found = [row for row in found if (place(row) < after if descending else place(row) > after)]
         return found[:limit]
+
+    def _found(self, of: Generation, table: str, where: Mapping[str, Any], between: Sequence[Between]) -> list[Row]:
+        names = of.table(table).names
+        wanted = [(names.index(name), value) for name, value in where.items()]
+        bounds = [(names.index(each.column), each) for each in between]
+        with self._lock:
+            every = [row for rows in self._kept[of.name, of.generation].rows[table].values() for row in rows.values()]
+        return [
+            row
+            for row in every
+            if all(row[at] == value for at, value in wanted) and all(_within(row[at], each) for at, each in bounds)
+        ]
+
+    def counts(
+        self, of: Generation, table: str, where: Mapping[str, Any], by: By, between: Sequence[Between] = ()
+    ) -> list[Row]:
+        """See `TableStore.counts`."""
+        names = of.table(table).names
+        chosen = [(names.index(each.column if isinstance(each, Per) else each), each) for each in by]
+        counted = Counter(
+            tuple(_rounded(row[at], each.width) if isinstance(each, Per) else row[at] for at, each in chosen)
+            for row in self._found(of, table, where, between)
+        )
+        if not by:
+            return [(counted[()],)]
+        ordered = sorted(counted, key=lambda values: [(value is not None, value) for value in values])
+        return [(*values, counted[values]) for values in ordered]
 
     def parked(self, name: str, generation: int) -> list[Parked]:
         """See `TableStore.parked`."""
@@ -175,5 +189,17 @@ class MemoryTables:
         """See `TableStore.now`."""
         return int(self._seconds() * 1_000_000)
 
-    def _of(self, name: str) -> list[_Kept]:
+    def _of(self, name: str) -> list[Kept]:
         return [kept for (known, _), kept in self._kept.items() if known == name]
+
+
+def _within(value: Any, bounds: Between) -> bool:
+    if value is None:
+        return bounds.least is None and bounds.below is None
+    return (bounds.least is None or value >= bounds.least) and (bounds.below is None or value < bounds.below)
+
+
+def _rounded(value: Any, width: int) -> int | None:
+    if value is None:
+        return None
+    return value // width * width if value >= 0 else -(-value // width * width)

@@ -1,19 +1,20 @@
 """The projections' tables in a SQL database; fulfils `refold.eventstore.tables.TableStore`.
 
-The tables of a generation are called `p_{table}_{generation}`. Rows go in by one statement for each table: as JSON on
-PostgreSQL, where parameters for each value would take longer than the insert, and by `executemany` on SQLite.
+The tables of a generation are called `p_{table}_{generation}`. Rows go in by one statement for each table: an array for
+each column on PostgreSQL, where parameters for each value would take longer than the insert, and by `executemany` on
+SQLite.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import orjson
 
 from .dispatch import Dialect, Query
-from .tables import Batch, ColumnType, Generation, Parked, Row, Table, check_table, nothing
+from .tables import Batch, Between, By, ColumnType, Generation, Parked, Per, Row, Table, check_table, nothing
 
 
 class Transaction(NamedTuple):
@@ -26,12 +27,12 @@ class Transaction(NamedTuple):
 
 
 class TableDialect(NamedTuple):
-    """Where the databases differ: the time and the mark of a parameter (`base`), the columns' types, and whether many
-    rows go in as one JSON text."""
+    """Where the databases differ: the time and the mark of a parameter (`base`), the columns' types, and the arrays as
+    which the columns of many rows go in, where there are such."""
 
     base: Dialect
     types: Mapping[ColumnType, str]
-    as_json: bool
+    arrays: Mapping[ColumnType, Callable[[Iterable[Any]], Sequence[Any]]] | None = None
 
 
 SQLITE_TYPES: dict[ColumnType, str] = {
@@ -53,11 +54,23 @@ POSTGRES_TYPES: dict[ColumnType, str] = {
 
 _GENERATION = """
 SELECT name, generation, version, tables, active, position, position_at, owner,
-CASE WHEN owner IS NULL OR lease_until < {now} THEN 0 ELSE lease_until - {now} END, paused, error, updated
+CASE WHEN owner IS NULL OR lease_until < {now} THEN 0 ELSE lease_until - {now} END, paused, error, updated,
+(SELECT count(*) FROM projection_parts c WHERE c.name = projections.name AND c.generation = projections.generation)
 FROM projections WHERE (? IS NULL OR name = ?) ORDER BY name, generation
 """
 _ONE = "name = ? AND generation = ?"
 _FREE = "(owner IS NULL OR owner = ? OR owner = ? OR lease_until <= {now})"
+
+
+TAKE_AWAY = "DELETE FROM projection_parts WHERE name = ? AND generation = ?"
+"""Makes a generation undivided."""
+
+
+def in_dialect(text: str, base: Dialect) -> str:
+    """A statement with ? for each parameter and {now} for the time, as a database wants it."""
+    mark = base.mark if base.mark == "?" else f"{base.mark}::text"
+    # Whether a parameter that is only compared with NULL is a text PostgreSQL cannot tell.
+    return text.replace("{now}", base.now).replace("? IS NULL", f"{mark} IS NULL").replace("?", base.mark)
 
 
 class SQLTables:
@@ -71,10 +84,7 @@ class SQLTables:
         self._dialect = dialect
 
     def _sql(self, text: str) -> str:
-        base = self._dialect.base
-        mark = base.mark if base.mark == "?" else f"{base.mark}::text"
-        # Whether a parameter that is only compared with NULL is a text PostgreSQL cannot tell.
-        return text.replace("{now}", base.now).replace("? IS NULL", f"{mark} IS NULL").replace("?", base.mark)
+        return in_dialect(text, self._dialect.base)
 
     def generations(self, name: str | None = None) -> list[Generation]:
         """See `TableStore.generations`."""
@@ -92,6 +102,7 @@ class SQLTables:
                 paused=bool(row[9]),
                 error=row[10],
                 updated=row[11],
+                parts=row[12],
             )
             for row in self._read(self._sql(_GENERATION), (name, name))
         ]
@@ -136,6 +147,7 @@ class SQLTables:
                 for table in each.tables:
                     change.run(f"DROP TABLE IF EXISTS {_table(table.name, generation)}", ())
             change.run(self._sql("DELETE FROM parked WHERE name = ? AND generation = ?"), (name, generation))
+            change.run(self._sql(TAKE_AWAY), (name, generation))
             change.run(self._sql("DELETE FROM projections WHERE name = ? AND generation = ?"), (name, generation))
 
     def claim(self, name: str, generation: int, owner: str, seconds: float, instead_of: str | None = None) -> bool:
@@ -173,11 +185,17 @@ class SQLTables:
         with self._transaction() as change:
             if change.run(self._sql(sql), moved) != 1:
                 return False
-            for table in of.tables:
-                self._put(change, table, generation, batch.runs, batch.rows.get(table.name, ()))
-            self._park(change, name, generation, batch)
+            if of.parts:
+                change.run(self._sql(TAKE_AWAY), (name, generation))
+            self.fill(change, of, batch)
             before_commit()
         return True
+
+    def fill(self, change: Transaction, of: Generation, batch: Batch) -> None:
+        """Put what a batch holds, but for its position, into a generation."""
+        for table in of.tables:
+            self._put(change, table, of.generation, batch.runs, batch.rows.get(table.name, ()))
+        self._park(change, of.name, of.generation, batch)
 
     def _put(
         self, change: Transaction, table: Table, generation: int, runs: Sequence[Row], rows: Sequence[Row]
@@ -189,26 +207,28 @@ class SQLTables:
             self._many(change, f"DELETE FROM {where} WHERE tenant = {{0}} AND run_id = {{1}}", table, gone, 2)
         if rows:
             changed = ", ".join(f"{name} = excluded.{name}" for name in names[table.key :])
-            conflict = f"ON CONFLICT ({', '.join(table.key_names)}) DO UPDATE SET {changed}" if changed else ""
+            outcome = f"UPDATE SET {changed}" if changed else "NOTHING"
+            conflict = f"ON CONFLICT ({', '.join(table.key_names)}) DO {outcome}"
             self._many(change, f"INSERT INTO {where} ({', '.join(names)}) {{rows}} {conflict}", table, rows, len(names))
 
     def _many(self, change: Transaction, sql: str, table: Table, rows: Sequence[Row], width: int) -> None:
         """Run `sql` for all `rows`: {rows} is where they are inserted, {0} and {1} are their first columns."""
-        if not self._dialect.as_json:
+        arrays = self._dialect.arrays
+        if arrays is None:
             values = f"VALUES ({', '.join('?' * width)})"
             filled = sql.replace("{rows}", values).replace("{0}", "?").replace("{1}", "?")
             change.each(filled, rows)
             return
-        names = table.names[:width]
-        typed = ", ".join(f"{name} {self._dialect.types[table.columns[name]].split()[0]}" for name in names)
-        source = f"json_to_recordset(%s::json) AS given ({typed})"
-        told = orjson.dumps([dict(zip(names, row, strict=True)) for row in rows]).decode()
+        columns = list(table.columns.items())[:width]
+        given = [arrays[kind](column) for (_, kind), column in zip(columns, zip(*rows, strict=True), strict=False)]
+        types = ", ".join(f"%b::{self._dialect.types[kind].split()[0]}[]" for _, kind in columns)
+        source = f"unnest({types}) AS given ({', '.join(name for name, _ in columns)})"
         if "{rows}" in sql:
-            change.run(sql.replace("{rows}", f"SELECT {', '.join(names)} FROM {source}"), (told,))
+            change.run(sql.replace("{rows}", f"SELECT * FROM {source}"), given)
         else:
             deleted = sql.partition(" WHERE")[0]
-            wanted = " AND ".join(f"{deleted.split()[-1]}.{name} = given.{name}" for name in names)
-            change.run(f"{deleted} USING {source} WHERE {wanted}", (told,))
+            wanted = " AND ".join(f"{deleted.split()[-1]}.{name} = given.{name}" for name, _ in columns)
+            change.run(f"{deleted} USING {source} WHERE {wanted}", given)
 
     def _park(self, change: Transaction, name: str, generation: int, batch: Batch) -> None:
         gone = [*batch.unparked, *(each.stream for each in batch.parked)]
@@ -247,21 +267,34 @@ class SQLTables:
         after: Row | None = None,
         order: Sequence[str] | None = None,
         descending: bool = False,
+        between: Sequence[Between] = (),
     ) -> list[Row]:
         """See `TableStore.rows`."""
         declared = of.table(table)
         order = order or declared.key_names
-        conditions = [f"{name} IS NULL" if value is None else f"{name} = ?" for name, value in where.items()]
-        parameters = [value for value in where.values() if value is not None]
+        conditions, parameters = _conditions(where, between)
         if after is not None:
             conditions.append(f"({', '.join(order)}) {'<' if descending else '>'} ({', '.join('?' * len(order))})")
             parameters.extend(after)
-        filtered = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        filtered = _filtered(conditions)
         ordered = ", ".join(f"{name} DESC" if descending else name for name in order)
         sql = f"SELECT {', '.join(declared.names)} FROM {_table(table, of.generation)} {filtered} ORDER BY {ordered}"
         found = self._read(self._sql(f"{sql} LIMIT ?"), (*parameters, limit))
-        flags = [number for number, kind in enumerate(declared.columns.values()) if kind == "bool"]
-        return [_with_bools(row, flags) for row in found] if flags else found
+        return _with_bools(found, declared, declared.names)
+
+    def counts(
+        self, of: Generation, table: str, where: Mapping[str, Any], by: By, between: Sequence[Between] = ()
+    ) -> list[Row]:
+        """See `TableStore.counts`."""
+        conditions, parameters = _conditions(where, between)
+        chosen = [f"{each.column} / {each.width:d} * {each.width:d}" if isinstance(each, Per) else each for each in by]
+        places = ", ".join(str(number) for number in range(1, len(by) + 1))
+        ordered = ", ".join(f"{number} NULLS FIRST" for number in range(1, len(by) + 1))
+        grouped = f"GROUP BY {places} ORDER BY {ordered}" if by else ""
+        told = ", ".join([*chosen, "COUNT(*)"])
+        sql = f"SELECT {told} FROM {_table(table, of.generation)} {_filtered(conditions)} {grouped}"
+        found = self._read(self._sql(sql), parameters)
+        return _with_bools(found, of.table(table), [each if isinstance(each, str) else "" for each in by])
 
     def parked(self, name: str, generation: int) -> list[Parked]:
         """See `TableStore.parked`."""
@@ -293,7 +326,29 @@ def _table(name: str, generation: int) -> str:
     return f"p_{name}_{generation}"
 
 
-def _with_bools(row: Row, flags: Sequence[int]) -> Row:
+def _conditions(where: Mapping[str, Any], between: Sequence[Between]) -> tuple[list[str], list[Any]]:
+    """What rows must fulfil, and the parameters in it."""
+    conditions = [f"{name} IS NULL" if value is None else f"{name} = ?" for name, value in where.items()]
+    parameters = [value for value in where.values() if value is not None]
+    for each in between:
+        for sign, bound in ((">=", each.least), ("<", each.below)):
+            if bound is not None:
+                conditions.append(f"{each.column} {sign} ?")
+                parameters.append(bound)
+    return conditions, parameters
+
+
+def _filtered(conditions: Sequence[str]) -> str:
+    return f"WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _with_bools(rows: list[Row], table: Table, names: Sequence[str]) -> list[Row]:
+    """The rows, whose columns begin with `names`, with flags where SQLite has numbers."""
+    flags = [number for number, name in enumerate(names) if table.columns.get(name) == "bool"]
+    return [_with_flags(row, flags) for row in rows] if flags else rows
+
+
+def _with_flags(row: Row, flags: Sequence[int]) -> Row:
     values = list(row)
     for number in flags:
         values[number] = None if values[number] is None else bool(values[number])

@@ -43,6 +43,7 @@ class TieredStore:
         self.dispatch = hot.dispatch
         self.queries = hot.queries
         self.tables = hot.tables
+        self.parts = hot.parts
         self._sweep = Sweep(self.index, self.cache)
         self._moves = 0
 
@@ -78,14 +79,30 @@ class TieredStore:
 
     def follow(self, position: int, limit: int) -> list[Notification]:
         """See `Store.follow`. Raises IntegrityError for an archive that is missing or was altered."""
+
+        def look(moves: int) -> list[Notification]:
+            hot = self.hot.follow(position, limit)
+            return self._sweep.merged(position, hot, limit, moves) if moves else hot
+
+        return self._unmoved(look)
+
+    def follow_share(self, position: int, until: int, share: int, of: int) -> list[Notification]:
+        """See `Store.follow_share`. Raises IntegrityError for an archive that is missing or was altered."""
+
+        def look(moves: int) -> list[Notification]:
+            hot = self.hot.follow_share(position, until, share, of)
+            return self._sweep.share(position, until, hot, moves, share, of) if moves else hot
+
+        return self._unmoved(look)
+
+    def _unmoved(self, look: Callable[[int], list[Notification]]) -> list[Notification]:
+        """What `look` sees when no stream moves between its looks at the tables and at the archives."""
         moves = self._moves
         while True:
-            hot = self.hot.follow(position, limit)
-            page = self._sweep.merged(position, hot, limit, moves) if moves else hot
+            page = look(moves)
             now = self.index.moves()
             if now == moves:
                 return page
-            # Streams may have moved between the looks at the tables and at the archives.
             moves = self._moves = now
 
     def last_position(self) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import orjson
 
-from ..core.canonical import canonical_json, decode
+from ..core.canonical import composed, decode
 from ..core.code_state import CodeState
 from ..core.errors import IntegrityError
 from ..core.events import RunStarted
@@ -161,12 +161,12 @@ def checkpoint_of(tenant: str, run_id: str, state: RunState, version: int, at: i
         workflow_id=started.workflow_type + version_of,
         next_step_index=len(leading),
         last_result_hash=leading[-1].step_hash if leading else None,
-        step_outputs_json=canonical_json(outputs(state)).decode(),
+        step_outputs_json=composed(outputs(state)).decode(),
         status=status_of(state),
         created_at=started.at,
         updated_at=at,
         version=version,
-        state_json=canonical_json(snapshot(state)).decode(),
+        state_json=composed(snapshot(state)).decode(),
     )
 
 

@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..core.errors import CallError, IntegrityError, StoreError
-from ..core.events import RunCancelled, RunCompleted, RunContinued, RunFailed, RunTimedOut
+from ..core.events import Event, RunCancelled, RunCompleted, RunContinued, RunFailed, RunTimedOut
 from ..core.ids import run_of
 from ..core.ports import Record
 from ..core.state import evolve, start
-from ..eventstore.codec import decode, references
+from ..eventstore.codec import decode, open_envelope, references
 from ..eventstore.store import Notification, Store
 from ..eventstore.tables import Parked, Row, RunKey
-from .model import FollowedRun, Projection
+from .model import FollowedRun, GrowingProjection, Projection
 
 CACHED_RUNS = 10_000
 """How many open runs are kept folded; others are folded again from the log when they go on."""
@@ -35,15 +35,16 @@ class BadEventError(IntegrityError):
 
 @dataclass(slots=True)
 class Changes:
-    """What a page of the log changes in a projection's tables."""
+    """What a page of the log changes in a projection's tables: `by_run` is replaced, `grown` is put in by key."""
 
     by_run: dict[RunKey, Mapping[str, Sequence[Row]]] = field(default_factory=dict[RunKey, Mapping[str, Sequence[Row]]])
+    grown: dict[str, dict[Row, Row]] = field(default_factory=dict[str, dict[Row, Row]])
     parked: list[Parked] = field(default_factory=list[Parked])
     unparked: list[str] = field(default_factory=list[str])
 
     def rows(self) -> dict[str, list[Row]]:
-        """The rows of all runs, by table."""
-        found: dict[str, list[Row]] = {}
+        """The rows of all runs, by table; no two of a table have the same key."""
+        found = {table: list(added.values()) for table, added in self.grown.items()}
         for rows in self.by_run.values():
             for table, added in rows.items():
                 found.setdefault(table, []).extend(added)
@@ -59,6 +60,8 @@ class Follower:
     def __init__(self, store: Store, projection: Projection, cached: int = CACHED_RUNS):
         self._store = store
         self._projection = projection
+        self._growing = projection if isinstance(projection, GrowingProjection) else None
+        self._keys = {table.name: table.key for table in projection.tables}
         self._cached = cached
         self._runs: OrderedDict[str, FollowedRun] = OrderedDict()
         self._large: dict[str, bytes] = {}
@@ -102,7 +105,7 @@ class Follower:
         return changes
 
     def _take(self, stream: str, numbered: Sequence[Notification], changes: Changes) -> None:
-        """Apply the events of one run, and note its rows as of the last moment among them."""
+        """Apply the events of one run, and note its rows as of the last moment among them, or those of each event."""
         projection, run = self._projection, self._runs.get(stream)
         last = numbered[-1].record
         only_last = projection.always or last.topic in _ENDS
@@ -110,7 +113,10 @@ class Follower:
         number = numbered[0]
         try:
             for number in numbered:
-                run = self._applied(run, number.record, number.position)
+                run, grown = self._applied(run, number.record, number.position)
+                for table, added in grown.items():
+                    noted, key = changes.grown.setdefault(table, {}), self._keys[table]
+                    noted.update((row[:key], row) for row in added)
                 if (number.record is last or not only_last) and (projection.always or projection.is_due(run)):
                     rows = projection.rows(run)
         except StoreError:
@@ -125,18 +131,17 @@ class Follower:
         if rows is not None:
             changes.by_run[run.tenant, run.run_id] = rows
 
-    def _applied(self, run: FollowedRun | None, record: Record, position: int) -> FollowedRun:
-        event = decode(record, self._large)
-        if run is None:
-            tenant, run_id = run_of(record.stream)
-            if record.version != 1:
-                raise IntegrityError(f"event {record.version} of {record.stream} comes without those before it")
-            return FollowedRun(record.stream, tenant, run_id, position, 1, event.at, start(event))
-        if record.version != run.version + 1:
-            raise IntegrityError(f"event {record.version} of {record.stream} follows event {run.version}")
-        evolve(run.state, event)
-        run.version, run.at = record.version, event.at
-        return run
+    def _applied(
+        self, run: FollowedRun | None, record: Record, position: int
+    ) -> tuple[FollowedRun, Mapping[str, Sequence[Row]]]:
+        """The run after the event, with the rows that a growing projection makes of it."""
+        if self._growing is None:
+            return _evolved(run, record, position, decode(record, self._large)), {}
+        envelope = open_envelope(record)
+        event = decode(record, self._large, envelope)
+        run = _evolved(run, record, position, event)
+        run.build = envelope.build
+        return run, self._growing.taken(run, event)
 
     def _keep(self, run: FollowedRun) -> None:
         if run.state.end is not None:
@@ -164,7 +169,7 @@ class Follower:
         run = None
         try:
             for record in self._records(stream, version):
-                run = self._applied(run, record, first)
+                run, _ = self._applied(run, record, first)
         except StoreError:
             raise
         except Exception:
@@ -192,9 +197,10 @@ class Follower:
             self._take(stream, [Notification(first, record) for record in records], changes)
 
     def _park(self, error: BadEventError, seen: int, changes: Changes) -> None:
-        """Leave the run aside, with the rows it had before the bad event."""
-        with suppress(BadEventError):  # Then the rows are those of the last batch.
-            self._until(error.stream, error.version - 1, changes)
+        """Leave the run aside, with the rows it had before the bad event; those that have grown are there already."""
+        if self._growing is None:
+            with suppress(BadEventError):  # Then the rows are those of the last batch.
+                self._until(error.stream, error.version - 1, changes)
         self._runs.pop(error.stream, None)
         changes.parked.append(Parked(error.stream, error.version, error.position, _plain(error.reason), seen))
 
@@ -211,6 +217,19 @@ class Follower:
         except BadEventError as error:
             again = parked._replace(version=error.version, reason=_plain(error.reason), retry=False)
             changes.parked.append(again)
+
+
+def _evolved(run: FollowedRun | None, record: Record, position: int, event: Event) -> FollowedRun:
+    if run is None:
+        tenant, run_id = run_of(record.stream)
+        if record.version != 1:
+            raise IntegrityError(f"event {record.version} of {record.stream} comes without those before it")
+        return FollowedRun(record.stream, tenant, run_id, position, 1, event.at, start(event))
+    if record.version != run.version + 1:
+        raise IntegrityError(f"event {record.version} of {record.stream} follows event {run.version}")
+    evolve(run.state, event)
+    run.version, run.at = record.version, event.at
+    return run
 
 
 def _plain(reason: str) -> str:

@@ -1,16 +1,22 @@
-"""Pages of runs from the index, for as long as a projector keeps it."""
+"""Runs from the index, for as long as a projector keeps it.
+
+What the index has left aside is read from the log, so that no run is missing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from operator import itemgetter
+from heapq import merge
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
 from ..core.canonical import canonical_json
-from ..core.ids import stream_of
+from ..core.ids import run_of, stream_of
 from ..eventstore.store import Store
 from ..eventstore.tables import Generation, Row
-from .run_list import Page, RunRow
+from .run_filter import RunFilter
+from .run_list import ALL, is_unknown, row_of, takes
+from .run_row import Page, RunRow
 from .runner import Lag, lag_of
 from .runs import ATTRIBUTES, RUNS
 from .standing import QUEUED, is_queued
@@ -25,53 +31,91 @@ _POSITION = itemgetter(RUNS.names.index("position"))
 
 
 class IndexedPage(NamedTuple):
-    """A page from the index: how far that is behind, and how many runs it had to leave aside."""
+    """A page from the index: how far that is behind, and which runs it had to leave aside: those are from the log."""
 
     page: Page
     lag: Lag
-    parked: int
+    left_aside: frozenset[str]
+
+
+def index_of(store: Store, wanted: RunFilter) -> Generation | None:
+    """The index of runs; None when nobody keeps it, or when it cannot tell."""
+    of = next((each for each in store.tables.generations(RUNS.name) if each.active), None)
+    if of is None or not is_followed(of) or of.paused or of.error is not None or wanted.status == "unreadable":
+        return None
+    return of
 
 
 def indexed_page(
-    store: Store,
-    tenant: str,
-    before: int | None,
-    limit: int,
-    status: str | None = None,
-    attributes: Mapping[str, str] | None = None,
+    store: Store, tenant: str, before: int | None, limit: int, wanted: RunFilter = ALL
 ) -> IndexedPage | None:
     """What `run_list.page_of` answers, from the index; None when nobody keeps it, or when it cannot tell."""
-    of = next((each for each in store.tables.generations(RUNS.name) if each.active), None)
-    if of is None or not is_followed(of) or of.paused or of.error is not None or status == "unreadable":
+    of = index_of(store, wanted)
+    if of is None:
         return None
     lag = lag_of(store, of)
+    aside = runs_left_aside(store, of, tenant)
     found: list[RunRow] = []
     cursor = None
-    chosen = _with_attributes(store, of, tenant, attributes) if attributes else None
-    for row in _rows(store, of, tenant, before, status, chosen):
-        if status in (None, row.status):
-            if len(found) == limit:
-                cursor = found[-1].cursor
-                break
-            found.append(row)
-    return IndexedPage(Page(found, cursor), lag, len(store.tables.parked(of.name, of.generation)))
+    unknown = 0
+    rows = (
+        indexed_rows(store, of, tenant, wanted, aside, before),
+        rows_left_aside(store, tenant, aside, before),
+    )
+    for row in merge(*rows, key=attrgetter("cursor"), reverse=True):
+        if row.run_id in aside and not takes(store, tenant, row, wanted):
+            unknown += is_unknown(row, wanted)
+            continue
+        if len(found) == limit:
+            cursor = found[-1].cursor
+            break
+        found.append(row)
+    return IndexedPage(Page(found, cursor, unknown), lag, frozenset(aside))
+
+
+def runs_left_aside(store: Store, of: Generation, tenant: str) -> set[str]:
+    """The ids of the tenant's runs that the index has parked."""
+    keys = (run_of(each.stream) for each in store.tables.parked(of.name, of.generation))
+    return {run_id for owner, run_id in keys if owner == tenant}
+
+
+def rows_left_aside(store: Store, tenant: str, aside: set[str], before: int | None = None) -> Iterator[RunRow]:
+    """The rows of these runs as the log has them, the latest started first."""
+    starts = store.starts([stream_of(tenant, run_id) for run_id in sorted(aside)]) if aside else {}
+    for start in sorted(starts.values(), reverse=True):
+        if before is None or start < before:
+            yield from (row_of(store, row) for row in store.runs(tenant, start + 1, 1))
+
+
+def indexed_rows(
+    store: Store, of: Generation, tenant: str, wanted: RunFilter, aside: set[str], before: int | None = None
+) -> Iterator[RunRow]:
+    """The rows of the index that are wanted, but for those of runs left aside."""
+    chosen = _with_attributes(store, of, tenant, wanted.attributes) if wanted.attributes else None
+    for row in _rows(store, of, tenant, wanted, before, chosen):
+        if row[1] not in aside:
+            told = run_row(store, row)
+            # Whether somebody holds a run is not of the log, so the index takes those that are queued for running.
+            if wanted.status in (None, told.status):
+                yield told
 
 
 def _rows(
-    store: Store, of: Generation, tenant: str, before: int | None, status: str | None, chosen: set[str] | None
-) -> Iterator[RunRow]:
-    where = {"tenant": tenant}
-    if status is not None:
-        # Whether somebody holds a run is not of the log, so the index takes those that are queued for running.
-        where["status"] = "running" if status == QUEUED else status
+    store: Store, of: Generation, tenant: str, wanted: RunFilter, before: int | None, chosen: set[str] | None
+) -> Iterator[Row]:
+    where, between = {"tenant": tenant, **wanted.where()}, wanted.between()
     if chosen is not None and len(chosen) <= _FEW:
-        few = [row for run_id in chosen for row in store.tables.rows(of, RUNS.name, {**where, "run_id": run_id}, 1)]
+        few = [
+            row
+            for run_id in chosen
+            for row in store.tables.rows(of, RUNS.name, {**where, "run_id": run_id}, 1, between=between)
+        ]
         few.sort(key=_POSITION, reverse=True)
-        yield from (_row(store, row) for row in few if before is None or _POSITION(row) < before)
+        yield from (row for row in few if before is None or _POSITION(row) < before)
         return
     after = None if before is None else (before,)
-    while page := store.tables.rows(of, RUNS.name, where, _PAGE, after, ("position",), descending=True):
-        yield from (_row(store, row) for row in page if chosen is None or row[1] in chosen)
+    while page := store.tables.rows(of, RUNS.name, where, _PAGE, after, ("position",), True, between):
+        yield from (row for row in page if chosen is None or row[1] in chosen)
         after = (_POSITION(page[-1]),)
 
 
@@ -94,17 +138,11 @@ def _with_attribute(store: Store, of: Generation, tenant: str, name: str, text: 
     return found
 
 
-def _row(store: Store, row: Row) -> RunRow:
+def run_row(store: Store, row: Row) -> RunRow:
+    """A row of the index as one of a list."""
     told = dict(zip(RUNS.names, row, strict=True))
     stream = stream_of(told["tenant"], told["run_id"])
     waits = told["status"] == "running" and is_queued(store, stream, told["events"])
-    status = QUEUED if waits else told["status"]
-    return RunRow(
-        told["run_id"],
-        told["workflow_type"],
-        status,
-        told["started_at"],
-        told["ended_at"],
-        told["events"],
-        told["position"],
-    )
+    told["status"] = QUEUED if waits else told["status"]
+    told["cursor"] = told["position"]
+    return RunRow(**{name: told[name] for name in RunRow.__slots__})

@@ -2,14 +2,19 @@
 
 Rows are a function of the log alone. Which rows a run has is decided at its *moments*: events after which `is_due` says
 so. The rows of a later moment replace those of an earlier one, so it does not matter how the log was cut into batches.
+
+That would be quadratic for a row per step. A `GrowingProjection` says instead which rows an *event* makes: they are put
+in by their keys, and none is removed.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from ..core.events import Event
 from ..core.run_state import RunState
 from ..eventstore.tables import Row, Table
 
@@ -18,7 +23,8 @@ from ..eventstore.tables import Row, Table
 class FollowedRun:
     """A run as far as it was followed: its state after event `version`, recorded at `at` (µs since the epoch).
 
-    `start` is the position of its first event.
+    `start` is the position of its first event. `build` is that of the code which recorded the last one, "" where nobody
+    asked. In `notes` a growing projection keeps what the state does not.
     """
 
     stream: str
@@ -28,6 +34,8 @@ class FollowedRun:
     version: int
     at: int
     state: RunState
+    build: str = ""
+    notes: dict[Any, Any] = field(default_factory=dict[Any, Any])
 
 
 class Projection(Protocol):
@@ -69,3 +77,35 @@ class Projection(Protocol):
     def settle(self) -> None:
         """Make durable what `rows` has made outside the tables; the position moves only afterwards."""
         ...
+
+
+class GrowingProjection(ABC):
+    """A projection to whose tables every event adds its rows; fulfils `Projection`.
+
+    The last row of a key wins. A run that is left aside keeps the rows that it had.
+    """
+
+    name: str
+    version = 1
+    tables: Sequence[Table]
+    strict = False
+    always = False
+
+    @abstractmethod
+    def taken(self, run: FollowedRun, event: Event) -> Mapping[str, Sequence[Row]]:
+        """The rows by table that `event` makes, `run` having taken it in.
+
+        Asked for every event of a run in order, also while a run is folded again to go on, when the rows are not
+        wanted: `run.notes` may be kept that way, and rows must follow from state, notes and event alone.
+        """
+
+    def is_due(self, run: FollowedRun) -> bool:
+        """See `Projection.is_due`: it has no moments."""
+        return False
+
+    def rows(self, run: FollowedRun) -> Mapping[str, Sequence[Row]]:
+        """See `Projection.rows`."""
+        return {}
+
+    def settle(self) -> None:  # noqa: B027 - most have nothing to do
+        """See `Projection.settle`: all of it lies in the tables."""

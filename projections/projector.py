@@ -13,10 +13,13 @@ from ..core.errors import StoreError
 from ..eventstore.owner import this_process
 from ..eventstore.store import Store
 from .checkpoints import CheckpointsProjection
+from .costs import CostsProjection
+from .failures import FailuresProjection
 from .follow import BadEventError
 from .model import Projection
 from .runner import BATCH, LEASE_SECONDS, Runner, generation_for
 from .runs import RunsProjection
+from .timeline import TimelineProjection
 
 IDLE_SECONDS = 0.1
 """How long to wait before looking again where nothing was new."""
@@ -33,6 +36,7 @@ _log = logging.getLogger(__name__)
 def known_projections() -> dict[str, Projection]:
     """The projections that this version has, by name."""
     every: list[Projection] = [RunsProjection(), CheckpointsProjection()]
+    every += [FailuresProjection(), CostsProjection(), TimelineProjection()]
     return {each.name: each for each in every}
 
 

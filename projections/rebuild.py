@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ..core.errors import ReplayDivergenceError, StoreRefusedError
 from ..eventstore.owner import is_dead
+from ..eventstore.parts import MOST_PARTS, Part
 from ..eventstore.store import Store
 from ..eventstore.tables import Generation, hash_of
+from .helpers import StartHelper, wait_for_parts
 from .model import Projection
-from .runner import LEASE_SECONDS, Reached, Runner, generation, unheeded
+from .parts import clear_errors, unfinished, work_parts
+from .runner import LEASE_SECONDS, Reached, Runner, generation, recorded_at, unheeded
 
-REBUILD_BATCH = 5000
+REBUILD_BATCH = 10_000
 """Events of one transaction of a rebuild."""
 
 SWITCHED = "after switch"
 """One more point at which a test may kill the process."""
 
+DIVIDED_FROM = 50_000
+"""A rebuild that has more events than that before it is divided among processes."""
+
 _TRIES = 10
+_WAIT_SECONDS = 0.1
 
 
 class Progress(NamedTuple):
@@ -61,13 +69,20 @@ class Rebuild:
         watch: Watch = _unwatched,
         reached: Reached = unheeded,
         batch: int = REBUILD_BATCH,
+        start: StartHelper | None = None,
+        processes: int = 1,
+        divided_from: int = DIVIDED_FROM,
     ):
+        """With `start` and more than one of `processes`, these do the bulk of it side by side."""
         self._store = store
         self._projection = projection
         self._owner = owner
         self._watch = watch
         self._reached = reached
         self._batch = batch
+        self._start = start
+        self._processes = min(processes, MOST_PARTS)
+        self._divided_from = divided_from
         self._events = 0
 
     def run(self, *, compare: bool = False, shadow: bool = False) -> Rebuilt:
@@ -81,10 +96,11 @@ class Rebuild:
         runner = self._runner(self._target(active))
         if not runner.claim():
             raise StoreRefusedError(f"another process rebuilds the projection {runner.of.name} already")
-        self._catch_up(runner)
         live = None
         compared = False
         try:
+            self._fill_in_parts(runner)
+            self._catch_up(runner)
             while (active := self._active()) is not None and active.generation != runner.of.generation:
                 live = self._held(active)
                 if compare or shadow:
@@ -112,6 +128,8 @@ class Rebuild:
         name, version = self._projection.name, self._projection.version
         if active is not None and active.paused:
             raise StoreRefusedError(f"the projection {name} is paused; first: refold projections resume {name}")
+        if active is not None and active.parts and active.version == version:
+            return active  # The very first one: it is read as far as it has come.
         every = self._store.tables.generations(name)
         begun = [each for each in every if each.version == version and not each.active]
         begun = [each for each in begun if active is None or each.generation > active.generation]
@@ -123,6 +141,34 @@ class Rebuild:
     def _runner(self, of: Generation) -> Runner:
         return Runner(self._store, self._projection, self._owner, of, batch=self._batch, reached=self._reached)
 
+    def _fill_in_parts(self, runner: Runner) -> None:
+        """Bring a generation that is divided, or is worth it, to where its parts end."""
+        of, parts = runner.of, self._store.parts
+        if not of.parts:
+            last = self._store.last_position()
+            alone = self._start is None or self._processes < 2
+            if alone or last - of.position < self._divided_from:
+                return
+            if not parts.divide(of.name, of.generation, self._owner, self._processes, last):
+                raise StoreRefusedError(f"the rebuild of {of.name} was taken over by another process")
+        clear_errors(self._store, of, self._owner)
+        watch = _PartsWatch(self, runner)
+        if self._start is not None:
+            wait_for_parts(self._store, of, self._start, self._processes, watch.told)
+        while unfinished(self._store, of):
+            work_parts(self._store, self._projection, self._owner, of, reached=self._reached, between=watch.look)
+            time.sleep(_WAIT_SECONDS if unfinished(self._store, of) else 0)
+        watch.look()
+        until = parts.list(of.name, of.generation)[0].until
+        at = recorded_at(self._store.follow(until - 1, 1)[0]) or of.position_at
+        if not parts.join(of.name, of.generation, self._owner, at) or not runner.claim():
+            raise StoreRefusedError(f"the rebuild of {of.name} was taken over by another process, or paused")
+
+    def tell(self, position: int, of: int, events: int) -> None:
+        """Tell whoever watches how far it is, and that this process, or others for it, has taken in so many more."""
+        self._events += events
+        self._watch(Progress(position, of, self._events))
+
     def _catch_up(self, runner: Runner, until: int | None = None) -> None:
         """Take in the log up to the position `until`, else to its end as it is when that is reached."""
         while True:
@@ -130,8 +176,7 @@ class Rebuild:
             if runner.of.position >= last:
                 return
             taken = runner.step(until)
-            self._events += taken
-            self._watch(Progress(runner.of.position, last, self._events))
+            self.tell(runner.of.position, last, taken)
             if not runner.owns or runner.of.paused:
                 raise StoreRefusedError(f"the rebuild of {runner.of.name} was taken over by another process, or paused")
             if not taken:
@@ -179,6 +224,41 @@ class Rebuild:
             raise StoreRefusedError(f"the rebuild of {of.name} was taken over by another process")
         self._reached(SWITCHED)
         return True
+
+
+class _PartsWatch:
+    """Looks after the generation while its parts are worked off: prolongs its lease, tells how far they are."""
+
+    def __init__(self, rebuild: Rebuild, runner: Runner):
+        self._rebuild = rebuild
+        self._runner = runner
+        self._store = runner.store
+        self._begun = self._seen = self._sum(self._parts())
+        self._prolonged = time.monotonic()
+
+    def _parts(self) -> list[Part]:
+        return self._store.parts.list(self._runner.of.name, self._runner.of.generation)
+
+    @staticmethod
+    def _sum(parts: list[Part]) -> int:
+        """How far the parts are on the average: each follows the whole log for its share of it."""
+        return sum(each.position for each in parts) // max(len(parts), 1)
+
+    def look(self) -> None:
+        """Look at the parts, and do as `told`."""
+        self.told(self._parts())
+
+    def told(self, parts: list[Part]) -> None:
+        """Raises StoreRefusedError when the generation is not ours any more, or paused."""
+        if time.monotonic() - self._prolonged > LEASE_SECONDS / 5:
+            self._prolonged = time.monotonic()
+            if not self._runner.claim() or self._runner.of.paused:
+                name = self._runner.of.name
+                raise StoreRefusedError(f"the rebuild of {name} was taken over by another process, or paused")
+        position = self._sum(parts)
+        if parts and position > self._seen:
+            self._rebuild.tell(position, parts[0].until, position - self._seen)
+            self._seen = position
 
 
 def drop_old(store: Store, name: str) -> list[int]:

@@ -1,26 +1,23 @@
-"""Runs in a list, the latest started first."""
+"""Runs in a list, the latest started first, read from the log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any, NamedTuple, get_args
 
 from ..core.canonical import canonical_json
-from ..core.errors import CallError, Problem, RefoldError
+from ..core.errors import RefoldError
 from ..core.events import Event, RunCancelled, RunCompleted, RunContinued, RunFailed, RunStarted, RunTimedOut
 from ..core.ids import run_of, stream_of
-from ..core.run_state import Status
 from ..core.state import fold
 from ..eventstore.codec import decode, references
 from ..eventstore.log import EventLog
 from ..eventstore.store import Store, StreamRow
+from .run_filter import RunFilter
+from .run_row import Page, RunRow, unreadable_row
+from .runs import error_code_of
 from .standing import QUEUED, is_queued
-from .times import iso
-
-STATUSES: tuple[str, ...] = (QUEUED, *get_args(Status), "unreadable")
-"""Every status that a run in a list can have."""
+from .texts import column_text
 
 ENDS = {
     RunCompleted.topic: "completed",
@@ -31,39 +28,10 @@ ENDS = {
 }
 """The status of a run by the topic of its last event, where that is an end."""
 
+ALL = RunFilter()
+"""Every run."""
+
 _PAGE = 100
-
-
-@dataclass(frozen=True, slots=True)
-class RunRow:
-    """A run in a list, which goes on after it at `cursor`. `started_at` and `ended_at` are in µs since the epoch."""
-
-    run_id: str
-    workflow_type: str | None
-    status: str
-    started_at: int | None
-    ended_at: int | None
-    events: int
-    cursor: int
-
-    def to_json(self) -> dict[str, Any]:
-        """The row as a JSON object, with times in ISO 8601."""
-        times = {"started_at": self.started_at, "ended_at": self.ended_at}
-        return {**asdict(self), **{name: None if at is None else iso(at) for name, at in times.items()}}
-
-
-class Page(NamedTuple):
-    """Rows, and the cursor at which the list goes on; None at its end."""
-
-    rows: list[RunRow]
-    next_cursor: int | None
-
-
-def check_status(status: str) -> str:
-    """`status` if a run in a list can have it, else CallError."""
-    if status not in STATUSES:
-        raise CallError(Problem("", f"no status is called {status[:40]!a}", f"use one of {', '.join(STATUSES)}"))
-    return status
 
 
 def page_of(
@@ -71,57 +39,83 @@ def page_of(
     tenant: str,
     before: int | None,
     limit: int,
-    status: str | None = None,
+    wanted: RunFilter = ALL,
     look_at: int | None = None,
-    attributes: Mapping[str, str] | None = None,
 ) -> Page:
-    """At most `limit` runs that started before the cursor `before`, only those of `status` if one is given, and only
-    those with the `attributes` (texts as they are, other values as JSON writes them).
+    """At most `limit` of the runs that are `wanted` and started before the cursor `before`.
 
     With `look_at`, no more than so many runs are read: a page may then hold fewer rows than there are, or none, and
     its cursor leads on.
     """
     found: list[RunRow] = []
     row = None
-    looked = 0
-    log = EventLog(store, "")
-    for row in islice(_rows(log, tenant, before), look_at):
+    looked = unknown = 0
+    for row in islice(log_rows(store, tenant, before), look_at):
         looked += 1
-        if status in (None, row.status) and (not attributes or _has(log, stream_of(tenant, row.run_id), attributes)):
+        if takes(store, tenant, row, wanted):
             if len(found) == limit:
-                return Page(found, found[-1].cursor)
+                return Page(found, found[-1].cursor, unknown)
             found.append(row)
-    return Page(found, row.cursor if row is not None and looked == look_at else None)
+        else:
+            unknown += is_unknown(row, wanted)
+    return Page(found, row.cursor if row is not None and looked == look_at else None, unknown)
 
 
-def _rows(log: EventLog, tenant: str, before: int | None) -> Iterator[RunRow]:
-    while page := log.store.runs(tenant, before, _PAGE):
-        yield from (_row(log, row) for row in page)
+def log_rows(store: Store, tenant: str, before: int | None = None) -> Iterator[RunRow]:
+    """All runs that started before the cursor `before`."""
+    while page := store.runs(tenant, before, _PAGE):
+        yield from (row_of(store, row) for row in page)
         before = page[-1].position
 
 
-def _has(log: EventLog, stream: str, wanted: Mapping[str, str]) -> bool:
-    """Whether the run has set these attributes; its whole log is read for it."""
+def takes(store: Store, tenant: str, row: RunRow, wanted: RunFilter) -> bool:
+    """Whether a run is wanted; for attributes its whole log is read."""
+    return wanted.takes(row) and (not wanted.attributes or _has(store, tenant, row.run_id, wanted.attributes))
+
+
+def is_unknown(row: RunRow, wanted: RunFilter) -> bool:
+    """Whether a run that was not taken might be wanted, if only it could be read."""
+    return row.status == "unreadable" and wanted.status in (None, "unreadable")
+
+
+def _has(store: Store, tenant: str, run_id: str, wanted: Mapping[str, str]) -> bool:
     try:
-        found = fold(log.events(stream)).attributes
+        found = fold(EventLog(store, "").events(stream_of(tenant, run_id))).attributes
     except (RefoldError, ValueError):
         return False
     texts = {name: value if isinstance(value, str) else canonical_json(value).decode() for name, value in found.items()}
     return all(texts.get(name) == value for name, value in wanted.items())
 
 
-def _row(log: EventLog, row: StreamRow) -> RunRow:
+def row_of(store: Store, row: StreamRow) -> RunRow:
     """What is known of a run; of a long one that has ended, only the first and the last event are read."""
     run_id = run_of(row.stream)[1]
+    unreadable = unreadable_row(run_id, row.version, row.position)
     try:
-        first, last = (_event(log.store, row.stream, number) for number in (1, row.version))
-        queued = is_queued(log.store, row.stream, row.version)
-        status = ENDS.get(last.topic) or (QUEUED if queued else fold(log.events(row.stream)).status)
+        first, last = (_event(store, row.stream, number) for number in (1, row.version))
+        if not isinstance(first, RunStarted):
+            return unreadable
+        status = ENDS.get(last.topic)
+        code = getattr(last, "error_code", None) if status is not None else None
+        if status is None:
+            state = fold(EventLog(store, "").events(row.stream))
+            status, code = state.status, error_code_of(state)
+            status = QUEUED if is_queued(store, row.stream, row.version) else status
     except (RefoldError, ValueError):
-        return RunRow(run_id, None, "unreadable", None, None, row.version, row.position)
-    ended_at = last.at if last.topic in ENDS else None
-    workflow_type = first.workflow_type if isinstance(first, RunStarted) else None
-    return RunRow(run_id, workflow_type, status, first.at, ended_at, row.version, row.position)
+        return unreadable
+    return RunRow(
+        run_id=run_id,
+        workflow_type=first.workflow_type,
+        workflow_version=first.workflow_version,
+        status=status,
+        agent_id=None if first.agent_id is None else column_text(first.agent_id),
+        queue=first.queue,
+        error_code=None if code is None else column_text(code),
+        started_at=first.at,
+        ended_at=last.at if last.topic in ENDS else None,
+        events=row.version,
+        cursor=row.position,
+    )
 
 
 def _event(store: Store, stream: str, number: int) -> Event:

@@ -47,7 +47,7 @@ def lag_of(store: Store, of: Generation) -> Lag:
     following = store.follow(of.position, 1) if behind > 0 else []
     if not following:
         return Lag(0, 0.0)
-    at = _recorded_at(following[0]) or of.position_at
+    at = recorded_at(following[0]) or of.position_at
     return Lag(behind, max(0.0, (store.tables.now() - at) / 1_000_000))
 
 
@@ -98,7 +98,7 @@ class Runner:
         self.projection = projection
         self.of = of
         self.owns = False
-        self._store = store
+        self.store = store
         self._owner = owner
         self._batch = batch
         self._lease_seconds = lease_seconds
@@ -108,19 +108,19 @@ class Runner:
 
     def claim(self) -> bool:
         """Take or prolong the lease, in the place of a dead owner at once; False while somebody else holds it."""
-        of = generation(self._store, self.of.name, self.of.generation)
+        of = generation(self.store, self.of.name, self.of.generation)
         dead = of.owner if of.owner is not None and is_dead(of.owner) else None
         had = self.owns
-        self.owns = self._store.tables.claim(of.name, of.generation, self._owner, self._lease_seconds, dead)
+        self.owns = self.store.tables.claim(of.name, of.generation, self._owner, self._lease_seconds, dead)
         if self.owns and not (had and of.owner == self._owner and of.position == self.of.position):
             self._follower.forget()
-        self.of = generation(self._store, of.name, of.generation)
+        self.of = generation(self.store, of.name, of.generation)
         return self.owns
 
     def release(self) -> None:
         """Give the lease up."""
         self.owns = False
-        self._store.tables.release(self.of.name, self.of.generation, self._owner)
+        self.store.tables.release(self.of.name, self.of.generation, self._owner)
 
     def step(self, until: int | None = None) -> int:
         """Take in the next page, up to the position `until`; tells how many events that were.
@@ -155,11 +155,11 @@ class Runner:
 
     def _step(self, until: int | None) -> int:
         of = self.of
-        page = self._store.follow(of.position, self._batch)
+        page = self.store.follow(of.position, self._batch)
         stop = min((each for each in (until, self._stop_at and self._stop_at - 1) if each is not None), default=None)
         if stop is not None:
             page = [each for each in page if each.position <= stop]
-        parked = self._store.tables.parked(of.name, of.generation)
+        parked = self.store.tables.parked(of.name, of.generation)
         if not page and not any(each.retry for each in parked):
             return 0
         changes = self._follower.changes(page, parked)
@@ -174,7 +174,7 @@ class Runner:
 
     def _write(self, page: list[Notification], changes: Changes) -> bool:
         of = self.of
-        position, at = (page[-1].position, _recorded_at(page[-1])) if page else (of.position, None)
+        position, at = (page[-1].position, recorded_at(page[-1])) if page else (of.position, None)
         batch = Batch(
             of.position,
             position,
@@ -184,7 +184,7 @@ class Runner:
             changes.parked,
             changes.unparked,
         )
-        written = self._store.tables.write(
+        written = self.store.tables.write(
             of.name, of.generation, self._owner, self._lease_seconds, batch, lambda: self._reached(BEFORE_COMMIT)
         )
         if written:
@@ -194,13 +194,13 @@ class Runner:
     def fail(self, error: Exception) -> None:
         """Record why the projection stands still, if the store can be reached."""
         try:
-            self._store.tables.fail(self.of.name, self.of.generation, self._owner, str(error))
+            self.store.tables.fail(self.of.name, self.of.generation, self._owner, str(error))
         except StoreError:
             self.owns = False
 
 
-def _recorded_at(last: Notification) -> int | None:
-    """When it was recorded, in µs since the epoch; None if it cannot be read."""
+def recorded_at(last: Notification) -> int | None:
+    """When an event was recorded, in µs since the epoch; None if it cannot be read."""
     try:
         return open_envelope(last.record).at
     except IntegrityError:

@@ -83,7 +83,7 @@ def _row(run: FollowedRun) -> Row:
         agent if agent is None else agent.replace("\0", "␀"),
         started.queue,
         started.priority,
-        _error_code(state),
+        error_code_of(state),
         started.parent,
         started.at,
         run.at,
@@ -94,7 +94,8 @@ def _row(run: FollowedRun) -> Row:
     )
 
 
-def _error_code(state: RunState) -> str | None:
+def error_code_of(state: RunState) -> str | None:
+    """Why a run has not completed, or is parked; None where nothing is wrong."""
     end = state.end
     if end is None:
         return None if state.parked is None else state.parked.error_code

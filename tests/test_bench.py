@@ -13,6 +13,8 @@ import pytest
 from refold.tests.support.shared_postgres import shared_server_url
 from refold.tests.support.source import ROOT
 
+pytestmark = pytest.mark.timeout(300)
+
 TINY = {"REFOLD_BENCH_ROUNDS": "1", "REFOLD_BENCH_RUNS": "3"}
 
 
@@ -20,7 +22,7 @@ TINY = {"REFOLD_BENCH_ROUNDS": "1", "REFOLD_BENCH_RUNS": "3"}
 def figures() -> dict[str, dict[str, Any]]:
     environment = {**os.environ, **TINY, "REFOLD_TEST_POSTGRES_URL": shared_server_url()}
     command = [sys.executable, "-P", ROOT / "bench" / "run.py", "--json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     return {figure["name"]: figure for figure in json.loads(done.stdout)}
 
@@ -31,6 +33,11 @@ def figures() -> dict[str, dict[str, Any]]:
         "durable steps, SQLite, 500 runs side by side",
         "one run alone, PostgreSQL",
         "chain and fold verification",
+        "rebuild of runs, SQLite, 1 process",
+        "rebuild of checkpoints, PostgreSQL, 1 process",
+        "goldens of ended runs, one process",
+        "engine beside a projector, PostgreSQL",
+        "checkpoints up again after 612 events, SQLite",
         "3-step run, SQLite, 1 at once, p50, embedded",
         "3-step run, PostgreSQL, 3 at once, p99, worker",
         "1 worker, PostgreSQL, 3 recorded runs",

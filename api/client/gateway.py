@@ -66,7 +66,11 @@ class ListedRun:
 
     run_id: str
     workflow_type: str | None
+    workflow_version: str | None
     status: str
+    agent_id: str | None
+    queue: str | None
+    error_code: str | None
     started_at: str | None
     ended_at: str | None
     events: int

@@ -11,7 +11,8 @@ from ...core.ids import stream_of
 from ...core.runtime.engine import Engine
 from ...eventstore.store import Store
 from ...projections.querying import query
-from ...projections.run_list import check_status, page_of
+from ...projections.run_filter import RunFilter, check_status
+from ...projections.run_list import page_of
 from ...projections.run_view import look_at
 from ..watch import EndWatch
 from .gateway import ListedRun, Order, RunList, Verb
@@ -73,7 +74,9 @@ class StoreGateway:
         if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
             raise CallError(Problem("", "this is no cursor of a list", "take next_cursor of the page before"))
         before = None if cursor is None else int(cursor)
-        page = await asyncio.to_thread(page_of, self._store, self._tenant, before, limit, status, None, attributes)
+        page = await asyncio.to_thread(
+            page_of, self._store, self._tenant, before, limit, RunFilter(status, attributes=attributes)
+        )
         rows = [row.to_json() for row in page.rows]
         for row in rows:
             del row["cursor"]

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.ids import stream_of
+from ...projections.run_filter import RunFilter
 from ...projections.run_list import page_of
 from ...projections.run_view import look_at
 from ...projections.stored_events import stored_events
@@ -79,10 +80,8 @@ async def start_run(request: Request, ports: Given, tenant: Tenant) -> Response:
 async def list_runs(ports: Given, tenant: Tenant, wanted: Annotated[ListParameters, Query()]) -> Response:
     """A list goes on at `next_cursor`; runs that start meanwhile do not shift it."""
     before = None if wanted.cursor is None else int(wanted.cursor)
-    attributes = dict(pair.split("=", 1) for pair in wanted.attribute)
-    page = await asyncio.to_thread(
-        page_of, ports.store, tenant, before, wanted.limit, wanted.status, MAX_LOOKED_AT, attributes
-    )
+    chosen = RunFilter(status=wanted.status, attributes=dict(pair.split("=", 1) for pair in wanted.attribute))
+    page = await asyncio.to_thread(page_of, ports.store, tenant, before, wanted.limit, chosen, MAX_LOOKED_AT)
     rows = [row.to_json() for row in page.rows]
     for row in rows:
         del row["cursor"]

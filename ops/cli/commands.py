@@ -18,7 +18,7 @@ dispatch = typer.Typer(no_args_is_help=True, add_completion=False, context_setti
 
 app.add_typer(dispatch, name="dispatch", help="The table of open runs, from which workers take them up.")
 
-_MOST = 2**63 - 1
+MOST = 2**63 - 1
 """No number of a row or an event is larger: databases count in 64 bits."""
 
 _URL_HELP = "sqlite:///file.db or postgresql://…; else REFOLD_DATABASE_URL, else sqlite:///refold.db."
@@ -153,7 +153,7 @@ def worker(
         typer.Option(metavar="Q", help="Take runs of this queue; repeatable; else default.", show_default=False),
     ] = None,
     concurrency: Annotated[
-        int, typer.Option(min=1, max=_MOST, metavar="N", help="At most so many runs at a time.")
+        int, typer.Option(min=1, max=MOST, metavar="N", help="At most so many runs at a time.")
     ] = 100,
     pin: Annotated[
         list[str] | None,
@@ -208,34 +208,10 @@ def replay(
     raise typer.Exit(replay_run(run_id, skills or [], tenant, database, json))
 
 
-@app.command("list")
-def list_(
-    limit: Annotated[int, typer.Option(min=1, max=_MOST, metavar="N", help="At most so many.")] = 20,
-    status: Annotated[
-        str | None, typer.Option(metavar="STATUS", help="Only these, such as running or failed.", show_default=False)
-    ] = None,
-    before: Annotated[
-        int | None,
-        typer.Option(min=1, max=_MOST, metavar="CURSOR", help="Go on where an earlier list ended.", show_default=False),
-    ] = None,
-    attribute: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Only runs that have set it so; repeatable.", show_default=False),
-    ] = None,
-    tenant: Tenant = "default",
-    database: Database = None,
-    json: Json = False,
-) -> None:
-    """List runs, the latest started first."""
-    from .listing import list_runs
-
-    raise typer.Exit(list_runs(limit, status, attribute or [], before, tenant, database, json))
-
-
 @app.command("show")
 def show(
     run_id: RunId,
-    limit: Annotated[int, typer.Option(min=1, max=_MOST, metavar="N", help="At most so many steps.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, metavar="N", help="At most so many steps.")] = 100,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -249,9 +225,9 @@ def show(
 @app.command("events")
 def events(
     run_id: RunId,
-    after: Annotated[int, typer.Option(min=0, max=_MOST, metavar="N", help="Only events after number N.")] = 0,
+    after: Annotated[int, typer.Option(min=0, max=MOST, metavar="N", help="Only events after number N.")] = 0,
     limit: Annotated[
-        int | None, typer.Option(min=1, max=_MOST, metavar="N", help="At most so many.", show_default=False)
+        int | None, typer.Option(min=1, max=MOST, metavar="N", help="At most so many.", show_default=False)
     ] = None,
     tenant: Tenant = "default",
     database: Database = None,
@@ -343,7 +319,7 @@ def migrate(
 
 @dispatch.command("list")
 def dispatch_list(
-    limit: Annotated[int, typer.Option(min=1, max=_MOST, metavar="N", help="At most so many.")] = 1000,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, metavar="N", help="At most so many.")] = 1000,
     database: Database = None,
     json: Json = False,
 ) -> None:

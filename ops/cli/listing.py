@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -10,38 +11,58 @@ from rich.text import Text
 
 from ...core.errors import CallError, Problem
 from ...core.ids import check_tenant
-from ...projections.indexed import IndexedPage, indexed_page
-from ...projections.run_list import RunRow, check_status, page_of
+from ...projections.indexed import indexed_page
+from ...projections.run_counts import RUN_GROUPS, group_names, run_counts
+from ...projections.run_filter import RunFilter, check_status
+from ...projections.run_list import page_of
+from ...projections.run_row import RunRow
+from ...projections.runner import Lag
+from .counting import counted_json, counted_table
 from .faults import OK
 from .output import STATUS_STYLES, clock, console, duration, plain, write_json
 from .reading import existing_store
 from .streams import note
+from .times_given import read_time
 
 _WIDE = 100
 
 
-def list_runs(
-    limit: int,
-    status: str | None,
-    attributes: Sequence[str],
-    before: int | None,
-    tenant: str,
-    database: str | None,
-    json: bool,
-) -> int:
+class Query(NamedTuple):
+    """Which runs the options name; `times` holds bounds by option."""
+
+    status: str | None
+    workflow_type: str | None
+    workflow_version: str | None
+    agent_id: str | None
+    queue: str | None
+    error_code: str | None
+    times: Mapping[str, str | None]
+    attributes: Sequence[str]
+    tenant: str
+
+    def wanted(self) -> RunFilter:
+        """The filter. Raises CallError for what is no tenant, status, time or attribute."""
+        check_tenant(self.tenant)
+        attributes = dict(map(_attribute, self.attributes))
+        status = None if self.status is None else check_status(self.status)
+        times = {name[2:].replace("-", "_"): read_time(name, text) for name, text in self.times.items()}
+        named = (self.workflow_type, self.workflow_version, self.agent_id, self.queue, self.error_code)
+        return RunFilter(status, *named, **times, attributes=attributes)
+
+
+def list_runs(query: Query, limit: int, before: int | None, database: str | None, json: bool) -> int:
     """Write a page of runs; returns the exit code."""
-    check_tenant(tenant)
-    wanted = dict(map(_attribute, attributes))
-    if status is not None:
-        check_status(status)
+    wanted = query.wanted()
     with existing_store(database) as store:
-        indexed = indexed_page(store, tenant, before, limit, status, wanted)
-        page = page_of(store, tenant, before, limit, status, None, wanted) if indexed is None else indexed.page
+        indexed = indexed_page(store, query.tenant, before, limit, wanted)
+        page = page_of(store, query.tenant, before, limit, wanted) if indexed is None else indexed.page
+    aside = frozenset[str]() if indexed is None else indexed.left_aside
     if indexed is not None:
-        _tell(indexed)
+        tell_lag("the index of runs", indexed.lag)
+    _tell(len(aside), page.unknown)
     if json:
         for row in page.rows:
-            write_json(row.to_json())
+            write_json({**row.to_json(), "left_aside": row.run_id in aside})
     elif page.rows:
         screen = console()
         screen.print(_table(page.rows, screen.width))
@@ -52,6 +73,34 @@ def list_runs(
     return OK
 
 
+def count_runs(query: Query, by: Sequence[str], database: str | None, json: bool) -> int:
+    """Write how many runs there are, by what `by` names; returns the exit code."""
+    wanted = query.wanted()
+    group_names(by, RUN_GROUPS)
+    with existing_store(database) as store:
+        counts = run_counts(store, query.tenant, wanted, by)
+    if counts.lag is not None:
+        tell_lag("the index of runs", counts.lag)
+    _tell(sum(counts.left_aside.values()), counts.unknown)
+    if json:
+        for row in counts.rows:
+            aside = counts.left_aside.get(row[:-1], 0)
+            told = {**counted_json(row, by, ["runs"]), "left_aside": aside}
+            write_json(told if by else {**told, "unknown": counts.unknown})
+    elif by:
+        console().print(counted_table(counts.rows, by, ["runs"]))
+    else:
+        console().print(str(counts.rows[0][0]))
+    return OK
+
+
+def tell_lag(what: str, lag: Lag) -> None:
+    """Say on stderr how far something is behind the log, if it is."""
+    if lag.events:
+        late = duration(int(lag.seconds * 1_000_000))
+        note(f"{what} is {lag.events} events, {late}, behind the log")
+
+
 def _attribute(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
@@ -59,13 +108,12 @@ def _attribute(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _tell(indexed: IndexedPage) -> None:
+def _tell(aside: int, unknown: int) -> None:
     """What the list may lack."""
-    if indexed.lag.events:
-        late = duration(int(indexed.lag.seconds * 1_000_000))
-        note(f"the index of runs is {indexed.lag.events} events, {late}, behind the log")
-    if indexed.parked:
-        note(f"{indexed.parked} runs are parked and not listed as they are; see: refold projections parked runs")
+    if aside:
+        note(f"{aside} runs are parked by the index and read from the log; see: refold projections parked runs")
+    if unknown:
+        note(f"{unknown} runs cannot be read, so they may be missing; see: refold list --status unreadable")
 
 
 def _table(rows: list[RunRow], width: int) -> Table:

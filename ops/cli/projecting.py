@@ -20,6 +20,7 @@ from ...projections.rebuild import Progress as Done
 from ...projections.rebuild import Rebuild, Rebuilt, drop_old
 from ...projections.standings import Standing, check_name, missing, standings
 from .faults import FAILED, OK, Hidden
+from .helping import helpers_of
 from .logs import log_to_stderr
 from .output import console, duration, plain, write_json
 from .reading import existing_store, missing_file
@@ -80,14 +81,18 @@ def _table(shown: list[Standing]) -> Table:
     return table
 
 
-def rebuild(name: str, shadow: bool, compare: bool, database: str | None, json: bool) -> int:
+def rebuild(name: str, shadow: bool, compare: bool, processes: int | None, database: str | None, json: bool) -> int:
     """Build a projection anew and put it in the place of the one that is read; returns the exit code."""
     known = known_projections()
     projection = known[check_name(name, known)]
     _check_there(database)
     tune_process()
+    url = database_url(database)
+    start = None if url.startswith("memory:") else helpers_of(url)
+    count = processes or len(os.sched_getaffinity(0))
     with existing_store(database) as store, _Bar(name) as bar:
-        work = Rebuild(store, projection, this_process(uuid4().hex), watch=bar.show)
+        owner = this_process(uuid4().hex)
+        work = Rebuild(store, projection, owner, watch=bar.show, start=start, processes=count)
         began = time.monotonic()
         done = work.run(compare=compare, shadow=shadow)
         seconds = time.monotonic() - began

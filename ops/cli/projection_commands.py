@@ -61,6 +61,17 @@ def rebuild(
     name: Name,
     shadow: Annotated[bool, typer.Option("--shadow", help="Only build it, compare, and throw it away.")] = False,
     compare: Annotated[bool, typer.Option("--compare", help="Switch only if its rows equal those read now.")] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=1,
+            max=64,
+            help="How many do it side by side; as many as cores.",
+            show_default=False,
+        ),
+    ] = None,
     database: Database = None,
     json: Json = False,
 ) -> None:
@@ -70,7 +81,15 @@ def rebuild(
     """
     from .projecting import rebuild
 
-    raise typer.Exit(rebuild(name, shadow, compare, database, json))
+    raise typer.Exit(rebuild(name, shadow, compare, processes, database, json))
+
+
+@projections.command("fill-parts", hidden=True)
+def fill_parts(name: Name, generation: int, database: Database = None) -> None:
+    """What the processes of a rebuild do; they end when stdin does."""
+    from .helping import fill_parts
+
+    raise typer.Exit(fill_parts(name, generation, database))
 
 
 @projections.command("pause")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .commands import Database, Json, Tenant
-from .projection_commands import app
+from .reading_commands import app
 
 __all__ = ["app"]
 

@@ -6,14 +6,21 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from subprocess import Popen
 
+import psutil
 import pytest
 
+from refold import open_store
+from refold.projections.projector import known_projections
 from refold.tests.cli.driver import HELLO, Refold, Write, start
+from refold.tests.support.units import Writer
 
 SOON_SECONDS = 30
+
+NAMES = sorted(known_projections())
 
 Three = list[str]
 
@@ -42,7 +49,7 @@ def wait_until_followed(refold: Refold) -> list[dict[str, object]]:
     lines: list[dict[str, object]] = []
     while time.monotonic() < deadline:
         lines = refold("projections", "list", "--json").lines
-        if len(lines) == 2 and all(each["state"] == "following" and each["lag_events"] == 0 for each in lines):
+        if len(lines) == len(NAMES) and all(each["state"] == "following" and each["lag_events"] == 0 for each in lines):
             return lines
     raise AssertionError(f"the projections were not brought up: {lines}")
 
@@ -66,12 +73,16 @@ def test_every_command_explains_itself(refold: Refold, words: list[str]) -> None
 def test_a_projector_follows_the_log_and_is_drained_by_sigterm(refold: Refold, three: Three) -> None:
     process = start("projector")
     lines = wait_until_followed(refold)
-    assert [each["name"] for each in lines] == ["checkpoints", "runs"]
+    assert [each["name"] for each in lines] == NAMES
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=SOON_SECONDS)
-    assert process.returncode == 0 and "keeps runs, checkpoints of" in err and "is drained: 30 events" in err, err
+    assert (
+        process.returncode == 0
+        and "keeps runs, checkpoints, " in err
+        and f"is drained: {15 * len(NAMES)} events" in err
+    ), err
     states = {each["name"]: each["state"] for each in refold("projections", "list", "--json").lines}
-    assert states == {"runs": "idle", "checkpoints": "idle"}
+    assert states == dict.fromkeys(NAMES, "idle")
 
 
 def test_a_projector_can_keep_a_single_projection(refold: Refold, three: Three) -> None:
@@ -82,7 +93,7 @@ def test_a_projector_can_keep_a_single_projection(refold: Refold, three: Three) 
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=SOON_SECONDS)
     told = refold("projections", "list", "--json")
-    assert [each["name"] for each in told.lines] == ["runs"] and "not built yet: checkpoints" in told.err
+    assert [each["name"] for each in told.lines] == ["runs"] and "not built yet: checkpoints, " in told.err
 
 
 def test_the_list_is_the_same_with_and_without_an_index(
@@ -165,9 +176,40 @@ def test_a_stopped_projection_is_told_by_an_exit_code(refold: Refold, three: Thr
 @pytest.mark.parametrize("command", ["status", "rebuild", "pause", "resume", "drop-old", "parked", "retry"])
 def test_a_projection_that_does_not_exist_is_refused(refold: Refold, command: str, three: Three) -> None:
     told = refold("projections", command, "nope")
-    assert told.code == 2 and "no projection is called 'nope'. Fix: use one of checkpoints, runs" in told.err
+    assert told.code == 2 and "no projection is called 'nope'. Fix: use one of checkpoints, " in told.err
 
 
 @pytest.mark.parametrize("command", ["rebuild", "pause", "resume", "drop-old", "retry"])
 def test_nothing_is_made_where_there_is_no_database(refold: Refold, command: str) -> None:
     assert refold("projections", command, "runs").code == 5 and not Path("refold.db").exists()
+
+
+@pytest.fixture
+def many(folder: Path) -> int:
+    """So many runs that a rebuild is divided; told is how many."""
+    count, writer = 60_000, Writer()
+    with closing(open_store()) as store:
+        for first in range(0, count, 1000):
+            store.commit([writer.run(f"r{n}") for n in range(first, first + 1000)], "w")
+    return count
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_rebuild_that_is_killed_leaves_no_process_and_goes_on(refold: Refold, many: int, number: int) -> None:
+    process = start("projections", "rebuild", "checkpoints", "--processes", "2")
+    parent = psutil.Process(process.pid)
+    deadline = time.monotonic() + SOON_SECONDS
+    helpers: list[psutil.Process] = []
+    while len(helpers) < 2 and process.poll() is None and time.monotonic() < deadline:
+        helpers = parent.children()
+    assert len(helpers) == 2, "the log was not divided"
+    assert not any("refold.db" in word for helper in helpers for word in helper.cmdline())
+    process.send_signal(number)
+    process.communicate(timeout=SOON_SECONDS)
+    _, alive = psutil.wait_procs(helpers, SOON_SECONDS)
+    assert alive == []
+    done = refold("projections", "rebuild", "checkpoints", "--processes", "3", "--json")
+    assert done.code == 0, done.err
+    (told,) = done.lines
+    assert told["generation"] == 1 and told["position"] == many and told["switched"]
+    assert sqlite3.connect("refold.db").execute("SELECT count(*) FROM p_checkpoints_1").fetchone() == (many,)

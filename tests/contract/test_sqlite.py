@@ -13,13 +13,14 @@ import pytest
 
 from refold import open_store
 from refold.core.errors import IntegrityError, StoreRefusedError, StoreUnreachableError
-from refold.eventstore.sqlite import SQLiteStore, _make_durable  # pyright: ignore[reportPrivateUsage]
+from refold.eventstore.sqlite import SQLiteStore
+from refold.eventstore.sqlite_connection import BUSY_SECONDS, PATIENT_SECONDS, make_durable
 from refold.eventstore.store import Store
 from refold.eventstore.tiered import TieredStore
 from refold.tests.contract.conftest import Place
 from refold.tests.support.units import Writer, contents, said, started
 
-WANTED = {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 10_000}
+WANTED = {"journal_mode": "wal", "synchronous": 2}
 
 
 @pytest.fixture
@@ -46,12 +47,27 @@ def test_every_connection_is_durable(store: SQLiteStore) -> None:
             assert found == WANTED
 
 
+def test_a_writer_waits_longer_than_sqlite_itself_and_is_as_patient_again_afterwards(
+    store: SQLiteStore, path: Path
+) -> None:
+    writer = Writer()
+    with raw(path) as other, ThreadPoolExecutor(1) as thread:
+        other.execute("BEGIN IMMEDIATE")
+        committed = thread.submit(store.commit, [writer.unit(("default/a", [said()]))], "me")
+        with pytest.raises(TimeoutError):
+            committed.result(PATIENT_SECONDS * 1.5)
+        other.execute("COMMIT")
+        assert committed.result(BUSY_SECONDS) == [True]
+    connection = store._writer  # pyright: ignore[reportPrivateUsage]
+    assert connection.execute("PRAGMA busy_timeout").fetchone()[0] == PATIENT_SECONDS * 1000
+
+
 def test_a_database_that_cannot_keep_a_write_ahead_log_is_refused() -> None:
     with (
         closing(sqlite3.connect(":memory:")) as connection,
         pytest.raises(StoreRefusedError, match="journal_mode=memory"),
     ):
-        _make_durable(connection)
+        make_durable(connection)
 
 
 def test_vacuum_and_deleting_the_newest_event_never_move_a_position(store: SQLiteStore, path: Path) -> None:

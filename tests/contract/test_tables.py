@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 
 from refold.eventstore.store import Store
-from refold.eventstore.tables import Batch, Generation, Parked, Table, TableStore, check_table, hash_of
+from refold.eventstore.tables import (
+    Batch,
+    Between,
+    Generation,
+    Parked,
+    Per,
+    Table,
+    TableStore,
+    check_table,
+    hash_of,
+    sums,
+)
 from refold.tests.support.units import Writer
 
 RUNS = Table(
@@ -34,7 +45,7 @@ def generation(tables: TableStore, name: str = "test", number: int = 1) -> Gener
     return next(each for each in tables.generations(name) if each.generation == number)
 
 
-def row(run_id: str, n: int = 1, **other: Any) -> tuple[Any, ...]:
+def row(run_id: str, n: int | None = 1, **other: Any) -> tuple[Any, ...]:
     values = {"cost": 0.5, "flag": True, "body": '{"a":1}', "note": None, **other}
     return ("default", run_id, n, *values.values())
 
@@ -85,6 +96,28 @@ def test_the_rows_of_a_run_are_replaced_as_a_whole(tables: TableStore) -> None:
     assert tables.rows(of, "names", {}, 10) == found
 
 
+def test_rows_take_the_place_of_their_key_alone_where_no_run_is_replaced(tables: TableStore) -> None:
+    of = created(tables)
+    put(tables, runs=[], names=[("default", "a", "x", "1"), ("default", "a", "y", "2"), ("default", "b", "x", "3")])
+    put(tables, runs=[], names=[("default", "a", "y", "4"), ("default", "a", "z", "5")])
+    found = [
+        ("default", "a", "x", "1"),
+        ("default", "a", "y", "4"),
+        ("default", "a", "z", "5"),
+        ("default", "b", "x", "3"),
+    ]
+    assert tables.rows(of, "names", {}, 10) == found
+
+
+def test_a_row_that_is_all_key_may_be_put_again(tables: TableStore) -> None:
+    tables.create("test", 1, [Table("marks", {"tenant": "text", "run_id": "text", "mark": "text"}, key=3)])
+    assert tables.claim("test", 1, ME, 30)
+    for position in (0, 1):
+        batch = Batch(position, position + 1, 1, [], {"marks": [("default", "a", "seen")]})
+        assert tables.write("test", 1, ME, 30, batch)
+    assert tables.rows(generation(tables), "marks", {}, 10) == [("default", "a", "seen")]
+
+
 def test_a_run_without_rows_has_none_left(tables: TableStore) -> None:
     of = created(tables)
     put(tables, row("a"), row("b"), names=[("default", "a", "x", "1")])
@@ -111,6 +144,60 @@ def test_rows_are_filtered_and_ordered_as_asked(tables: TableStore) -> None:
     latest = tables.rows(of, "things", {"tenant": "default"}, 2, (4,), ["n"], descending=True)
     assert [each[1] for each in latest] == ["a", "c"]
     assert [each[1] for each in tables.rows(of, "things", {"note": "n"}, 10)] == ["d"]
+
+
+def test_rows_can_be_asked_for_between_two_values(tables: TableStore) -> None:
+    of = created(tables)
+    put(tables, row("a", 1), row("b", 2), row("c", 3), row("d", 4))
+    found = tables.rows(of, "things", {"flag": True}, 10, between=[Between("n", 2, 4)])
+    assert [each[1] for each in found] == ["b", "c"]
+    latest = tables.rows(of, "things", {}, 1, (4,), ["n"], True, [Between("n", least=2)])
+    assert [each[1] for each in latest] == ["c"]
+    assert [each[1] for each in tables.rows(of, "things", {}, 10, between=[Between("n", below=2)])] == ["a"]
+    assert len(tables.rows(of, "things", {}, 10, between=[Between("n")])) == 4
+
+
+def test_rows_are_counted_by_columns_in_the_order_of_their_values(tables: TableStore) -> None:
+    of = created(tables)
+    put(tables, row("a", note="é"), row("b"), row("c", note="Z"), row("d", note="a", flag=False), row("e", flag=None))
+    assert tables.counts(of, "things", {}, ["note"]) == [(None, 2), ("Z", 1), ("a", 1), ("é", 1)]
+    assert tables.counts(of, "things", {}, ["flag", "tenant"]) == [
+        (None, "default", 1),
+        (False, "default", 1),
+        (True, "default", 3),
+    ]
+    assert tables.counts(of, "things", {"flag": True}, ["note"]) == [(None, 1), ("Z", 1), ("é", 1)]
+
+
+def test_counts_without_columns_are_one_number(tables: TableStore) -> None:
+    of = created(tables)
+    assert tables.counts(of, "things", {}, []) == [(0,)]
+    put(tables, row("a", 1), row("b", 2), row("c", 3))
+    assert tables.counts(of, "things", {}, []) == [(3,)]
+    assert tables.counts(of, "things", {}, [], [Between("n", 2)]) == [(2,)]
+    assert tables.counts(of, "things", {"note": "no"}, ["n"]) == []
+
+
+def test_rows_are_counted_by_multiples_of_a_number(tables: TableStore) -> None:
+    of = created(tables)
+    put(tables, *[row(f"r{n}", n, flag=n > 5) for n in (-11, -1, 0, 9, 10, 10**15 + 7)], row("none", None))
+    found = tables.counts(of, "things", {}, [Per("n", 10)])
+    assert found == [(None, 1), (-10, 1), (0, 3), (10, 1), (10**15, 1)]
+    assert tables.counts(of, "things", {}, ["flag", Per("n", 100)], [Between("n", 0)]) == [
+        (False, 0, 1),
+        (True, 0, 2),
+        (True, 10**15, 1),
+    ]
+
+
+def test_sums_are_the_same_to_the_last_bit_whatever_the_order_of_rows(tables: TableStore) -> None:
+    of = created(tables)
+    amounts = [0.1] * 10 + [1e16, 1.0, -1e16, 0.3]
+    put(tables, *[row(f"r{n}", n % 2, cost=amount) for n, amount in enumerate(amounts)], row("free", 0, cost=None))
+    assert sums(tables, of, "things", {}, [], "cost") == [(15, 2.3)]
+    assert sums(tables, of, "things", {"note": None}, ["n"], "cost") == [(0, 8, 0.5), (1, 7, 1.8)]
+    assert sums(tables, of, "things", {"note": "no"}, [], "cost") == [(0, 0.0)]
+    assert sums(tables, of, "things", {"note": "no"}, ["n"], "cost") == []
 
 
 def test_position_and_rows_move_together_or_not_at_all(tables: TableStore) -> None:

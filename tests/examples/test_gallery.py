@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +12,10 @@ import pytest
 
 from refold import SkillRegistry, WorkflowEngine, WorkflowResult
 from refold.core.events import AttributesSet, Event, StepWaiting
+from refold.eventstore.log import EventLog
+from refold.eventstore.store import Store
 from refold.examples.gallery import agent, children, decision, fan_out, report, saga, trial
+from refold.tests.support.checkpointed import check_every_prefix
 from refold.tests.support.root_package import ROOT
 from refold.tests.support.workflows import events_of, soon, topics_of, until
 
@@ -25,7 +28,23 @@ def engine_with(module: ModuleType) -> WorkflowEngine:
     """An engine in memory that can run the example."""
     skills = SkillRegistry()
     skills.load_module(module.__name__)
-    return WorkflowEngine("memory:", skills)
+    engine = WorkflowEngine("memory:", skills)
+    STORES.append(engine.store)
+    return engine
+
+
+STORES: list[Store] = []
+"""What the runs of a test lie in."""
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """Every run of every example comes back from a checkpoint after any of its events."""
+    STORES.clear()
+    yield
+    for store in STORES:
+        for stream in store.streams("default"):
+            check_every_prefix(EventLog(store, "test").events(stream))
 
 
 async def ran(module: ModuleType, workflow: str, **inputs: Any) -> tuple[WorkflowResult, list[Event]]:

@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refold.core.canonical import canonical_json, decode
+from refold.core.canonical import MAX_DEPTH, Payload, composed, decode
 from refold.core.errors import IntegrityError
-from refold.core.events import Event
+from refold.core.events import Event, StepCompleted
 from refold.core.limits import Limits
-from refold.core.run_state import RunState
 from refold.core.snapshot import outputs, restore, snapshot
 from refold.core.state import evolve, fold
 from refold.eventstore.codec import decode as decode_event
-from refold.projections.checkpoints import Checkpoint, checkpoint_of, state_of, status_of
+from refold.projections.checkpoints import state_of, status_of
+from refold.tests.support.checkpointed import check_every_prefix, plain, stored
 from refold.tests.support.histories import History, histories
 from refold.tests.support.random_specs import random_spec
 from refold.tests.support.simulated import simulate
 from refold.tests.support.states import slots_of
+from refold.tests.support.units import started
 
 EVERY_HISTORY = pytest.mark.parametrize("history", histories(), ids=lambda history: history.name)
-
-
-def stored(state: RunState, version: int) -> Checkpoint:
-    """The checkpoint of a state, having been a row."""
-    return Checkpoint.of_row(checkpoint_of("default", "r", state, version, 1).row())
-
-
-def check_every_prefix(events: list[Event]) -> None:
-    whole = fold(events)
-    for version in range(1, len(events) + 1):
-        prefix = fold(events[:version])
-        restored = state_of(stored(prefix, version))
-        assert slots_of(restored) == slots_of(prefix), f"after event {version}, {events[version - 1].topic}"
-        for event in events[version:]:
-            evolve(restored, event)
-        assert slots_of(restored) == slots_of(whole)
 
 
 def events_of(history: History) -> list[Event]:
@@ -60,8 +46,8 @@ def test_every_prefix_of_a_random_run_comes_back_and_goes_on(random: Random, see
 @EVERY_HISTORY
 def test_a_snapshot_survives_canonical_json(history: History) -> None:
     state = fold(events_of(history))
-    told, given = (decode(canonical_json(part)) for part in (snapshot(state), outputs(state)))
-    assert (told, given) == (snapshot(state), outputs(state))
+    told, given = (decode(composed(part)) for part in (snapshot(state), outputs(state)))
+    assert (told, given) == (plain(snapshot(state)), plain(outputs(state)))
     assert slots_of(restore(told, given)) == slots_of(state)
 
 
@@ -71,10 +57,10 @@ def test_a_restored_state_shares_nothing_that_changes(history: History) -> None:
     for version in range(1, len(events)):
         state = fold(events[:version])
         told = snapshot(state)
-        before = canonical_json(told)
-        evolve(restore(told, outputs(state)), events[version])
+        before = composed(told)
+        evolve(restore(plain(told), plain(outputs(state))), events[version])
         evolve(state, events[version])
-        assert canonical_json(told) == before
+        assert composed(told) == before
 
 
 @pytest.mark.parametrize("broken", [{}, {"format": 2}, {"format": 1, "started": None}])
@@ -85,8 +71,9 @@ def test_what_is_no_snapshot_is_refused(broken: dict[str, object]) -> None:
 
 def test_a_snapshot_with_any_part_missing_is_refused() -> None:
     state = fold(events_of(histories()[0]))
-    for part in snapshot(state):
-        told = {name: value for name, value in snapshot(state).items() if name != part}
+    whole = plain(snapshot(state))
+    for part in whole:
+        told = {name: value for name, value in whole.items() if name != part}
         with pytest.raises(IntegrityError, match="cannot be read"):
             restore(told, outputs(state))
 
@@ -99,3 +86,17 @@ def test_every_status_is_one_of_four(history: History) -> None:
         assert status_of(state) in ("running", "completed", "failed", "paused")
     wanted = {"cancelled": "failed", "timed_out": "failed", "parked": "paused"}
     assert status_of(fold(events)) == wanted.get(history.status, history.status)
+
+
+def _completed(output: Any) -> StepCompleted:
+    payload = Payload.of(output)
+    return StepCompleted(2, 0, "a", "echo", "1", 1, None, "", payload, payload.sha256, "", 0.5)
+
+
+def test_a_run_with_an_output_as_deep_as_may_be_has_a_checkpoint() -> None:
+    deep: Any = 0
+    for _ in range(MAX_DEPTH):
+        deep = [deep]
+    state = fold([started("r"), _completed(deep)])
+    restored = state_of(stored(state, 2))
+    assert slots_of(restored) == slots_of(state)

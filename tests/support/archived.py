@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,12 @@ def paged(store: Store, size: int, until: int) -> list[Notification]:
     return [each for each in found if each.position <= until]
 
 
+def shared(store: Store, share: int, until: int) -> list[Notification]:
+    """A third of the log up to a position, as one of several processes follows it, in three pieces."""
+    ends = [0, until // 3, until // 2, until]
+    return [each for start, end in pairwise(ends) for each in store.follow_share(start, end, share, 3)]
+
+
 def readable(store: Store, until: int, size: int = 37) -> dict[str, Any]:
     """All that readers see of a log up to a position."""
     log = paged(store, size, until)
@@ -73,6 +80,7 @@ def readable(store: Store, until: int, size: int = 37) -> dict[str, Any]:
         listed += page
     return {
         "log": log,
+        "shares": [shared(store, share, until) for share in range(3)],
         "read": {stream: store.read(stream) for stream in streams},
         "parts": {stream: (store.read(stream, 2, 3), store.read(stream, 0, 1)) for stream in streams},
         "beyond": {stream: store.read(stream, 10**6) for stream in streams},

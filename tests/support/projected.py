@@ -22,15 +22,17 @@ from refold import (
     wait_signal,
     workflow,
 )
-from refold.core.state import fold
+from refold.core.state import evolve, fold, start
+from refold.eventstore.codec import decode, open_envelope, references
 from refold.eventstore.log import EventLog
 from refold.eventstore.owner import this_process
 from refold.eventstore.sealing import SealedUnit
 from refold.eventstore.store import Store
 from refold.projections.checkpoints import CheckpointsProjection
-from refold.projections.model import FollowedRun, Projection
+from refold.projections.model import FollowedRun, GrowingProjection, Projection
+from refold.projections.parts import work_parts
 from refold.projections.rebuild import Rebuild
-from refold.projections.runner import Runner, generation_for
+from refold.projections.runner import Runner, generation, generation_for
 from refold.projections.runs import RunsProjection
 
 from .random_specs import Gates, random_spec, work_skills
@@ -116,6 +118,10 @@ def wanted_rows(store: Store, projection: Projection) -> Tables:
     for stream in sorted(starts):
         tenant, run_id = stream.split("/")
         events = EventLog(store, "").events(stream)
+        if isinstance(projection, GrowingProjection):
+            for table, rows in _grown(store, projection, stream, starts[stream]).items():
+                found[table] += rows
+            continue
         last: Any = {}
         for version in range(1, len(events) + 1):
             if projection.always and version < len(events):
@@ -126,7 +132,27 @@ def wanted_rows(store: Store, projection: Projection) -> Tables:
                 last = projection.rows(run)
         for table, rows in last.items():
             found[table] += rows
-    return {name: sorted(rows, key=lambda row: row[:3]) for name, rows in found.items()}
+    keys = {table.name: table.key for table in projection.tables}
+    return {name: sorted(rows, key=lambda row: row[: keys[name]]) for name, rows in found.items()}
+
+
+def _grown(store: Store, projection: GrowingProjection, stream: str, position: int) -> Tables:
+    """The rows that the events of a run make, one after the other."""
+    tenant, run_id = stream.split("/")
+    keys = {table.name: table.key for table in projection.tables}
+    by_key: dict[str, dict[Any, Any]] = {name: {} for name in keys}
+    run: FollowedRun | None = None
+    for record in store.read(stream, 0, 10**9):
+        envelope = open_envelope(record)
+        event = decode(record, store.large(sorted(references([record]))))
+        if run is None:
+            run = FollowedRun(stream, tenant, run_id, position, 1, event.at, start(event))
+        else:
+            evolve(run.state, event)
+        run.version, run.at, run.build = record.version, event.at, envelope.build
+        for table, rows in projection.taken(run, event).items():
+            by_key[table].update((row[: keys[table]], row) for row in rows)
+    return {name: [tuple(row) for row in rows.values()] for name, rows in by_key.items()}
 
 
 def caught_up(store: Store, projection: Projection, batch: int = 2000, cached: int = 10_000) -> Runner:
@@ -174,6 +200,22 @@ def rebuild_and_die(url: str, name: str, point: str, count: int, batch: int) -> 
     store = open_store(url)
     projection = RunsProjection() if name == "runs" else CheckpointsProjection()
     Rebuild(store, projection, this_process(uuid4().hex), reached=reached, batch=batch).run(compare=True)
+
+
+def fill_parts_and_die(url: str, name: str, number: int, point: str, count: int, batch: int) -> None:
+    """Work off parts of a generation and be killed at the `count`th time that `point` is reached; 0: never."""
+    left = [count]
+
+    def reached(here: str) -> None:
+        left[0] -= here == point
+        if left[0] == 0 and here == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    store = open_store(url)
+    projection = RunsProjection() if name == "runs" else CheckpointsProjection()
+    of = generation(store, name, number)
+    work_parts(store, projection, this_process(uuid4().hex), of, batch=batch, reached=reached)
+    store.close()
 
 
 def append_slowly(url: str, writer: int, appends: int, threads: int) -> None:

@@ -15,7 +15,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refold.core.canonical import MAX_INTEGER, canonical_json, decode
+from refold.core.canonical import MAX_DEPTH, MAX_INTEGER, Payload, canonical_json, composed, decode
 from refold.core.errors import NotCanonicalError
 
 # RFC 8785, appendix B: the bits of a 64-bit float, and how it is written.
@@ -191,6 +191,35 @@ JSON_VALUES = st.recursive(
 @given(JSON_VALUES)
 def test_any_value_agrees_with_another_implementation(value: Any):
     assert canonical_json(value) == rfc8785.dumps(value)
+
+
+def in_parts(value: Any, rng: random.Random) -> Any:
+    """`value` with some of what is in it as payloads."""
+    if rng.random() < 0.3:
+        return Payload.of(value)
+    if isinstance(value, dict):
+        return {key: in_parts(item, rng) for key, item in value.items()}
+    return [in_parts(item, rng) for item in value] if isinstance(value, list) else value
+
+
+@given(JSON_VALUES, st.randoms(use_true_random=False))
+def test_a_value_composed_of_payloads_is_written_as_the_whole_is(value: Any, rng: random.Random):
+    assert composed(in_parts(value, rng)) == canonical_json(value)
+
+
+def test_payloads_do_not_count_towards_the_depth_of_what_they_are_part_of():
+    deep: Any = 0
+    for _ in range(MAX_DEPTH):
+        deep = [deep]
+    payload = Payload.of(deep)
+    for key in ("output", "\U0001f600"):
+        assert composed({key: [payload]}) == b'{"%s":[%s]}' % (key.encode(), payload.data)
+
+
+@pytest.mark.parametrize("value", [math.nan, 2**53, "\ud800", {"\ud800": 1}, object()])
+def test_what_has_no_canonical_form_is_refused_beside_payloads_too(value: Any):
+    with pytest.raises(NotCanonicalError):
+        composed({"ours": Payload.of(1), "theirs": value})
 
 
 @given(JSON_VALUES)

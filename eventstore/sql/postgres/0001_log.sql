@@ -133,6 +133,20 @@ CREATE TABLE projections (
     PRIMARY KEY (name, generation)
 );
 
+-- The parts of generations that several processes fill at once: how far each has come, and who carries it on.
+CREATE TABLE projection_parts (
+    name text COLLATE "C" NOT NULL,
+    generation bigint NOT NULL,
+    part bigint NOT NULL,
+    parts bigint NOT NULL,
+    position bigint NOT NULL,
+    until bigint NOT NULL,
+    owner text COLLATE "C",
+    lease_until float8 NOT NULL,
+    error text COLLATE "C",
+    PRIMARY KEY (name, generation, part)
+);
+
 -- Streams that a projection has left aside, because it could not take in an event of theirs.
 CREATE TABLE parked (
     name text COLLATE "C" NOT NULL,

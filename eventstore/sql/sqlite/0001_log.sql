@@ -129,6 +129,20 @@ CREATE TABLE projections (
     PRIMARY KEY (name, generation)
 ) WITHOUT ROWID;
 
+-- The parts of generations that several processes fill at once: how far each has come, and who carries it on.
+CREATE TABLE projection_parts (
+    name TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    parts INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    owner TEXT,
+    lease_until REAL NOT NULL,
+    error TEXT,
+    PRIMARY KEY (name, generation, part)
+) WITHOUT ROWID;
+
 -- Streams that a projection has left aside, because it could not take in an event of theirs.
 CREATE TABLE parked (
     name TEXT NOT NULL,

@@ -1,0 +1,114 @@
+"""`refold failures` and `refold costs`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from ...core.errors import CallError, Problem
+from ...core.failures import Category
+from ...core.ids import check_tenant
+from ...projections.analytics import (
+    COST_GROUPS,
+    FAILURE_GROUPS,
+    Source,
+    Wanted,
+    cost_sums,
+    failure_counts,
+    failures,
+    source,
+)
+from ...projections.failures import KINDS
+from ...projections.run_counts import group_names
+from ...projections.times import iso
+from .counting import counted_json, counted_table
+from .faults import OK
+from .listing import tell_lag
+from .output import clock, console, plain, write_json
+from .reading import existing_store
+from .streams import note
+from .times_given import read_time
+
+
+def chosen(since: str | None, until: str | None, **values: str | None) -> Wanted:
+    """What the options ask for. Raises CallError for what is no tenant, time, kind or category."""
+    given = {name: value for name, value in values.items() if value is not None}
+    if "tenant" in given:
+        check_tenant(given["tenant"])
+    for name, known in (("kind", KINDS), ("category", tuple(each.value for each in Category))):
+        if given.get(name, known[0]) not in known:
+            raise CallError(Problem("", f"no {name} is called {given[name][:40]!a}", f"use one of {', '.join(known)}"))
+    return Wanted(given, read_time("--since", since), read_time("--until", until))
+
+
+def list_failures(wanted: Wanted, limit: int, before: str | None, database: str | None, json: bool) -> int:
+    """Write a page of failures; returns the exit code."""
+    with existing_store(database) as store:
+        read = source(store, "failures")
+        page = failures(store, read.of, wanted, limit, before)
+    _tell(read)
+    if json:
+        for row in page.rows:
+            write_json({**row, "at": iso(row["at"])})
+    elif page.rows:
+        console().print(_table(page.rows))
+    else:
+        note("no failures")
+    if page.next_cursor is not None:
+        note(f"more: refold failures list --before {page.next_cursor}")
+    return OK
+
+
+def count_failures(wanted: Wanted, by: Sequence[str], database: str | None, json: bool) -> int:
+    """Write how many failures there are, by what `by` names; returns the exit code."""
+    group_names(by, FAILURE_GROUPS)
+    with existing_store(database) as store:
+        read = source(store, "failures")
+        rows = failure_counts(store, read.of, wanted, by)
+    _tell(read)
+    return _write(rows, by, ["failures"], json)
+
+
+def add_up(wanted: Wanted, by: Sequence[str], database: str | None, json: bool) -> int:
+    """Write what was spent, by what `by` names; returns the exit code."""
+    group_names(by, COST_GROUPS)
+    with existing_store(database) as store:
+        read = source(store, "costs")
+        rows = cost_sums(store, read.of, wanted, by)
+    _tell(read)
+    return _write(rows, by, ["attempts", "cost_cents"], json)
+
+
+def _write(rows: Sequence[Any], by: Sequence[str], numbers: Sequence[str], json: bool) -> int:
+    if json:
+        for row in rows:
+            write_json(counted_json(row, by, numbers))
+    elif rows:
+        console().print(counted_table(rows, by, numbers))
+    else:
+        note("there are none")
+    return OK
+
+
+def _tell(read: Source) -> None:
+    """What the tables may lack."""
+    name = read.of.name
+    tell_lag(name, read.lag)
+    if read.of.error is not None:
+        note(f"{name} stands still: {plain(read.of.error)}")
+    if read.parked:
+        note(f"{read.parked} runs are left aside, with what they did before; see: refold projections parked {name}")
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("at (UTC)", "run", "kind", "code", "category", "step", "try", "message"):
+        table.add_column(name, overflow="fold", justify="right" if name == "try" else "left")
+    for row in rows:
+        cells = (row["run_id"], row["kind"], row["code"], row["category"] or "–", row["step_id"] or "–")
+        attempt = "" if row["attempt"] is None else str(row["attempt"])
+        table.add_row(clock(row["at"]), *map(plain, cells), attempt, plain(row["message"]))
+    return table
