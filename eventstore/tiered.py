@@ -135,8 +135,8 @@ class TieredStore:
 
     def runs(self, tenant: str, before: int | None, limit: int) -> list[StreamRow]:
         """See `Store.runs`."""
-        page = self.hot.runs(tenant, before, limit)
-        return self.index.runs(tenant, before, limit) if self.index.moves() else page
+        page = [] if self._moves else self.hot.runs(tenant, before, limit)
+        return self.index.runs(tenant, before, limit) if self._moves or self.index.moves() else page
 
     def hint(self) -> None:
         """See `Store.hint`."""

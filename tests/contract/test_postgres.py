@@ -181,7 +181,7 @@ def test_the_librarys_database_functions_stay_off(postgres_url: str, monkeypatch
     monkeypatch.setenv("POSTGRES_ENABLE_DB_FUNCTIONS", "y")
     store = open_store(postgres_url)
     assert store.commit([Writer().one("default/a")], "me") == [True]
-    assert len(store.select_events("default/a")) == 1  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(store.hot.select_events("default/a")) == 1  # pyright: ignore[reportAttributeAccessIssue]
     store.close()
     with raw(postgres_url) as connection:
         ours = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
