@@ -51,6 +51,30 @@ CRITICAL: frozenset[DivergenceKind] = frozenset(
 )
 """What fails a comparison: all but times and places in outputs."""
 
+VOLATILE_FIELDS = frozenset(
+    {
+        "at",
+        "created_at",
+        "duration",
+        "duration_ms",
+        "duration_seconds",
+        "ended_at",
+        "host",
+        "hostname",
+        "pid",
+        "recorded_at",
+        "started_at",
+        "timestamp",
+        "updated_at",
+        "worker",
+        "worker_id",
+    }
+)
+"""Names of members, at any depth, that say when or where and not what: left out of comparisons unless told otherwise.
+
+The hashes over them are not left out: where such a field has leaked into an output, its hash tells.
+"""
+
 _TIME = pattern(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?")
 _FROM_OUTSIDE = frozenset({"STEP_TIMEOUT", "INTERRUPTED", "SIGNAL_TIMEOUT", "CHILD_TIMEOUT", "CHILD_FAILED"})
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from rich.text import Text
 
+from ...core.divergence import VOLATILE_FIELDS
 from ...core.errors import CallError, IntegrityError, Problem, RefoldError, RunNotFoundError
 from ...eventstore.store import Store
 from ...projections.golden_archives import archive_names
-from ...projections.golden_compare import VOLATILE_FIELDS, GoldenDifference, compare_golden
+from ...projections.golden_compare import GoldenDifference, compare_golden
 from ...projections.golden_faults import GoldenFault
 from ...projections.golden_names import GOLDEN, safe_name
 from ...projections.golden_recorder import GoldenRecorder, GoldenVerdict
