@@ -10,7 +10,8 @@ from typing import Any
 class Finding:
     """One fault. `number` is the event's version in `stream` (from 1); 0 when the fault is none of one event's.
 
-    `kind` is one of: changed, missing, moved, doubled, foreign, unreadable, head, payload, impossible, hash, identity.
+    `kind` is one of: changed, missing, moved, doubled, foreign, unreadable, head, payload, impossible, hash, identity,
+    checkpoint, golden.
     """
 
     stream: str
