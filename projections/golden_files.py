@@ -14,6 +14,7 @@ import stat
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +57,10 @@ class GoldenFolder:
         """`at` is told the name of each point of a write at which a process might die."""
         self.root = root
         self._at = at
+
+    def reached(self, point: str) -> None:
+        """Tell that a point is reached at which a process might die."""
+        self._at(point)
 
     def write(self, batch: Sequence[Signed]) -> None:
         """Make all of them durable, with one sync of a tenant's folder for goldens and one for signatures.
@@ -113,6 +118,7 @@ class GoldenFolder:
                 for each in (f"{name}.sig", name):
                     with suppress(FileNotFoundError):
                         os.unlink(each, dir_fd=folder)
+                    self._at("original removed")
             os.fsync(folder)
 
     def sweep(self, tenant: str, now_seconds: float) -> None:
@@ -209,25 +215,38 @@ class GoldenFolder:
 
 def write_hidden(folder: int, data: bytes, ended_at: int, at: Callable[[str], object] = lambda point: None) -> str:
     """Write `data` durably under a hidden name, which is returned. Raises OSError, leaving nothing."""
-    hidden = HIDDEN + secrets.token_hex(12)
-    file = os.open(hidden, _NEW, 0o644, dir_fd=folder)
+    with hidden_file(folder) as (name, file):
+        at("opened")
+        half = len(data) // 2
+        _write_all(file, data[:half])
+        at("half written")
+        _write_all(file, data[half:])
+        make_durable(file, ended_at)
+        at("written")
+    return name
+
+
+@contextmanager
+def hidden_file(folder: int) -> Generator[tuple[str, int]]:
+    """A new file under a hidden name, with a descriptor to write to it; it is removed if anything goes wrong within."""
+    name = HIDDEN + secrets.token_hex(12)
+    file = os.open(name, _NEW, 0o644, dir_fd=folder)
     try:
         try:
-            at("opened")
-            half = len(data) // 2
-            _write_all(file, data[:half])
-            at("half written")
-            _write_all(file, data[half:])
-            moment = ended_at * 1000 if 0 <= ended_at < 2**53 else 0
-            os.utime(file, ns=(moment, moment))
-            os.fsync(file)
-            at("written")
+            yield name, file
         finally:
             os.close(file)
     except BaseException:
-        os.unlink(hidden, dir_fd=folder)
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
         raise
-    return hidden
+
+
+def make_durable(file: int, ended_at: int) -> None:
+    """Set the file's time (µs since the epoch) and sync it."""
+    moment = ended_at * 1000 if 0 <= ended_at < 2**53 else 0
+    os.utime(file, ns=(moment, moment))
+    os.fsync(file)
 
 
 def read_file(folder: int, name: str) -> tuple[bytes, int] | None:
@@ -235,10 +254,20 @@ def read_file(folder: int, name: str) -> tuple[bytes, int] | None:
 
     Raises GoldenFault for a link, a device, a folder or a pipe.
     """
+    with opened_file(folder, name) as stream:
+        if stream is None:
+            return None
+        return stream.read(), _microseconds(os.fstat(stream.fileno()))
+
+
+@contextmanager
+def opened_file(folder: int, name: str) -> Generator[BufferedReader | None]:
+    """A regular file, to read; None if there is none. Raises GoldenFault for a link, a device, a folder or a pipe."""
     try:
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
     except FileNotFoundError:
-        return None
+        yield None
+        return
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
             raise GoldenFault(0, "link", f"{name} is a link or a device, not a file") from None
@@ -249,8 +278,8 @@ def read_file(folder: int, name: str) -> tuple[bytes, int] | None:
             raise GoldenFault(0, "link", f"{name} is no regular file")
         if about.st_size > MAX_BYTES:
             raise GoldenFault(0, "unreadable", f"{name} has {about.st_size} bytes; no golden has")
-        with open(file, "rb", buffering=0, closefd=False) as stream:
-            return stream.readall(), _microseconds(about)
+        with open(file, "rb", closefd=False) as stream:
+            yield stream
     finally:
         os.close(file)
 

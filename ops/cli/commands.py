@@ -242,7 +242,9 @@ def events(
 @app.command("verify")
 def verify(
     run_id: Annotated[str | None, typer.Argument(metavar="[RUN_ID]", help="The run.", show_default=False)] = None,
-    all_runs: Annotated[bool, typer.Option("--all", help="Every run of the tenant, and its registered specs.")] = False,
+    all_runs: Annotated[
+        bool, typer.Option("--all", help="All of the tenant: runs, registered specs, decisions.")
+    ] = False,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,

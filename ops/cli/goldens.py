@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.progress import Progress
 from rich.table import Table
 
 from ...core.errors import CallError, Problem, RefoldError, RunNotFoundError
@@ -17,15 +15,16 @@ from ...core.ids import check_tenant, run_of, stream_of
 from ...core.state import fold
 from ...eventstore.log import EventLog
 from ...eventstore.store import Store
+from ...projections.golden_decisions import GoldenDecisions
 from ...projections.golden_files import GoldenFolder
 from ...projections.golden_keys import GoldenKeys
 from ...projections.golden_lines import Golden, golden_of
 from ...projections.golden_recorder import GoldenRecorder
 from ...projections.golden_upkeep import Listed, listed
-from ...projections.golden_upkeep import Progress as Told
 from ...projections.golden_writing import archived_goldens, write_goldens
 from .faults import BROKEN, OK
 from .output import clock, console, iso, plain, write_json
+from .progress import Told, watched
 from .reading import existing_store
 from .streams import note
 
@@ -65,15 +64,6 @@ class Place:
         return GoldenRecorder(self.goldens(), self.load())
 
 
-@contextmanager
-def watched(description: str) -> Generator[Told]:
-    """A progress bar on stderr, where that is a terminal; gives what has to be told."""
-    screen = console(stderr=True)
-    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        task = bar.add_task(description, total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
-
-
 def recorded(store: Store, run_id: str, tenant: str) -> Golden | None:
     """The golden of a run by its log; None while the run goes on. Raises RunNotFoundError, IntegrityError."""
     events = EventLog(store, "").events(stream_of(tenant, run_id))
@@ -97,7 +87,9 @@ def write(place: Place, runs: list[str], all_: bool) -> int:
     with existing_store(place.database) as store, watched("writing") as told:
         ids = all_runs(store, place.tenant) if all_ else runs
         goldens = _readable(store, place.tenant, ids, broken, told) if all_ else _named(store, place.tenant, ids)
-        done = write_goldens(recorder, goldens, archived_goldens(recorder.storage, place.tenant) if all_ else None)
+        recorded_archives = GoldenDecisions(store).of(place.tenant).archives
+        archived = archived_goldens(recorder.storage, place.tenant, recorded_archives) if all_ else None
+        done = write_goldens(recorder, goldens, archived)
     if place.json:
         write_json({"tenant": place.tenant, **done._asdict(), "broken": len(broken)})
     else:
