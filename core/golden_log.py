@@ -22,14 +22,15 @@ class GoldenLog:
     """The decisions on one tenant's goldens (`tenant` is None: on the keys of all).
 
     `retention_seconds` is None while nobody has set it; `archives` maps names to SHA-256, in the order in which they
-    were recorded, and `replaced` those that were signed anew to what took their place; `key_id` is the current key,
-    and `key_ids` all that ever were.
+    were recorded (the last one at `archived_at`, in µs since the epoch), and `replaced` those that were signed anew to
+    what took their place; `key_id` is the current key, and `key_ids` all that ever were.
     """
 
     def __init__(self, tenant: str | None, events: Iterable[Event] = ()):
         self._tenant = tenant
         self.retention_seconds: float | None = None
         self.archives: dict[str, str] = {}
+        self.archived_at = 0
         self.replaced: dict[str, str] = {}
         self.key_id: str | None = None
         self.key_ids: set[str] = set()
@@ -54,6 +55,7 @@ class GoldenLog:
                 self.replaced[event.replaced] = event.archive
             self.replaced.pop(event.archive, None)
             self.archives[event.archive] = event.sha256
+            self.archived_at = max(self.archived_at, event.at)
 
     def _rotate(self, event: GoldenKeyRotated) -> None:
         if self.key_id is not None and event.key_id == self.key_id:

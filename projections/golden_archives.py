@@ -20,8 +20,9 @@ from typing import BinaryIO, NamedTuple
 from ..core.errors import GoldenStoreError, IntegrityError
 from ..core.hashing import sha256_hex
 from .golden_faults import GoldenFault
-from .golden_files import GoldenFolder, Stored, hidden_file, make_durable, opened_file
+from .golden_files import GoldenFolder, Stored
 from .golden_names import GOLDEN, SIGNATURE
+from .golden_single_files import hidden_file, make_durable, opened_file
 
 _LONGEST = 250
 """No name of ours is longer."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +21,13 @@ from ...projections.golden_lines import Golden, golden_of
 from ...projections.golden_recorder import GoldenRecorder
 from ...projections.golden_upkeep import Listed, listed
 from ...projections.golden_writing import archived_goldens, write_goldens
+from ...projections.goldens import GoldenPlace
+from ..settings import GOLDEN_KEYS, golden_folder, golden_key_file
 from .faults import BROKEN, OK
 from .output import clock, console, iso, plain, write_json
 from .progress import Told, watched
 from .reading import existing_store
 from .streams import note
-
-KEYS = "REFOLD_GOLDEN_KEYS"
-"""The environment variable that names the key file."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +43,11 @@ class Place:
     def goldens(self) -> GoldenFolder:
         """The folder of goldens. Raises CallError for a tenant that cannot be."""
         check_tenant(self.tenant)
-        return GoldenFolder(Path(self.folder or os.environ.get("REFOLD_GOLDENS") or "goldens"))
+        return GoldenFolder(golden_folder(self.folder))
 
     def key_file(self) -> Path:
         """The file of the keys. Raises CallError when none is named."""
-        path = self.keys or os.environ.get(KEYS)
-        if not path:
-            fix = f"name it by --keys or {KEYS}; refold golden rotate-key makes one"
-            raise CallError(Problem("", "no key file is named", fix))
-        return Path(path)
+        return check_key_file(self.keys)
 
     def load(self) -> GoldenKeys:
         """The keys. Raises CallError."""
@@ -62,6 +56,25 @@ class Place:
     def recorder(self) -> GoldenRecorder:
         """A recorder with the keys. Raises CallError."""
         return GoldenRecorder(self.goldens(), self.load())
+
+
+def check_key_file(given: str | None) -> Path:
+    """The file of the keys. Raises CallError when none is named."""
+    path = golden_key_file(given)
+    if path is None:
+        fix = f"name it by --keys or {GOLDEN_KEYS}; refold golden rotate-key makes one"
+        raise CallError(Problem("", "no key file is named", fix))
+    return path
+
+
+def golden_place(store: Store, folder: str | None, keys: str | None) -> GoldenPlace | None:
+    """Where projectors keep the store's goldens; None where no key file is named, and so none are kept.
+
+    Raises CallError for a folder without keys.
+    """
+    if golden_key_file(keys) is None and folder is None:
+        return None
+    return GoldenPlace(store, golden_folder(folder), check_key_file(keys))
 
 
 def recorded(store: Store, run_id: str, tenant: str) -> Golden | None:
