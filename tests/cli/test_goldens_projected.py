@@ -28,7 +28,7 @@ def soon(condition: Callable[[], object]) -> None:
 def test_a_projector_without_keys_says_that_goldens_are_not_kept(refold: Refold, folder: Path) -> None:
     refold("run", "hello.json", "--run-id", "a")
     process = start("projector")
-    soon(lambda: [each["lag_events"] for each in refold("projections", "list", "--json").lines] == [0, 0])
+    soon(lambda: {each["lag_events"] for each in refold("projections", "list", "--json").lines} == {0})
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=SOON_SECONDS)
     assert "goldens are not kept, for no key file is named by --keys or REFOLD_GOLDEN_KEYS" in err
@@ -92,7 +92,7 @@ def test_dev_keeps_goldens_and_serves_on_when_it_cannot(
     dev = start("dev", "--port", "0", "--json")
     assert dev.stdout is not None
     told = json.loads(dev.stdout.readline())
-    assert told["projections"] == ["runs", "checkpoints", "goldens"]
+    assert {"runs", "checkpoints", "goldens"} <= set(told["projections"])
     refold("start", "hello.json", "--run-id", "a")
     soon(lambda: "Not a directory" in refold("projections", "status", "goldens").err)
     with urllib.request.urlopen(f"{told['listening']}/v1/runs/a", timeout=SOON_SECONDS) as answer:
