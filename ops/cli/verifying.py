@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.progress import Progress
 from rich.text import Text
 
 from ...core.errors import CallError, StoreUnreachableError
-from ...core.ids import check_tenant, run_of
+from ...core.ids import check_tenant, run_of, specs_of
 from ...eventstore.store import Store
-from ...replay.control import SpecsVerification, verify_specs
+from ...replay.control import ControlVerification, verify_specs
 from ...replay.findings import Finding
+from ...replay.golden_control import verify_golden_control
 from ...replay.verify import Verification, verify_run
 from .faults import BROKEN, OK
 from .output import console, plain, write_json
+from .progress import watched
 from .reading import existing_store, missing_file
 
 
@@ -30,16 +31,18 @@ def verify_one(run_id: str, tenant: str, database: str | None, json: bool) -> in
 
 
 def verify_all(tenant: str, database: str | None, json: bool) -> int:
-    """Write the verdicts on all runs of the tenant, and on its registered specs, that are not in order (as JSON: on
-    all); returns the exit code."""
+    """Write the verdicts on all runs of the tenant, its registered specs, and what was decided about goldens, that are
+    not in order (as JSON: on all); returns the exit code."""
     check_tenant(tenant)
     if (missing := missing_file(database)) is not None:
         # Whoever verifies the wrong database must not be told that all is well.
         raise StoreUnreachableError(f"there is no database {missing}")
-    runs = events = specs = broken = 0
+    runs = events = specs = decisions = broken = 0
     for verdict in _verdicts(tenant, database):
-        if isinstance(verdict, SpecsVerification):
-            specs += verdict.events
+        if isinstance(verdict, ControlVerification):
+            is_specs = verdict.stream == specs_of(tenant)
+            specs += verdict.events if is_specs else 0
+            decisions += 0 if is_specs else verdict.events
         else:
             runs += 1
             events += verdict.events
@@ -49,29 +52,33 @@ def verify_all(tenant: str, database: str | None, json: bool) -> int:
         elif not verdict.ok:
             _tell(verdict)
     if json:
-        counted = {"runs": runs, "events": events, "specs": specs, "broken": broken}
+        counted = {"runs": runs, "events": events, "specs": specs, "golden_decisions": decisions, "broken": broken}
         write_json({"tenant": tenant, "ok": not broken, **counted})
     else:
-        head = Text("broken", "bold red") if broken else Text("intact" if runs or specs else "nothing", "bold green")
+        head = (
+            Text("broken", "bold red")
+            if broken
+            else Text("intact" if runs or specs or decisions else "nothing", "bold green")
+        )
         counts = (
             f"  {runs} runs, {events} events"
             + (f", {specs} registered specs" if specs else "")
+            + (f", {decisions} decisions on goldens" if decisions else "")
             + (f"; not as recorded: {broken}" if broken else "")
         )
         console().print(head.append(counts, "not bold default"), soft_wrap=True)
     return BROKEN if broken else OK
 
 
-def _verdicts(tenant: str, database: str | None) -> Iterator[Verification | SpecsVerification]:
-    screen = console(stderr=True)
-    with (
-        existing_store(database) as store,
-        Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar,
-    ):
-        for stream in bar.track(store.streams(tenant), description="verifying"):
+def _verdicts(tenant: str, database: str | None) -> Iterator[Verification | ControlVerification]:
+    with existing_store(database) as store, watched("verifying") as told:
+        streams = store.streams(tenant)
+        for number, stream in enumerate(streams, 1):
             yield _verdict(store, stream)
+            told(number, len(streams))
         if (specs := verify_specs(store, tenant)) is not None:
             yield specs
+        yield from verify_golden_control(store, tenant)
 
 
 def _verdict(store: Store, stream: str) -> Verification:
@@ -83,7 +90,7 @@ def _verdict(store: Store, stream: str) -> Verification:
         return Verification(name, tenant, 0, 0, None, None, (foreign,), ())
 
 
-def _tell(verdict: Verification | SpecsVerification) -> None:
+def _tell(verdict: Verification | ControlVerification) -> None:
     screen = console()
     head = Text("intact", "bold green") if verdict.ok else Text("broken", "bold red")
     screen.print(head.append(f"  {_counts(verdict)}", "not bold default"), soft_wrap=True)
@@ -93,14 +100,14 @@ def _tell(verdict: Verification | SpecsVerification) -> None:
         screen.print(Text("  hash   ", "dim").append(verdict.workflow_hash, "not dim"), soft_wrap=True)
 
 
-def _counts(verdict: Verification | SpecsVerification) -> str:
-    if isinstance(verdict, SpecsVerification):
-        return f"the registered specs  {verdict.events} events"
+def _counts(verdict: Verification | ControlVerification) -> str:
+    if isinstance(verdict, ControlVerification):
+        return f"{verdict.about}  {verdict.events} events"
     messages = f", {verdict.messages} messages" if verdict.messages else ""
     return f"{plain(verdict.run_id)}  {verdict.status or ''}  {verdict.events} events{messages}"
 
 
-def _proofs(verdict: Verification | SpecsVerification) -> Iterator[Text]:
+def _proofs(verdict: Verification | ControlVerification) -> Iterator[Text]:
     meanings = {"chain": "no byte was altered, none is missing", "fold": "folding again gives the recorded hashes"}
     for name, findings in (("chain", verdict.chain), ("fold", verdict.fold)):
         if not findings:
