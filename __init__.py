@@ -28,6 +28,7 @@ _NAMES = {
         "open_store",
     ),
     "core.canonical": ("canonical_json",),
+    "core.divergence": ("VOLATILE_FIELDS",),
     "core.errors": (
         "CallError",
         "DocumentError",
@@ -95,7 +96,6 @@ _NAMES = {
         "SyncClient",
         "SyncRunHandle",
     ),
-    "projections.golden_compare": ("VOLATILE_FIELDS",),
     "projections.golden_keys": ("GoldenKeys",),
     "projections.golden_recorder": (
         "GoldenRecorder",

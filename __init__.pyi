@@ -3,6 +3,7 @@
 from .client import Client, RunHandle
 from .compose import Worker, WorkflowEngine, open_store
 from .core.canonical import canonical_json
+from .core.divergence import VOLATILE_FIELDS as VOLATILE_FIELDS
 from .core.errors import (
     CallError,
     DocumentError,
@@ -54,7 +55,6 @@ from .core.runtime.scheduling.schedule import Schedule
 from .core.runtime.skill import Skill, skill
 from .core.seeds import step_seed
 from .core.spec import StepDescriptor, WorkflowSpec
-from .projections.golden_compare import VOLATILE_FIELDS
 from .projections.golden_keys import GoldenKeys
 from .projections.golden_recorder import GoldenRecorder, InMemoryGoldenRecorder
 from .sync_client import SyncClient, SyncRunHandle

@@ -210,9 +210,17 @@ class IntegrityError(ProofError):
 
 
 class ReplayDivergenceError(ProofError):
-    """Running the recorded workflow again gave another result than the log holds."""
+    """Running the recorded workflow again gave another result than the log holds.
+
+    `details` is the whole difference as JSON, as far as it applies: `event` (its number), `step_id`, `recorded`, `now`,
+    their hashes, `differences` (a list of `pointer`, `recorded`, `now`), `place` in the code, `kind`, `cause`, `fix`.
+    """
 
     code = "REPLAY_DIVERGED"
+
+    def __init__(self, message: str, details: Mapping[str, Any] | None = None):
+        super().__init__(message)
+        self.details = dict(details or {})
 
 
 class NondeterminismError(ReplayDivergenceError):
@@ -223,7 +231,3 @@ class NondeterminismError(ReplayDivergenceError):
     """
 
     code = "NONDETERMINISM"
-
-    def __init__(self, message: str, details: Mapping[str, Any]):
-        super().__init__(message)
-        self.details = dict(details)

@@ -15,6 +15,7 @@ from .canonical import Payload
 from .checkpoint_events import CheckpointRefused
 from .golden_events import (
     GoldenArchived,
+    GoldenArchiveResigned,
     GoldenEvent,
     GoldenKeyRotated,
     GoldenResigned,
@@ -42,6 +43,7 @@ __all__ = [
     "ChildEnded",
     "Cut",
     "Event",
+    "GoldenArchiveResigned",
     "GoldenArchived",
     "GoldenKeyRotated",
     "GoldenResigned",

@@ -81,5 +81,25 @@ class GoldenResigned:
     by: str
 
 
-GoldenEvent = GoldenKeyRotated | GoldenRetentionSet | GoldenArchived | GoldenRestored | GoldenResigned
+@dataclass(frozen=True, slots=True)
+class GoldenArchiveResigned:
+    """In `control/goldens/{tenant}`: `archive`, whose bytes have this SHA-256, holds the goldens of `replaced`, signed
+    anew with `key_id`, and takes its place."""
+
+    topic: ClassVar = "golden.archive_resigned"
+    schema: ClassVar = 1
+
+    at: int
+    tenant: str
+    archive: str
+    replaced: str
+    runs: int
+    sha256: str
+    key_id: str
+    by: str
+
+
+GoldenEvent = (
+    GoldenKeyRotated | GoldenRetentionSet | GoldenArchived | GoldenRestored | GoldenResigned | GoldenArchiveResigned
+)
 """Any of them."""

@@ -7,32 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..core.differences import differences
+from ..core.divergence import VOLATILE_FIELDS
 from ..core.errors import IntegrityError
 from .golden_faults import GoldenFault, lines_of
-
-VOLATILE_FIELDS = frozenset(
-    {
-        "at",
-        "created_at",
-        "duration",
-        "duration_ms",
-        "duration_seconds",
-        "ended_at",
-        "host",
-        "hostname",
-        "pid",
-        "recorded_at",
-        "started_at",
-        "timestamp",
-        "updated_at",
-        "worker",
-        "worker_id",
-    }
-)
-"""Names of members, at any depth, that say when or where and not what: left out of comparisons unless told otherwise.
-
-The hashes over them are not left out: where such a field has leaked into an output, its hash tells.
-"""
 
 _NEVER_COMPARED = "/replay"
 

@@ -7,31 +7,28 @@ The golden is durable before its signature is written, so whoever finds a signat
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
-import stat
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from shutil import rmtree
+from typing import Literal, NamedTuple
 
 from ..core.errors import GoldenStoreError
-from .golden_faults import GoldenFault
+from .golden_faults import GoldenFault, lines_of
 from .golden_lines import Golden
 from .golden_names import GOLDEN, SIGNATURE, is_golden, safe_name
-
-MAX_BYTES = 2**31
-"""No golden is larger; a file that is will not be read into memory."""
-
-HIDDEN = ".tmp-"
-"""How files begin that are not yet what they will be."""
+from .golden_single_files import FOLDER, HIDDEN, doubled, make_folder, microseconds, read_file, write_hidden
 
 _THREADS = 16
 """Syncs of small files that are under way together; measured, more bring nothing."""
 
 _STALE_SECONDS = 3600
+
+
+State = Literal["missing", "equal", "other"]
+"""How what is there of a run compares with its golden."""
 
 
 class Signed(NamedTuple):
@@ -57,6 +54,10 @@ class GoldenFolder:
         self.root = root
         self._at = at
 
+    def reached(self, point: str) -> None:
+        """Tell that a point is reached at which a process might die."""
+        self._at(point)
+
     def write(self, batch: Sequence[Signed]) -> None:
         """Make all of them durable, with one sync of a tenant's folder for goldens and one for signatures.
 
@@ -79,6 +80,19 @@ class GoldenFolder:
                 self._put(folder, threads, signatures)
                 self._at("signatures durable")
 
+    def states(self, goldens: Sequence[Golden]) -> list[State]:
+        """Which of these goldens are there, with the same bytes or with others. Raises GoldenStoreError."""
+        found: dict[int, State] = {}
+        by_tenant: dict[str, list[int]] = {}
+        for number, golden in enumerate(goldens):
+            by_tenant.setdefault(golden.tenant, []).append(number)
+        for tenant, numbers in by_tenant.items():
+            with self.opened(tenant) as folder:
+                for number in numbers:
+                    golden = goldens[number]
+                    found[number] = "missing" if folder is None else _state(folder, golden)
+        return [found[number] for number in range(len(goldens))]
+
     def read(self, tenant: str, run_id: str) -> Stored:
         """The golden of a run, read once, with its signature. Raises GoldenFault or GoldenStoreError."""
         return self.read_named(tenant, safe_name(run_id) + GOLDEN)
@@ -100,7 +114,7 @@ class GoldenFolder:
         """When the run of this golden ended (µs since the epoch); None if there is no such file."""
         with self.opened(tenant) as folder:
             try:
-                return None if folder is None else _microseconds(os.lstat(name, dir_fd=folder))
+                return None if folder is None else microseconds(os.lstat(name, dir_fd=folder))
             except FileNotFoundError:
                 return None
 
@@ -113,7 +127,53 @@ class GoldenFolder:
                 for each in (f"{name}.sig", name):
                     with suppress(FileNotFoundError):
                         os.unlink(each, dir_fd=folder)
+                    self._at("original removed")
             os.fsync(folder)
+
+    def take_over(self, source: GoldenFolder, tenant: str, names: Sequence[str]) -> None:
+        """Put goldens of `source` with their signatures here, in the place of others.
+
+        They stay there too; where the file system allows, what lies in both is one file. Raises GoldenStoreError.
+        """
+        with source.opened(tenant) as giver, self.made(tenant) as folder:
+            if giver is None or not names:
+                return
+            for name in names:
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{name}.sig", dir_fd=folder)
+            os.fsync(folder)
+            for suffix in ("", ".sig"):
+                for name in names:
+                    hidden = doubled(giver, name + suffix, folder)
+                    os.rename(hidden, name + suffix, src_dir_fd=folder, dst_dir_fd=folder)
+                    # If both were one file already, it is still there.
+                    with suppress(FileNotFoundError):
+                        os.unlink(hidden, dir_fd=folder)
+                os.fsync(folder)
+                self._at("taken over")
+
+    def tenants(self) -> list[str]:
+        """The tenants that have goldens here, by what the first golden of each says. Raises GoldenStoreError."""
+        try:
+            folders = sorted(self.root.iterdir()) if self.root.is_dir() else []
+            return [tenant for folder in folders if (tenant := _tenant_of(folder)) is not None]
+        except OSError as error:
+            raise GoldenStoreError(f"{self.root} cannot be read: {error.strerror}") from None
+
+    def make(self) -> None:
+        """Make the folder durably, with those above it. Raises GoldenStoreError."""
+        try:
+            make_folder(self.root)
+        except OSError as error:
+            raise GoldenStoreError(f"{self.root} cannot be made: {error.strerror}") from None
+
+    def discard(self) -> None:
+        """Remove the folder with all that is in it. Raises GoldenStoreError."""
+        try:
+            if self.root.is_dir():
+                rmtree(self.root)
+        except OSError as error:
+            raise GoldenStoreError(f"{self.root} cannot be removed: {error.strerror}") from None
 
     def sweep(self, tenant: str, now_seconds: float) -> None:
         """Remove what processes left that died while they wrote, an hour ago or longer."""
@@ -144,8 +204,8 @@ class GoldenFolder:
         """As `opened`, but the folder is made if there is none."""
         name = safe_name(tenant)
         with self._telling(tenant):
-            self.root.mkdir(parents=True, exist_ok=True)
-            root = os.open(self.root, _FOLDER)
+            make_folder(self.root)
+            root = os.open(self.root, FOLDER)
             try:
                 with suppress(FileExistsError):
                     os.mkdir(name, dir_fd=root)
@@ -167,9 +227,9 @@ class GoldenFolder:
             raise GoldenStoreError(f"the goldens of tenant {tenant} in {self.root}: {why}") from None
 
     def _open(self, name: str) -> int:
-        root = os.open(self.root, _FOLDER)
+        root = os.open(self.root, FOLDER)
         try:
-            return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=root)
+            return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=root)
         finally:
             os.close(root)
 
@@ -207,66 +267,25 @@ class GoldenFolder:
             raise
 
 
-def write_hidden(folder: int, data: bytes, ended_at: int, at: Callable[[str], object] = lambda point: None) -> str:
-    """Write `data` durably under a hidden name, which is returned. Raises OSError, leaving nothing."""
-    hidden = HIDDEN + secrets.token_hex(12)
-    file = os.open(hidden, _NEW, 0o644, dir_fd=folder)
-    try:
-        try:
-            at("opened")
-            half = len(data) // 2
-            _write_all(file, data[:half])
-            at("half written")
-            _write_all(file, data[half:])
-            moment = ended_at * 1000 if 0 <= ended_at < 2**53 else 0
-            os.utime(file, ns=(moment, moment))
-            os.fsync(file)
-            at("written")
-        finally:
-            os.close(file)
-    except BaseException:
-        os.unlink(hidden, dir_fd=folder)
-        raise
-    return hidden
-
-
-def read_file(folder: int, name: str) -> tuple[bytes, int] | None:
-    """The content of a regular file and its time (µs since the epoch), None if there is none.
-
-    Raises GoldenFault for a link, a device, a folder or a pipe.
-    """
-    try:
-        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
-    except FileNotFoundError:
+def _tenant_of(folder: Path) -> str | None:
+    """Whose goldens lie in the folder, by the first of them; None if there are none."""
+    first = min(filter(is_golden, os.listdir(folder)), default=None)
+    if first is None:
         return None
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise GoldenFault(0, "link", f"{name} is a link or a device, not a file") from None
-        raise
+    with open(folder / first, "rb") as stream:
+        tenant = lines_of(stream.readline())[0].get("tenant")
+    if not isinstance(tenant, str) or safe_name(tenant) != folder.name:
+        raise GoldenStoreError(f"{folder / first} is not where it belongs")
+    return tenant
+
+
+def _state(folder: int, golden: Golden) -> State:
+    name = safe_name(golden.run_id) + GOLDEN
     try:
-        about = os.fstat(file)
-        if not stat.S_ISREG(about.st_mode):
-            raise GoldenFault(0, "link", f"{name} is no regular file")
-        if about.st_size > MAX_BYTES:
-            raise GoldenFault(0, "unreadable", f"{name} has {about.st_size} bytes; no golden has")
-        with open(file, "rb", buffering=0, closefd=False) as stream:
-            return stream.readall(), _microseconds(about)
-    finally:
-        os.close(file)
-
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-def _write_all(file: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-
-
-def _microseconds(about: os.stat_result) -> int:
-    return about.st_mtime_ns // 1000
+        os.lstat(name, dir_fd=folder)
+    except FileNotFoundError:
+        return "missing"
+    return "equal" if _holds(folder, name, golden.data) else "other"
 
 
 def _holds(folder: int, name: str, data: bytes) -> bool:

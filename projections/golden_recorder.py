@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..core.canonical import Payload
+from ..core.divergence import VOLATILE_FIELDS
 from ..core.errors import CallError, IntegrityError, Problem
 from ..core.ids import check_seed
 from ..core.step_events import StepIndex
-from .golden_compare import VOLATILE_FIELDS, GoldenDifference, compare_golden
+from .golden_compare import GoldenDifference, compare_golden
 from .golden_drafts import Draft
 from .golden_faults import GoldenFault, check_golden, lines_of
 from .golden_files import GoldenFolder, Signed, Stored

@@ -51,13 +51,18 @@ def write_goldens(
     return Written(written, left)
 
 
-def archived_goldens(folder: GoldenFolder, tenant: str) -> dict[tuple[str, str], str]:
+def archived_goldens(
+    folder: GoldenFolder, tenant: str, recorded: Mapping[str, str] | None = None
+) -> dict[tuple[str, str], str]:
     """The goldens in the tenant's archives that do not lie in its folder too: tenant and name to the SHA-256 of their
-    bytes. Raises IntegrityError, GoldenStoreError."""
+    bytes. Raises IntegrityError, also for an archive that is not as `recorded` (SHA-256 by name); GoldenStoreError."""
     found: dict[tuple[str, str], str] = {}
-    for archive in archive_names(folder, tenant):
-        for name, stored in read_archive(folder, tenant, archive).goldens.items():
-            found[tenant, name] = sha256_hex(stored.data)
+    for name in archive_names(folder, tenant):
+        archive = read_archive(folder, tenant, name)
+        if recorded is not None and recorded.get(name, archive.sha256) != archive.sha256:
+            raise IntegrityError(f"the archive {name} is not the one that was recorded")
+        for golden, mark in archive.goldens.items():
+            found[tenant, golden] = mark.sha256
     for name in folder.names(tenant):
         found.pop((tenant, name), None)
     return found

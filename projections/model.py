@@ -10,9 +10,9 @@ in by their keys, and none is removed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ..core.events import Event
 from ..core.run_state import RunState
@@ -109,3 +109,50 @@ class GrowingProjection(ABC):
 
     def settle(self) -> None:  # noqa: B027 - most have nothing to do
         """See `Projection.settle`: all of it lies in the tables."""
+
+
+class TakenOver(NamedTuple):
+    """What came of comparing what was built aside with what is there, and of taking it over.
+
+    How many were equal, `archived` (equal, and left in archives), missing, and which differ, each as a sentence;
+    `changed` is how many of these were written.
+    """
+
+    equal: int
+    archived: int
+    missing: int
+    differing: tuple[str, ...]
+    changed: int
+
+
+class Aside(Projection, Protocol):
+    """A projection that fills a place of its own while it is rebuilt, beside what is there."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is such a place."""
+        ...
+
+    def begin(self) -> None:
+        """Make it, empty."""
+        ...
+
+    def take_over(self, missing: bool, differing: bool, each: Callable[[int, int], None]) -> TakenOver:
+        """Compare all of it with what is there; write what is `missing` there, and replace what is `differing`.
+
+        `each` is told how much is done, of how much. Raises StoreError, IntegrityError; doing it again is harmless.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Remove it."""
+        ...
+
+
+@runtime_checkable
+class LiesOutside(Protocol):
+    """What a projection is too whose work lies outside the tables."""
+
+    def aside(self, generation: int) -> Aside:
+        """What fills the place of that generation."""
+        ...

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from uuid import uuid4
 
-from ..core.errors import StoreError
+from ..core.errors import RefoldError, StoreError
 from ..eventstore.owner import this_process
 from ..eventstore.store import Store
 from .checkpoints import CheckpointsProjection
 from .costs import CostsProjection
 from .failures import FailuresProjection
-from .follow import BadEventError
+from .goldens import GoldenPlace, GoldensProjection
 from .model import Projection
 from .runner import BATCH, LEASE_SECONDS, Runner, generation_for
 from .runs import RunsProjection
@@ -33,10 +33,12 @@ _LOOK_AROUND_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
-def known_projections() -> dict[str, Projection]:
-    """The projections that this version has, by name."""
+def known_projections(goldens: GoldenPlace | None = None) -> dict[str, Projection]:
+    """The projections that this version has, by name; goldens where there is a place for them."""
     every: list[Projection] = [RunsProjection(), CheckpointsProjection()]
     every += [FailuresProjection(), CostsProjection(), TimelineProjection()]
+    if goldens is not None:
+        every.append(GoldensProjection(goldens))
     return {each.name: each for each in every}
 
 
@@ -69,7 +71,7 @@ class Projector:
         self._drained.set()
 
     async def run(self) -> None:
-        """Follow the log until drained. Never raises for what is wrong with the store or an event: it tries again."""
+        """Follow the log until drained. Whatever is wrong with the store, an event or a projection, it tries again."""
         await asyncio.gather(*(self._follow(_Turns(self, projection)) for projection in self._projections))
 
     async def _follow(self, turns: _Turns) -> None:
@@ -82,8 +84,10 @@ class Projector:
                 if taken:
                     continue
                 wait = IDLE_SECONDS
-            except (StoreError, BadEventError, LookupError) as error:
-                _log.warning("projection %s stands still: %s", turns.projection.name, error)
+            except Exception as error:
+                # One that is broken must not take down the others, nor the server beside it.
+                trace = None if isinstance(error, RefoldError | LookupError) else error
+                _log.warning("projection %s stands still: %s", turns.projection.name, error, exc_info=trace)
                 await asyncio.to_thread(turns.failed, error)
                 wait = pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
             with suppress(TimeoutError):

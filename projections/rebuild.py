@@ -12,7 +12,7 @@ from ..eventstore.parts import MOST_PARTS, Part
 from ..eventstore.store import Store
 from ..eventstore.tables import Generation, hash_of
 from .helpers import StartHelper, wait_for_parts
-from .model import Projection
+from .model import Aside, LiesOutside, Projection, TakenOver
 from .parts import clear_errors, unfinished, work_parts
 from .runner import LEASE_SECONDS, Reached, Runner, generation, recorded_at, unheeded
 
@@ -27,6 +27,10 @@ DIVIDED_FROM = 50_000
 
 _TRIES = 10
 _WAIT_SECONDS = 0.1
+TAKEN_OVER = "taken over"
+"""Another, after each part of what was built outside the tables."""
+
+_MOST_TOLD = 10
 
 
 class Progress(NamedTuple):
@@ -47,6 +51,8 @@ class Rebuilt(NamedTuple):
     events: int
     compared: bool
     switched: bool
+    files: TakenOver | None = None
+    """What came of a projection's files, if it has any."""
 
 
 Watch = Callable[[Progress], None]
@@ -92,33 +98,49 @@ class Rebuild:
         nothing is switched, and the new generation stays to be looked at. Raises StoreRefusedError while the
         projection is paused or another process rebuilds it.
         """
-        active = self._active()
-        runner = self._runner(self._target(active))
-        if not runner.claim():
-            raise StoreRefusedError(f"another process rebuilds the projection {runner.of.name} already")
-        live = None
+        runner, aside = self._begun(self._target(self._active()))
+        live = files = None
         compared = False
         try:
-            self._fill_in_parts(runner)
+            if aside is None:  # Other processes would not know where it is.
+                self._fill_in_parts(runner)
             self._catch_up(runner)
             while (active := self._active()) is not None and active.generation != runner.of.generation:
                 live = self._held(active)
-                if compare or shadow:
+                if aside is None and (compare or shadow):
                     self._meet(runner, live)
                     self._compare(runner, live)
                     compared = True
                 else:
                     self._catch_up(runner)
                 break
+            if aside is not None:
+                files = self._taken_over(aside, runner, live, compare, shadow)
+                compared = compare or shadow
             switched = not shadow and self._switched(runner)
         finally:
             if live is not None:
                 self._store.tables.release(live.name, live.generation, self._owner)
             runner.release()
         of = runner.of
+        if aside is not None:
+            aside.discard()
         if shadow:
             self._store.tables.drop(of.name, of.generation)
-        return Rebuilt(of.name, of.version, of.generation, of.position, self._events, compared, switched)
+        return Rebuilt(of.name, of.version, of.generation, of.position, self._events, compared, switched, files)
+
+    def _begun(self, target: Generation) -> tuple[Runner, Aside | None]:
+        """What builds the generation, with its lease; where it fills, if that is outside the tables."""
+        aside = self._aside(target.generation)
+        runner = self._runner(target, aside)
+        if not runner.claim():
+            raise StoreRefusedError(f"another process rebuilds the projection {target.name} already")
+        if aside is not None and runner.of.position == 0:
+            aside.begin()
+        return runner, aside
+
+    def _aside(self, number: int) -> Aside | None:
+        return self._projection.aside(number) if isinstance(self._projection, LiesOutside) else None
 
     def _active(self) -> Generation | None:
         return next((each for each in self._store.tables.generations(self._projection.name) if each.active), None)
@@ -130,16 +152,26 @@ class Rebuild:
             raise StoreRefusedError(f"the projection {name} is paused; first: refold projections resume {name}")
         if active is not None and active.parts and active.version == version:
             return active  # The very first one: it is read as far as it has come.
+        for done in range(1, 1 if active is None else active.generation + 1):
+            if (place := self._aside(done)) is not None and place.begun:
+                place.discard()  # Its rebuild was killed at its very end.
         every = self._store.tables.generations(name)
         begun = [each for each in every if each.version == version and not each.active]
         begun = [each for each in begun if active is None or each.generation > active.generation]
+        aside = [self._aside(each.generation) for each in begun]
+        begun = [each for each, place in zip(begun, aside, strict=True) if place is None or place.begun]
+        if active is None and isinstance(self._projection, LiesOutside):
+            # What projectors carry on is never what is built aside.
+            self._store.tables.create(name, version, self._projection.tables)
+            begun.clear()
+            active = self._active()
         if active is None or not begun:
             number = self._store.tables.create(name, version, self._projection.tables)
             return generation(self._store, name, number)
         return begun[-1]
 
-    def _runner(self, of: Generation) -> Runner:
-        return Runner(self._store, self._projection, self._owner, of, batch=self._batch, reached=self._reached)
+    def _runner(self, of: Generation, aside: Aside | None = None) -> Runner:
+        return Runner(self._store, aside or self._projection, self._owner, of, batch=self._batch, reached=self._reached)
 
     def _fill_in_parts(self, runner: Runner) -> None:
         """Bring a generation that is divided, or is worth it, to where its parts end."""
@@ -217,6 +249,30 @@ class Rebuild:
                 f"the rows of {live.name} differ at position {live.position}: generation {live.generation}, which is "
                 f"read, hashes to {found[:16]}, generation {runner.of.generation}, built anew, to {rebuilt[:16]}"
             )
+
+    def _taken_over(
+        self, aside: Aside, runner: Runner, live: Generation | None, compare: bool, shadow: bool
+    ) -> TakenOver:
+        """Compare with what is there, write what is missing, and replace what differs, as far as that is asked for.
+
+        Raises ReplayDivergenceError for what differs, and for what a shadow finds missing that must be there by now.
+        """
+
+        def each(done: int, of: int) -> None:
+            runner.claim()
+            if live is not None:
+                self._store.tables.claim(live.name, live.generation, self._owner, LEASE_SECONDS)
+            self._watch(Progress(done, of, self._events))
+            self._reached(TAKEN_OVER)
+
+        name = runner.of.name
+        found = aside.take_over(not shadow, not (compare or shadow), each)
+        if found.differing and (compare or shadow):
+            told = ", ".join(found.differing[:_MOST_TOLD]) + (", …" if len(found.differing) > _MOST_TOLD else "")
+            raise ReplayDivergenceError(f"of {name}, {len(found.differing)} are not what the log says: {told}")
+        if shadow and found.missing and live is not None and live.position >= runner.of.position:
+            raise ReplayDivergenceError(f"of {name}, {found.missing} are missing")
+        return found
 
     def _switched(self, runner: Runner) -> bool:
         of = runner.of

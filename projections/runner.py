@@ -194,7 +194,8 @@ class Runner:
     def fail(self, error: Exception) -> None:
         """Record why the projection stands still, if the store can be reached."""
         try:
-            self.store.tables.fail(self.of.name, self.of.generation, self._owner, str(error))
+            told = str(error).replace("\0", "␀")[:2000]  # PostgreSQL's texts hold no NUL.
+            self.store.tables.fail(self.of.name, self.of.generation, self._owner, told)
         except StoreError:
             self.owns = False
 

@@ -18,9 +18,13 @@ from .reading import large_of, snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class SpecsVerification:
-    """The verdict on a tenant's registered specs. `fold` holds at most one finding: the first that does not follow."""
+class ControlVerification:
+    """The verdict on a control stream, which is `about` something, such as a tenant's registered specs.
 
+    `fold` holds at most one finding: the first event that does not follow.
+    """
+
+    about: str
     stream: str
     tenant: str
     events: int
@@ -35,6 +39,7 @@ class SpecsVerification:
     def to_json(self) -> dict[str, Any]:
         """The verdict as a JSON object."""
         return {
+            "about": self.about,
             "stream": self.stream,
             "tenant": self.tenant,
             "ok": self.ok,
@@ -44,7 +49,7 @@ class SpecsVerification:
         }
 
 
-def verify_specs(store: Store, tenant: str = "default") -> SpecsVerification | None:
+def verify_specs(store: Store, tenant: str = "default") -> ControlVerification | None:
     """Prove that every spec of the tenant is as it was registered, and none is missing; None when there are none.
 
     Raises CallError for a tenant that cannot be.
@@ -56,7 +61,8 @@ def verify_specs(store: Store, tenant: str = "default") -> SpecsVerification | N
     large = large_of(store, records)
     chain = prove_chain(stream, records, heads.get(stream, EMPTY), large)
     fold = next(_faults(stream, tenant, records, large), None)
-    return SpecsVerification(stream, tenant, len(records), tuple(chain), () if fold is None else (fold,))
+    folded = () if fold is None else (fold,)
+    return ControlVerification("the registered specs", stream, tenant, len(records), tuple(chain), folded)
 
 
 def _faults(stream: str, tenant: str, records: Sequence[Record], large: Mapping[str, bytes]) -> Iterator[Finding]:

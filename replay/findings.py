@@ -11,7 +11,7 @@ class Finding:
     """One fault. `number` is the event's version in `stream` (from 1); 0 when the fault is none of one event's.
 
     `kind` is one of: changed, missing, moved, doubled, foreign, unreadable, head, payload, impossible, hash, identity,
-    archive.
+    checkpoint, golden, archive.
     """
 
     stream: str

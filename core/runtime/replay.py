@@ -19,18 +19,21 @@ from ..step_events import StepIndex
 from .actor import RunActor
 from .admission import check_served
 from .attempt import Attempt, Call, Result, call_inline
+from .clock import SystemClock
 from .decider import SpecDecider
+from .diverged import Came, step_diverged
 from .functions.code_decider import CodeDecider
 from .outcomes import outcome_event
 from .registry import SkillRegistry
 from .services import Services
 from .skill import Skill
+from .threads import ThreadPool
 
 _NOT_REPRODUCED = {"STEP_TIMEOUT", "INTERRUPTED"}
 """Failures that come from outside the skill: recorded and replayed, not brought about again."""
 
 
-class _NoJournal:
+class NoJournal:
     """A journal that keeps nothing: every append succeeds."""
 
     def append(self, unit: Unit, done: Callable[[Ack], None]) -> None:
@@ -74,6 +77,11 @@ class Replayed(NamedTuple):
     served: int
 
 
+def quiet_services(skills: SkillRegistry, limits: Limits) -> Services:
+    """What `replay` needs where there is no engine."""
+    return Services(NoJournal(), skills, SystemClock(), limits, ThreadPool(), 1.0)
+
+
 async def replay(services: Services, events: Sequence[Event], recorded: RunState) -> Replayed:
     """Run again what `events` record.
 
@@ -92,17 +100,14 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
     from_log = served(events, services.skills)
     time = _HastyTime(events[0].at)
     quiet = replace(
-        services, journal=_NoJournal(), clock=time, timers=time, observer=None, family=None, recorded=from_log
+        services, journal=NoJournal(), clock=time, timers=time, observer=None, family=None, recorded=from_log
     )
-    state = SpecState(recorded.started, recorded.plan)
-    state.deadline = None  # The record says that it was met; the clock has gone on since.
-    actor = RunActor(quiet, "replay", SpecDecider(state, services.skills), Head(1, None))
-    try:
-        actor.begin()
-        await actor.done
-    finally:
-        actor.abandon(asyncio.CancelledError())
-    _compare(recorded, state)
+    state = await _run_again(quiet, recorded)
+    index = _first_difference(recorded, state)
+    if index is not None:
+        # Once more: what comes out otherwise each time is another fault than what has changed for good.
+        raise _diverged(events, recorded, index, state, await _run_again(quiet, recorded), services.skills)
+    _compare_ends(recorded, state)
     outcomes = sum(isinstance(event, StepCompleted | StepFailed) for event in events)
     return Replayed(recorded, outcomes - len(from_log), len(from_log))
 
@@ -141,7 +146,7 @@ async def replay_code(
     waited = {event.index for event in events if isinstance(event, StepWaiting)}
     executed = from_log = 0
     try:
-        for event in decider.replay():
+        for number, event in enumerate(decider.replay(), 2):
             _check_fault(decider)
             if isinstance(event, RunEnd) and not isinstance(event, RunCancelled | RunTimedOut):
                 _check_end(decider, event)
@@ -150,7 +155,7 @@ async def replay_code(
                     from_log += 1
                 else:
                     executed += 1
-                    await _execute_again(services, decider, event)
+                    await _execute_again(services, decider, event, number)
         _check_fault(decider)
     finally:
         decider.close()
@@ -162,14 +167,19 @@ def _check_fault(decider: CodeDecider) -> None:
         raise NondeterminismError(decider.fault.message, decider.fault.details.value)
 
 
-async def _execute_again(services: Services, decider: CodeDecider, event: StepCompleted | StepFailed) -> None:
-    call = decider.prepare(event.index, event.attempt, services.limits)
-    result = await executed(call, services) if isinstance(call, Call) else call
-    again = outcome_event(decider.state, decider.step(event.index), result, event.at)
-    if getattr(again, "step_hash", None) != event.step_hash:
-        raise ReplayDivergenceError(
-            f"step {event.step_id!r} (skill {event.skill_id!r}) recorded {_shown(event)} and now gives {_shown(again)}"
-        )
+async def _execute_again(
+    services: Services, decider: CodeDecider, event: StepCompleted | StepFailed, number: int
+) -> None:
+    async def again() -> Came:
+        call = decider.prepare(event.index, event.attempt, services.limits)
+        result = await executed(call, services) if isinstance(call, Call) else call
+        made: Any = outcome_event(decider.state, decider.step(event.index), result, event.at)
+        return Came(getattr(made, "output", None), getattr(made, "error_code", None), getattr(made, "step_hash", None))
+
+    now = await again()
+    if now.step_hash != event.step_hash:
+        skill = decider.skill(event.index)
+        raise step_diverged(number, event, skill, now, await again())
 
 
 async def executed(call: Call, services: Services) -> Result:
@@ -198,35 +208,50 @@ def _check_end(decider: CodeDecider, end: RunEnd) -> None:
             raise NondeterminismError(message, {"name": name, "recorded": then, "requested": now})
 
 
-def _compare(recorded: SpecState, again: SpecState) -> None:
-    for index, (then, now) in enumerate(zip(recorded.step_hashes, again.step_hashes, strict=False)):
-        if then != now:
-            step = recorded.plan.steps[index]
-            raise ReplayDivergenceError(
-                f"step {step.step_id!r} (index {index}, skill {step.skill_id!r}) recorded "
-                f"{_told(recorded, index)} and now gives {_told(again, index)}"
-            )
-    then_hash = recorded.end and recorded.end.workflow_hash
-    now_hash = again.end and again.end.workflow_hash
-    if then_hash != now_hash:
-        raise ReplayDivergenceError(f"the run recorded workflow_hash {then_hash} and now gives {now_hash}")
+async def _run_again(quiet: Services, recorded: SpecState) -> SpecState:
+    state = SpecState(recorded.started, recorded.plan)
+    state.deadline = None  # The record says that it was met; the clock has gone on since.
+    actor = RunActor(quiet, "replay", SpecDecider(state, quiet.skills), Head(1, None))
+    try:
+        actor.begin()
+        await actor.done
+    finally:
+        actor.abandon(asyncio.CancelledError())
+    return state
 
 
-def _told(state: SpecState, index: int) -> str:
+def _first_difference(recorded: SpecState, again: SpecState) -> int | None:
+    """The lowest index whose step came out otherwise."""
+    pairs = enumerate(zip(recorded.step_hashes, again.step_hashes, strict=False))
+    return next((index for index, (then, now) in pairs if then != now), None)
+
+
+def _diverged(
+    events: Sequence[Event],
+    recorded: SpecState,
+    index: int,
+    now: SpecState,
+    again: SpecState,
+    skills: SkillRegistry,
+) -> ReplayDivergenceError:
+    step = recorded.plan.steps[index]
+    ended = (StepCompleted, StepFailed)
+    found = ((n, each) for n, each in enumerate(events, 1) if isinstance(each, ended) and each.index == index)
+    number, event = next(found, (0, None))
+    if event is None:
+        message = f"step {step.step_id!r} (index {index}, skill {step.skill_id!r}) was not run, and now is"
+        return ReplayDivergenceError(message, {"step_id": step.step_id, "kind": "DETERMINISM_VIOLATION"})
+    return step_diverged(number, event, skills.find(step.skill_id), _came(now, index), _came(again, index))
+
+
+def _came(state: SpecState, index: int) -> Came:
     outcome = state.outcomes[index]
-    if outcome is None:
-        return "no outcome"
-    if outcome.output is None:
-        return f"{outcome.status} {outcome.error_code or ''}".strip()
-    return _excerpt(outcome.output, outcome.step_hash)
+    return Came(None, None, None) if outcome is None else Came(outcome.output, outcome.error_code, outcome.step_hash)
 
 
-def _shown(event: Event) -> str:
-    if isinstance(event, StepCompleted):
-        return _excerpt(event.output, event.step_hash)
-    return f"failed {getattr(event, 'error_code', event.topic)}"
-
-
-def _excerpt(output: Payload, step_hash: str) -> str:
-    text = output.data.decode()
-    return f"{text if len(text) <= 200 else text[:197] + '...'} (hash {step_hash[:16]})"
+def _compare_ends(recorded: SpecState, again: SpecState) -> None:
+    then = recorded.end and recorded.end.workflow_hash
+    now = again.end and again.end.workflow_hash
+    if then != now:
+        details = {"recorded_hash": then, "now_hash": now, "kind": "DETERMINISM_VIOLATION"}
+        raise ReplayDivergenceError(f"the run recorded workflow_hash {then} and now gives {now}", details)

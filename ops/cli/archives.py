@@ -26,8 +26,8 @@ from ...eventstore.sealing import Sealer
 from ...eventstore.tiered import TieredStore
 from ...projections.times import iso
 from .faults import BROKEN, OK
-from .goldens import watched
 from .output import clock, console, plain, write_json
+from .progress import watched
 from .reading import missing_file
 from .signals import stopping
 from .specs import login

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import Database, Json, RunId, Skills, Tenant
+from .commands import Database, Folder, Json, Keys, RunId, Skills, Tenant
 from .spec_commands import app
 
 __all__ = ["app"]
@@ -45,13 +45,15 @@ def dev(
         list[str] | None,
         typer.Option(metavar="Q", help="Work on this queue; repeatable; else default.", show_default=False),
     ] = None,
+    folder: Folder = None,
+    keys: Keys = None,
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Serve the HTTP API and work on runs, in one process, until a signal comes: for trying things out.
+    """Serve the HTTP API, work on runs and keep projections, in one process, until a signal comes: for trying out.
 
     Ctrl-C and SIGTERM drain it: running steps end; a second one ends it at once.
     """
     from .developing import develop
 
-    raise typer.Exit(develop(skills or [], host, port, queue or ["default"], database, json))
+    raise typer.Exit(develop(skills or [], host, port, queue or ["default"], folder, keys, database, json))

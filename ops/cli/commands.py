@@ -49,6 +49,16 @@ SpecVersion = Annotated[
     str | None,
     typer.Option("--version", metavar="V", help="SPEC is a registered one, of this version.", show_default=False),
 ]
+Folder = Annotated[
+    str | None,
+    typer.Option(
+        "--goldens", metavar="FOLDER", help="Where they lie; else REFOLD_GOLDENS, else goldens.", show_default=False
+    ),
+]
+Keys = Annotated[
+    str | None,
+    typer.Option("--keys", metavar="FILE", help="The keys; else REFOLD_GOLDEN_KEYS.", show_default=False),
+]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.", show_default=False)]
 """What several commands take."""
 
@@ -243,7 +253,7 @@ def events(
 def verify(
     run_id: Annotated[str | None, typer.Argument(metavar="[RUN_ID]", help="The run.", show_default=False)] = None,
     all_runs: Annotated[
-        bool, typer.Option("--all", help="Every run of the tenant, its specs, and the archives.")
+        bool, typer.Option("--all", help="All of the tenant: runs, specs, decisions; archives.")
     ] = False,
     tenant: Tenant = "default",
     database: Database = None,

@@ -1,18 +1,20 @@
-"""`refold dev`: the API and a worker in one process."""
+"""`refold dev`: the API, a worker and a projector in one process."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import TypedDict
 
 from ...compose import Worker, WorkflowEngine, database_url, open_store
 from ...core.runtime.registry import SkillRegistry
+from ...projections.projector import Projector, known_projections
 from ..loopback import loopback_socket, url_of
 from ..settings import store_patience
 from .faults import OK, Hidden
+from .goldens import golden_place
 from .logs import log_to_stderr
 from .output import console, plain, stdout_for_json_only, write_json
 from .reading import read_skills
@@ -22,9 +24,16 @@ from .working import check_queues
 
 
 def develop(
-    modules: Sequence[str], host: str, port: int, queues: Sequence[str], database: str | None, json: bool
+    modules: Sequence[str],
+    host: str,
+    port: int,
+    queues: Sequence[str],
+    folder: str | None,
+    keys: str | None,
+    database: str | None,
+    json: bool,
 ) -> int:
-    """Serve and work until a signal asks for an end; returns the exit code."""
+    """Serve, work and keep projections until a signal asks for an end; returns the exit code."""
     check_queues(queues)
     patience = store_patience()
     url = database_url(database)
@@ -32,11 +41,12 @@ def develop(
     log_to_stderr(hide)
     with stdout_for_json_only(json), closing(loopback_socket(host, port)) as bound, closing(open_store(url)) as store:
         skills = read_skills(modules)
+        projections = known_projections(golden_place(store, folder, keys))
         # What can be refused is refused before a second goes into loading the web framework.
         from ..serve import HttpServer
 
         def begun() -> None:
-            told = _told(skills, url_of(bound), plain(hide(url)), queues)
+            told = _told(skills, url_of(bound), plain(hide(url)), queues, projections)
             if json:
                 write_json(told)
             else:
@@ -46,15 +56,18 @@ def develop(
         engine = WorkflowEngine(store, skills, patience=patience, parks=True)
         server = HttpServer(engine, bound, begun)
         worker = Worker(store, skills, queues=queues, patience=patience)
+        projector = Projector(store, list(projections.values()))
 
         async def work() -> None:
             async with engine, asyncio.TaskGroup() as tasks:
                 tasks.create_task(server.run())
                 tasks.create_task(worker.run())
+                tasks.create_task(projector.run())
 
         def drain() -> None:
             server.stop()
             worker.drain()
+            projector.drain()
 
         run_until_drained(work, drain, lambda: None)
     note("drained")
@@ -67,10 +80,13 @@ class _Told(TypedDict):
     queues: list[str]
     workflows: list[str]
     skills: list[str]
+    projections: list[str]
     pid: int
 
 
-def _told(skills: SkillRegistry, listening: str, database: str, queues: Sequence[str]) -> _Told:
+def _told(
+    skills: SkillRegistry, listening: str, database: str, queues: Sequence[str], projections: Iterable[str]
+) -> _Told:
     registry = SkillRegistry()
     ready = {*registry.names(), *registry.workflows()}
     return {
@@ -79,6 +95,7 @@ def _told(skills: SkillRegistry, listening: str, database: str, queues: Sequence
         "queues": list(queues),
         "workflows": [f"{each.workflow_type}#{each.version}" for each in skills.workflows() if each not in ready],
         "skills": [name for name in skills.names() if name not in ready],
+        "projections": list(projections),
         "pid": os.getpid(),
     }
 
@@ -89,6 +106,7 @@ def _print(told: _Told) -> None:
         "queues": ", ".join(told["queues"]),
         "workflows": ", ".join(told["workflows"]) or "no functions; name their module by --app",
         "skills": ", ".join([*told["skills"], "and the ready ones (refold skills)"]),
+        "projected": ", ".join(told["projections"]),
     }
     screen = console()
     screen.print(f"listening on {told['listening']}", soft_wrap=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import Database, Json, Tenant
+from .commands import Database, Folder, Json, Keys, Tenant
 from .schedule_commands import app
 
 __all__ = ["app"]
@@ -18,16 +18,6 @@ golden = typer.Typer(
 
 app.add_typer(golden, name="golden", help="Goldens: what ended runs did, as signed files.")
 
-_Folder = Annotated[
-    str | None,
-    typer.Option(
-        "--goldens", metavar="FOLDER", help="Where they lie; else REFOLD_GOLDENS, else goldens.", show_default=False
-    ),
-]
-_Keys = Annotated[
-    str | None,
-    typer.Option("--keys", metavar="FILE", help="The keys; else REFOLD_GOLDEN_KEYS.", show_default=False),
-]
 _Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN_ID...", help="The runs.", show_default=False)]
 _All = Annotated[bool, typer.Option("--all", help="Of the whole tenant.")]
 _By = Annotated[str | None, typer.Option(metavar="WHO", help="Who does it; else your login name.", show_default=False)]
@@ -37,8 +27,8 @@ _By = Annotated[str | None, typer.Option(metavar="WHO", help="Who does it; else 
 def golden_write(
     runs: _Runs = None,
     all_: _All = False,
-    folder: _Folder = None,
-    keys: _Keys = None,
+    folder: Folder = None,
+    keys: Keys = None,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -51,8 +41,8 @@ def golden_write(
 
 @golden.command("list")
 def golden_list(
-    folder: _Folder = None,
-    keys: _Keys = None,
+    folder: Folder = None,
+    keys: Keys = None,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -69,8 +59,8 @@ def golden_verify(
     all_: _All = False,
     offline: Annotated[bool, typer.Option("--offline", help="Do not look at the log: files and keys alone.")] = False,
     complete: Annotated[bool, typer.Option("--complete", help="With --all: every ended run must have one.")] = False,
-    folder: _Folder = None,
-    keys: _Keys = None,
+    folder: Folder = None,
+    keys: Keys = None,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -93,8 +83,8 @@ def golden_diff(
         typer.Option(metavar="NAME", help="Leave these members out instead; repeatable.", show_default=False),
     ] = None,
     timestamps: Annotated[bool, typer.Option("--timestamps", help="Leave nothing out.")] = False,
-    folder: _Folder = None,
-    keys: _Keys = None,
+    folder: Folder = None,
+    keys: Keys = None,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -112,7 +102,7 @@ def golden_rotate_key(
         str | None, typer.Option(metavar="ID", help="What to call it; else k1, k2, ...", show_default=False)
     ] = None,
     overlap: Annotated[str, typer.Option(metavar="TIME", help="For how long the one before verifies.")] = "30d",
-    keys: _Keys = None,
+    keys: Keys = None,
     by: _By = None,
     tenant: Tenant = "default",
     database: Database = None,
@@ -127,8 +117,8 @@ def golden_rotate_key(
 
 @golden.command("resign")
 def golden_resign(
-    folder: _Folder = None,
-    keys: _Keys = None,
+    folder: Folder = None,
+    keys: Keys = None,
     by: _By = None,
     tenant: Tenant = "default",
     database: Database = None,
@@ -163,8 +153,8 @@ def golden_archive(
     older: Annotated[
         str | None, typer.Option("--older", metavar="TIME", help="Instead of the retention.", show_default=False)
     ] = None,
-    folder: _Folder = None,
-    keys: _Keys = None,
+    folder: Folder = None,
+    keys: Keys = None,
     by: _By = None,
     tenant: Tenant = "default",
     database: Database = None,
@@ -181,8 +171,8 @@ def golden_archive(
 def golden_restore(
     archive: Annotated[str, typer.Argument(metavar="ARCHIVE", help="As list names it.", show_default=False)],
     runs: _Runs = None,
-    folder: _Folder = None,
-    keys: _Keys = None,
+    folder: Folder = None,
+    keys: Keys = None,
     by: _By = None,
     tenant: Tenant = "default",
     database: Database = None,

@@ -8,20 +8,23 @@ from pathlib import Path
 
 from rich.text import Text
 
+from ...core.divergence import VOLATILE_FIELDS
 from ...core.errors import CallError, IntegrityError, Problem, RefoldError, RunNotFoundError
+from ...core.golden_log import GoldenLog
 from ...eventstore.store import Store
 from ...projections.golden_archives import archive_names
-from ...projections.golden_compare import VOLATILE_FIELDS, GoldenDifference, compare_golden
+from ...projections.golden_compare import GoldenDifference, compare_golden
+from ...projections.golden_decisions import GoldenDecisions
 from ...projections.golden_faults import GoldenFault
 from ...projections.golden_names import GOLDEN, safe_name
 from ...projections.golden_recorder import GoldenRecorder, GoldenVerdict
-from ...projections.golden_upkeep import Progress as Told
 from ...projections.golden_upkeep import verify_archive
 from ...projections.golden_writing import archived_goldens
 from ...replay.golden_control import verify_golden_control
 from .faults import BROKEN, DIVERGED, OK
-from .goldens import Place, all_runs, check_choice, recorded, watched
+from .goldens import Place, all_runs, check_choice, recorded
 from .output import console, plain, write_json
+from .progress import Told, watched
 from .reading import existing_store, missing_file
 from .streams import note
 
@@ -45,7 +48,8 @@ def verify(place: Place, runs: list[str], all_: bool, offline: bool, complete: b
                 write_json(verdict.to_json())
             elif not (all_ and verdict.ok):
                 _tell(verdict)
-        control = verify_golden_control(store, place.tenant) if all_ and store is not None else []
+        proofs = verify_golden_control(store, place.tenant) if all_ and store is not None else []
+    control = [finding for proof in proofs for finding in (*proof.chain, *proof.fold)]
     for finding in control:
         note(f"the record of decisions: {plain(str(finding))}")
     if place.json and all_:
@@ -73,7 +77,9 @@ def _all(
     recorder: GoldenRecorder, store: Store | None, tenant: str, complete: bool, told: Told
 ) -> Iterator[GoldenVerdict]:
     found = list(recorder.runs(tenant))
-    archives = archive_names(recorder.storage, tenant)
+    log = _decided(store, tenant)
+    there = archive_names(recorder.storage, tenant)
+    archives = sorted({*there, *log.archives})
     for number, (name, run_id) in enumerate(found, 1):
         told(number, len(found) + len(archives))
         if run_id is None:
@@ -83,9 +89,20 @@ def _all(
             yield _verdict(recorder, store, run_id, tenant)
     for number, name in enumerate(archives, len(found) + 1):
         told(number, len(found) + len(archives))
-        yield verify_archive(recorder, tenant, name)
+        if store is not None and name not in log.archives:
+            fix = "golden resign removes it" if name in log.replaced else "golden archive records it"
+            note(f"{name}: no decision says that it is there; refold {fix}")
+        yield verify_archive(recorder, tenant, name, log.archives.get(name))
     if complete and store is not None:
         yield from _lacking(recorder, store, tenant, {name for name, _ in found})
+
+
+def _decided(store: Store | None, tenant: str) -> GoldenLog:
+    """What was decided; nothing if that cannot be read, of which the proof of the control streams tells."""
+    try:
+        return GoldenLog(tenant) if store is None else GoldenDecisions(store).of(tenant)
+    except IntegrityError:
+        return GoldenLog(tenant)
 
 
 def _lacking(recorder: GoldenRecorder, store: Store, tenant: str, there: set[str]) -> Iterator[GoldenVerdict]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
-from rich.progress import Progress
 from rich.table import Table
 
 from ...core.errors import CallError, Problem, RefoldError, RunNotFoundError
@@ -17,20 +14,20 @@ from ...core.ids import check_tenant, run_of, stream_of
 from ...core.state import fold
 from ...eventstore.log import EventLog
 from ...eventstore.store import Store
+from ...projections.golden_decisions import GoldenDecisions
 from ...projections.golden_files import GoldenFolder
 from ...projections.golden_keys import GoldenKeys
 from ...projections.golden_lines import Golden, golden_of
 from ...projections.golden_recorder import GoldenRecorder
 from ...projections.golden_upkeep import Listed, listed
-from ...projections.golden_upkeep import Progress as Told
 from ...projections.golden_writing import archived_goldens, write_goldens
+from ...projections.goldens import GoldenPlace
+from ..settings import GOLDEN_KEYS, golden_folder, golden_key_file
 from .faults import BROKEN, OK
 from .output import clock, console, iso, plain, write_json
+from .progress import Told, watched
 from .reading import existing_store
 from .streams import note
-
-KEYS = "REFOLD_GOLDEN_KEYS"
-"""The environment variable that names the key file."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +43,11 @@ class Place:
     def goldens(self) -> GoldenFolder:
         """The folder of goldens. Raises CallError for a tenant that cannot be."""
         check_tenant(self.tenant)
-        return GoldenFolder(Path(self.folder or os.environ.get("REFOLD_GOLDENS") or "goldens"))
+        return GoldenFolder(golden_folder(self.folder))
 
     def key_file(self) -> Path:
         """The file of the keys. Raises CallError when none is named."""
-        path = self.keys or os.environ.get(KEYS)
-        if not path:
-            fix = f"name it by --keys or {KEYS}; refold golden rotate-key makes one"
-            raise CallError(Problem("", "no key file is named", fix))
-        return Path(path)
+        return check_key_file(self.keys)
 
     def load(self) -> GoldenKeys:
         """The keys. Raises CallError."""
@@ -65,13 +58,23 @@ class Place:
         return GoldenRecorder(self.goldens(), self.load())
 
 
-@contextmanager
-def watched(description: str) -> Generator[Told]:
-    """A progress bar on stderr, where that is a terminal; gives what has to be told."""
-    screen = console(stderr=True)
-    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        task = bar.add_task(description, total=None)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
+def check_key_file(given: str | None) -> Path:
+    """The file of the keys. Raises CallError when none is named."""
+    path = golden_key_file(given)
+    if path is None:
+        fix = f"name it by --keys or {GOLDEN_KEYS}; refold golden rotate-key makes one"
+        raise CallError(Problem("", "no key file is named", fix))
+    return path
+
+
+def golden_place(store: Store, folder: str | None, keys: str | None) -> GoldenPlace | None:
+    """Where projectors keep the store's goldens; None where no key file is named, and so none are kept.
+
+    Raises CallError for a folder without keys.
+    """
+    if golden_key_file(keys) is None and folder is None:
+        return None
+    return GoldenPlace(store, golden_folder(folder), check_key_file(keys))
 
 
 def recorded(store: Store, run_id: str, tenant: str) -> Golden | None:
@@ -97,7 +100,9 @@ def write(place: Place, runs: list[str], all_: bool) -> int:
     with existing_store(place.database) as store, watched("writing") as told:
         ids = all_runs(store, place.tenant) if all_ else runs
         goldens = _readable(store, place.tenant, ids, broken, told) if all_ else _named(store, place.tenant, ids)
-        done = write_goldens(recorder, goldens, archived_goldens(recorder.storage, place.tenant) if all_ else None)
+        recorded_archives = GoldenDecisions(store).of(place.tenant).archives
+        archived = archived_goldens(recorder.storage, place.tenant, recorded_archives) if all_ else None
+        done = write_goldens(recorder, goldens, archived)
     if place.json:
         write_json({"tenant": place.tenant, **done._asdict(), "broken": len(broken)})
     else:

@@ -15,11 +15,16 @@ from ...compose import database_url, open_store, tune_process
 from ...core.errors import CallError, Problem, StoreUnreachableError
 from ...core.ids import stream_of
 from ...eventstore.owner import this_process
+from ...eventstore.store import Store
+from ...projections.goldens import GoldensProjection
+from ...projections.model import Projection, TakenOver
 from ...projections.projector import Projector, known_projections
 from ...projections.rebuild import Progress as Done
 from ...projections.rebuild import Rebuild, Rebuilt, drop_old
 from ...projections.standings import Standing, check_name, missing, standings
+from ..settings import GOLDEN_KEYS
 from .faults import FAILED, OK, Hidden
+from .goldens import check_key_file, golden_place
 from .helping import helpers_of
 from .logs import log_to_stderr
 from .output import console, duration, plain, write_json
@@ -30,18 +35,33 @@ from .streams import note
 _TELL_SECONDS = 5.0
 
 
-def project(names: list[str], database: str | None) -> int:
+def _check(name: str) -> str:
+    return check_name(name, [*known_projections(), GoldensProjection.name])
+
+
+def _known(names: list[str], store: Store, folder: str | None, keys: str | None) -> list[Projection]:
+    """The projections of these names, else all that can be kept here. Raises CallError for goldens without keys."""
+    if GoldensProjection.name in names:
+        check_key_file(keys)
+    known = known_projections(golden_place(store, folder, keys))
+    return [known[name] for name in names] or list(known.values())
+
+
+def project(names: list[str], folder: str | None, keys: str | None, database: str | None) -> int:
     """Keep projections up with the log until a signal asks for an end; returns the exit code."""
-    known = known_projections()
-    chosen = [known[check_name(name, known)] for name in names] or list(known.values())
+    for name in names:
+        _check(name)
     url = database_url(database)
     hide = Hidden([url])
     log_to_stderr(hide)
     tune_process()
     with closing(open_store(url)) as store:
+        chosen = _known(names, store, folder, keys)
         projector = Projector(store, chosen)
         me = f"projector {os.getpid()}"
         hello = f"{me} keeps {', '.join(each.name for each in chosen)} of {plain(hide(url))}"
+        if not names and GoldensProjection.name not in [each.name for each in chosen]:
+            hello += f"; goldens are not kept, for no key file is named by --keys or {GOLDEN_KEYS}"
         run_until_drained(projector.run, projector.drain, lambda: note(hello))
     note(f"{me} is drained: {projector.taken} events taken in")
     return OK
@@ -49,12 +69,12 @@ def project(names: list[str], database: str | None) -> int:
 
 def show_standings(name: str | None, database: str | None, json: bool) -> int:
     """Write how projections stand, or all generations of one; returns the exit code: FAILED if one is stopped."""
-    known = known_projections()
     if name is not None:
-        check_name(name, known)
+        _check(name)
     with existing_store(database) as store:
         found = standings(store, name)
-        lacking = missing(store, [known[name]] if name else known.values())
+        known = known_projections(golden_place(store, None, None)).values()
+        lacking = missing(store, [each for each in known if name in (None, each.name)])
     shown = found if name is not None else [each for each in found if each.of.active]
     if json:
         for each in shown:
@@ -81,23 +101,33 @@ def _table(shown: list[Standing]) -> Table:
     return table
 
 
-def rebuild(name: str, shadow: bool, compare: bool, processes: int | None, database: str | None, json: bool) -> int:
+def rebuild(
+    name: str,
+    shadow: bool,
+    compare: bool,
+    processes: int | None,
+    folder: str | None,
+    keys: str | None,
+    database: str | None,
+    json: bool,
+) -> int:
     """Build a projection anew and put it in the place of the one that is read; returns the exit code."""
-    known = known_projections()
-    projection = known[check_name(name, known)]
+    _check(name)
     _check_there(database)
     tune_process()
     url = database_url(database)
     start = None if url.startswith("memory:") else helpers_of(url)
     count = processes or len(os.sched_getaffinity(0))
     with existing_store(database) as store, _Bar(name) as bar:
+        (projection,) = _known([name], store, folder, keys)
         owner = this_process(uuid4().hex)
         work = Rebuild(store, projection, owner, watch=bar.show, start=start, processes=count)
         began = time.monotonic()
         done = work.run(compare=compare, shadow=shadow)
         seconds = time.monotonic() - began
     if json:
-        write_json({**done._asdict(), "seconds": round(seconds, 3)})
+        files = None if done.files is None else done.files._asdict()
+        write_json({**done._asdict(), "files": files, "seconds": round(seconds, 3)})
     else:
         console().print(_told(done, seconds), soft_wrap=True)
     return OK
@@ -108,7 +138,13 @@ def _told(done: Rebuilt, seconds: float) -> str:
     fate = "it is read now" if done.switched else "it is thrown away again"
     rate = f" ({done.events / seconds:,.0f} events/s)" if seconds > 1 else ""
     built = f"{done.name}: generation {done.generation}, of version {done.version}, built up to {done.position}"
-    return f"{built} from {done.events} events{rate}{equal}; {fate}"
+    return f"{built} from {done.events} events{rate}{equal}; {fate if done.files is None else _files(done.files)}"
+
+
+def _files(files: TakenOver) -> str:
+    differing = f", differing {len(files.differing)}" if files.differing else ""
+    counts = f"equal {files.equal}, in archives {files.archived}, missing {files.missing}{differing}"
+    return f"{counts}; written {files.changed}"
 
 
 class _Bar:
@@ -148,7 +184,7 @@ class _Bar:
 
 def set_paused(name: str, paused: bool, database: str | None, json: bool) -> int:
     """Let a projection stand still, or go on; returns the exit code."""
-    check_name(name, known_projections())
+    _check(name)
     _check_there(database)
     with existing_store(database) as store:
         if not store.tables.generations(name):
@@ -163,7 +199,7 @@ def set_paused(name: str, paused: bool, database: str | None, json: bool) -> int
 
 def drop_old_generations(name: str, database: str | None, json: bool) -> int:
     """Drop what a rebuild has replaced; returns the exit code."""
-    check_name(name, known_projections())
+    _check(name)
     _check_there(database)
     with existing_store(database) as store:
         dropped = drop_old(store, name)
@@ -177,7 +213,7 @@ def drop_old_generations(name: str, database: str | None, json: bool) -> int:
 def show_parked(name: str | None, database: str | None, json: bool) -> int:
     """Write the runs that projections have left aside; returns the exit code."""
     if name is not None:
-        check_name(name, known_projections())
+        _check(name)
     with existing_store(database) as store:
         active = [each for each in store.tables.generations(name) if each.active]
         found = [(of.name, each) for of in active for each in store.tables.parked(of.name, of.generation)]
@@ -198,7 +234,7 @@ def show_parked(name: str | None, database: str | None, json: bool) -> int:
 
 def retry_parked(name: str, run_id: str | None, tenant: str, database: str | None, json: bool) -> int:
     """Have runs that a projection has left aside tried again by its projector; returns the exit code."""
-    check_name(name, known_projections())
+    _check(name)
     stream = None if run_id is None else stream_of(tenant, run_id)
     _check_there(database)
     with existing_store(database) as store:

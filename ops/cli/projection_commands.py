@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import Database, Json, Tenant
+from .commands import Database, Folder, Json, Keys, Tenant
 from .golden_commands import app
 
 __all__ = ["app"]
@@ -29,15 +29,17 @@ def projector(
         list[str] | None,
         typer.Option("--only", metavar="NAME", help="Only this projection; repeatable.", show_default=False),
     ] = None,
+    folder: Folder = None,
+    keys: Keys = None,
     database: Database = None,
 ) -> None:
-    """Keep the projections up with the log until a signal comes.
+    """Keep the projections up with the log until a signal comes; goldens too where their keys are named.
 
     Any number may run: each projection has one owner at a time, and another takes over when it dies.
     """
     from .projecting import project
 
-    raise typer.Exit(project(only or [], database))
+    raise typer.Exit(project(only or [], folder, keys, database))
 
 
 @projections.command("list")
@@ -60,7 +62,7 @@ def status(name: Name, database: Database = None, json: Json = False) -> None:
 def rebuild(
     name: Name,
     shadow: Annotated[bool, typer.Option("--shadow", help="Only build it, compare, and throw it away.")] = False,
-    compare: Annotated[bool, typer.Option("--compare", help="Switch only if its rows equal those read now.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Switch only if it equals what is read now.")] = False,
     processes: Annotated[
         int | None,
         typer.Option(
@@ -72,16 +74,19 @@ def rebuild(
             show_default=False,
         ),
     ] = None,
+    folder: Folder = None,
+    keys: Keys = None,
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Build a projection anew beside the one that is read, and switch to it (exit code 3: rows differ).
+    """Build a projection anew beside the one that is read, and switch to it (exit code 3: they differ).
 
-    Interrupted, it goes on where it was. What was read before is kept until drop-old.
+    Interrupted, it goes on where it was. What was read before is kept until drop-old. Of goldens, what is missing is
+    written, and what differs is replaced; with --compare it is only told.
     """
     from .projecting import rebuild
 
-    raise typer.Exit(rebuild(name, shadow, compare, processes, database, json))
+    raise typer.Exit(rebuild(name, shadow, compare, processes, folder, keys, database, json))
 
 
 @projections.command("fill-parts", hidden=True)

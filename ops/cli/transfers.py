@@ -19,8 +19,8 @@ from ...eventstore.importing import Importing, unzipped
 from ...eventstore.tiered import TieredStore
 from .archives import Archives
 from .faults import BROKEN, OK
-from .goldens import watched
 from .output import console, plain, write_json
+from .progress import watched
 from .signals import stopping
 from .streams import note, unwritable
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.progress import Progress
 from rich.text import Text
 
 from ...core.errors import CallError, StoreUnreachableError
-from ...core.ids import check_tenant, run_of
+from ...core.ids import check_tenant, run_of, specs_of
 from ...eventstore.store import Store
 from ...replay.archives import ArchivesVerification, verify_archives
-from ...replay.control import SpecsVerification, verify_specs
+from ...replay.control import ControlVerification, verify_specs
 from ...replay.findings import Finding
+from ...replay.golden_control import verify_golden_control
 from ...replay.verify import Verification, verify_run
 from .faults import BROKEN, OK
 from .output import console, plain, write_json
+from .progress import watched
 from .reading import existing_store, missing_file
 
 
@@ -31,16 +32,18 @@ def verify_one(run_id: str, tenant: str, database: str | None, json: bool) -> in
 
 
 def verify_all(tenant: str, database: str | None, json: bool) -> int:
-    """Write the verdicts on the tenant's runs, its registered specs, and the store's archives, where they are not in
-    order (as JSON: all); returns the exit code."""
+    """Write the verdicts on all runs of the tenant, its registered specs, what was decided about goldens, and archives,
+    that are not in order (as JSON: on all); returns the exit code."""
     check_tenant(tenant)
     if (missing := missing_file(database)) is not None:
         # Whoever verifies the wrong database must not be told that all is well.
         raise StoreUnreachableError(f"there is no database {missing}")
-    runs = events = specs = archives = broken = 0
+    runs = events = specs = decisions = archives = broken = 0
     for verdict in _verdicts(tenant, database):
-        if isinstance(verdict, SpecsVerification):
-            specs += verdict.events
+        if isinstance(verdict, ControlVerification):
+            is_specs = verdict.stream == specs_of(tenant)
+            specs += verdict.events if is_specs else 0
+            decisions += 0 if is_specs else verdict.events
         elif isinstance(verdict, ArchivesVerification):
             archives += verdict.archives
         else:
@@ -52,13 +55,18 @@ def verify_all(tenant: str, database: str | None, json: bool) -> int:
         elif not verdict.ok:
             _tell(verdict)
     if json:
-        counted = {"runs": runs, "events": events, "specs": specs, "archives": archives, "broken": broken}
-        write_json({"tenant": tenant, "ok": not broken, **counted})
+        counted = {"runs": runs, "events": events, "specs": specs, "golden_decisions": decisions, "archives": archives}
+        write_json({"tenant": tenant, "ok": not broken, **counted, "broken": broken})
     else:
-        head = Text("broken", "bold red") if broken else Text("intact" if runs or specs else "nothing", "bold green")
+        head = (
+            Text("broken", "bold red")
+            if broken
+            else Text("intact" if runs or specs or decisions else "nothing", "bold green")
+        )
         counts = (
             f"  {runs} runs, {events} events"
             + (f", {specs} registered specs" if specs else "")
+            + (f", {decisions} decisions on goldens" if decisions else "")
             + (f", {archives} archives" if archives else "")
             + (f"; not as recorded: {broken}" if broken else "")
         )
@@ -66,22 +74,19 @@ def verify_all(tenant: str, database: str | None, json: bool) -> int:
     return BROKEN if broken else OK
 
 
-_Verdict = Verification | SpecsVerification | ArchivesVerification
+_Verdict = Verification | ControlVerification | ArchivesVerification
 
 
 def _verdicts(tenant: str, database: str | None) -> Iterator[_Verdict]:
-    screen = console(stderr=True)
-    with (
-        existing_store(database) as store,
-        Progress(console=screen, transient=True, disable=not screen.is_terminal) as bar,
-    ):
-        for stream in bar.track(store.streams(tenant), description="verifying"):
+    with existing_store(database) as store, watched("verifying") as told:
+        streams = store.streams(tenant)
+        for number, stream in enumerate(streams, 1):
             yield _verdict(store, stream)
+            told(number, len(streams))
         if (specs := verify_specs(store, tenant)) is not None:
             yield specs
-        task = bar.add_task("hashing archives", total=None)
-        archives = verify_archives(store, lambda done, of: bar.update(task, completed=done, total=of))
-        if archives is not None:
+        yield from verify_golden_control(store, tenant)
+        if (archives := verify_archives(store, told)) is not None:
             yield archives
 
 
@@ -107,8 +112,8 @@ def _tell(verdict: _Verdict) -> None:
 def _counts(verdict: _Verdict) -> str:
     if isinstance(verdict, ArchivesVerification):
         return f"the archives  {verdict.archives} files"
-    if isinstance(verdict, SpecsVerification):
-        return f"the registered specs  {verdict.events} events"
+    if isinstance(verdict, ControlVerification):
+        return f"{verdict.about}  {verdict.events} events"
     messages = f", {verdict.messages} messages" if verdict.messages else ""
     return f"{plain(verdict.run_id)}  {verdict.status or ''}  {verdict.events} events{messages}"
 

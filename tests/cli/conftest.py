@@ -16,7 +16,7 @@ from refold.tests.cli.driver import HELLO, SKILLS, Done, Refold, Write
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder without settings; `hello.json` and `mine.py` (skills) lie in it."""
-    for name in ("REFOLD_DATABASE_URL", "REFOLD_STORE_PATIENCE", "COLUMNS"):
+    for name in ("REFOLD_DATABASE_URL", "REFOLD_STORE_PATIENCE", "REFOLD_GOLDENS", "REFOLD_GOLDEN_KEYS", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from refold import IntegrityError
-from refold.projections.golden_compare import VOLATILE_FIELDS, compare_golden
+from refold.core.divergence import VOLATILE_FIELDS
+from refold.projections.golden_compare import compare_golden
 from refold.projections.golden_recorder import InMemoryGoldenRecorder
 from refold.tests.support.goldens import golden, goldens, keys, rewritten
 

@@ -19,6 +19,7 @@ from refold.projections.checkpoints import CheckpointsProjection
 from refold.projections.follow import BadEventError
 from refold.projections.model import Projection
 from refold.projections.parts import work_parts
+from refold.projections.projector import known_projections
 from refold.projections.rebuild import Progress, Rebuild
 from refold.projections.runner import AFTER_COMMIT, BEFORE_COMMIT, BEFORE_WRITE
 from refold.projections.runs import RunsProjection
@@ -31,12 +32,12 @@ from refold.tests.support.projected import (
 )
 from refold.tests.support.units import Writer
 
-NAMES = pytest.mark.parametrize("name", ["runs", "checkpoints"])
+NAMES = pytest.mark.parametrize("name", ["runs", "checkpoints", "timeline"])
 _processes = multiprocessing.get_context("forkserver")
 
 
 def projection_of(name: str) -> Projection:
-    return RunsProjection() if name == "runs" else CheckpointsProjection()
+    return known_projections()[name]
 
 
 class ThreadHelper:

@@ -31,6 +31,7 @@ from refold.eventstore.store import Store
 from refold.projections.checkpoints import CheckpointsProjection
 from refold.projections.model import FollowedRun, GrowingProjection, Projection
 from refold.projections.parts import work_parts
+from refold.projections.projector import known_projections
 from refold.projections.rebuild import Rebuild
 from refold.projections.runner import Runner, generation, generation_for
 from refold.projections.runs import RunsProjection
@@ -212,9 +213,8 @@ def fill_parts_and_die(url: str, name: str, number: int, point: str, count: int,
             os.kill(os.getpid(), signal.SIGKILL)
 
     store = open_store(url)
-    projection = RunsProjection() if name == "runs" else CheckpointsProjection()
     of = generation(store, name, number)
-    work_parts(store, projection, this_process(uuid4().hex), of, batch=batch, reached=reached)
+    work_parts(store, known_projections()[name], this_process(uuid4().hex), of, batch=batch, reached=reached)
     store.close()
 
 

@@ -24,6 +24,10 @@ PINNED = {
         "at: int, message: int, child: str, status: str, output: Payload, error_code: str | None, reason: str",
     ),
     "checkpoint.refused": (1, "at: int, tenant: str, run_id: str, reason: str"),
+    "golden.archive_resigned": (
+        1,
+        "at: int, tenant: str, archive: str, replaced: str, runs: int, sha256: str, key_id: str, by: str",
+    ),
     "golden.archived": (1, "at: int, tenant: str, archive: str, runs: int, sha256: str, by: str"),
     "golden.key_rotated": (1, "at: int, key_id: str, replaced: str | None, retired_at: int | None, by: str"),
     "golden.resigned": (1, "at: int, tenant: str, key_id: str, runs: int, by: str"),

@@ -12,7 +12,7 @@ from refold import IntegrityError, WorkflowEngine
 from refold.core.ids import specs_of
 from refold.core.ports import EMPTY, Head, Record
 from refold.eventstore.codec import references
-from refold.replay.control import SpecsVerification, verify_specs
+from refold.replay.control import ControlVerification, verify_specs
 from refold.tests.support.tampering import LARGE, Crime, changed, postgres_scene, rechained, renumbered, sqlite_scene
 from refold.tests.support.workflows import spec, step
 
@@ -34,7 +34,7 @@ async def register(crime: Crime) -> None:
             await engine.specs.put({**spec(step("a", text=text)), "workflow_type": "order", "version": version})
 
 
-def proof(crime: Crime) -> SpecsVerification:
+def proof(crime: Crime) -> ControlVerification:
     """The verdict, which must be one."""
     found = verify_specs(crime.store)
     assert found is not None
