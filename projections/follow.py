@@ -12,10 +12,11 @@ from ..core.events import Event, RunCancelled, RunCompleted, RunContinued, RunFa
 from ..core.ids import run_of
 from ..core.ports import Record
 from ..core.state import evolve, start
-from ..eventstore.codec import decode, open_envelope, references
+from ..eventstore.codec import references
 from ..eventstore.store import Notification, Store
 from ..eventstore.tables import Parked, Row, RunKey
 from .model import FollowedRun, GrowingProjection, Projection
+from .opened import OpenedEvents, opened_of
 
 CACHED_RUNS = 10_000
 """How many open runs are kept folded; others are folded again from the log when they go on."""
@@ -57,8 +58,12 @@ class Follower:
     After anything has gone wrong with a page, `forget` must be called: the runs may have gone further than the tables.
     """
 
-    def __init__(self, store: Store, projection: Projection, cached: int = CACHED_RUNS):
+    def __init__(
+        self, store: Store, projection: Projection, cached: int = CACHED_RUNS, opened: OpenedEvents | None = None
+    ):
+        """`opened` is shared with other projections of this process."""
         self._store = store
+        self._open = opened_of if opened is None else opened.open
         self._projection = projection
         self._growing = projection if isinstance(projection, GrowingProjection) else None
         self._keys = {table.name: table.key for table in projection.tables}
@@ -135,12 +140,11 @@ class Follower:
         self, run: FollowedRun | None, record: Record, position: int
     ) -> tuple[FollowedRun, Mapping[str, Sequence[Row]]]:
         """The run after the event, with the rows that a growing projection makes of it."""
-        if self._growing is None:
-            return _evolved(run, record, position, decode(record, self._large)), {}
-        envelope = open_envelope(record)
-        event = decode(record, self._large, envelope)
+        event, build = self._open(record, self._large)
         run = _evolved(run, record, position, event)
-        run.build = envelope.build
+        if self._growing is None:
+            return run, {}
+        run.build = build
         return run, self._growing.taken(run, event)
 
     def _keep(self, run: FollowedRun) -> None:

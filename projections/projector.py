@@ -17,6 +17,7 @@ from .costs import CostsProjection
 from .failures import FailuresProjection
 from .goldens import GoldenPlace, GoldensProjection
 from .model import Projection
+from .opened import OpenedEvents
 from .runner import BATCH, LEASE_SECONDS, Runner, generation_for
 from .runs import RunsProjection
 from .timeline import TimelineProjection
@@ -63,6 +64,7 @@ class Projector:
         self._batch = batch
         self._lease_seconds = lease_seconds
         self._drained = asyncio.Event()
+        self._opened = OpenedEvents()
         self.taken = 0
         """How many events it has taken in, for all projections together."""
 
@@ -100,7 +102,15 @@ class Projector:
         of = generation_for(self._store, projection)
         if of is None:
             return None
-        return Runner(self._store, projection, self._owner, of, batch=self._batch, lease_seconds=self._lease_seconds)
+        return Runner(
+            self._store,
+            projection,
+            self._owner,
+            of,
+            batch=self._batch,
+            lease_seconds=self._lease_seconds,
+            opened=self._opened,
+        )
 
     def switch(self, runner: Runner) -> None:
         """Make a generation that has caught up the active one, if it is of newer code than that."""

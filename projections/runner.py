@@ -7,6 +7,7 @@ lock: what was read up to a position is all there will ever be up to there, gaps
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from ..core.errors import IntegrityError, StoreError, StoreRefusedError
@@ -16,6 +17,7 @@ from ..eventstore.store import Notification, Store
 from ..eventstore.tables import Batch, Generation
 from .follow import CACHED_RUNS, BadEventError, Changes, Follower
 from .model import Projection
+from .opened import OpenedEvents
 
 BATCH = 2000
 """Events of one transaction."""
@@ -94,6 +96,7 @@ class Runner:
         cached: int = CACHED_RUNS,
         lease_seconds: float = LEASE_SECONDS,
         reached: Reached = unheeded,
+        opened: OpenedEvents | None = None,
     ):
         self.projection = projection
         self.of = of
@@ -103,7 +106,8 @@ class Runner:
         self._batch = batch
         self._lease_seconds = lease_seconds
         self._reached = reached
-        self._follower = Follower(store, projection, cached)
+        self._follower = Follower(store, projection, cached, opened)
+        self._turn = nullcontext() if opened is None else opened.turn
         self._stop_at: int | None = None
 
     def claim(self) -> bool:
@@ -154,6 +158,23 @@ class Runner:
             return False
 
     def _step(self, until: int | None) -> int:
+        with self._turn:
+            page, changes = self._read(until)
+        if changes is None:
+            return 0
+        self.projection.settle()
+        self._reached(BEFORE_WRITE)
+        with self._turn:
+            written = self._write(page, changes)
+        if not written:
+            self.owns = False
+            self._follower.forget()
+            return 0
+        self._reached(AFTER_COMMIT)
+        return len(page)
+
+    def _read(self, until: int | None) -> tuple[list[Notification], Changes | None]:
+        """The next page and what it changes; None if there is nothing to be done."""
         of = self.of
         page = self.store.follow(of.position, self._batch)
         stop = min((each for each in (until, self._stop_at and self._stop_at - 1) if each is not None), default=None)
@@ -161,16 +182,8 @@ class Runner:
             page = [each for each in page if each.position <= stop]
         parked = self.store.tables.parked(of.name, of.generation)
         if not page and not any(each.retry for each in parked):
-            return 0
-        changes = self._follower.changes(page, parked)
-        self.projection.settle()
-        self._reached(BEFORE_WRITE)
-        if not self._write(page, changes):
-            self.owns = False
-            self._follower.forget()
-            return 0
-        self._reached(AFTER_COMMIT)
-        return len(page)
+            return page, None
+        return page, self._follower.changes(page, parked)
 
     def _write(self, page: list[Notification], changes: Changes) -> bool:
         of = self.of

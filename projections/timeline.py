@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..core.code_state import CodeState
@@ -91,6 +92,7 @@ class Span(NamedTuple):
     event: int = 0
 
 
+@lru_cache(10_000)
 def place_of(index: StepIndex) -> str:
     """A text by which indexes and paths sort as they should: each number after a letter for how many digits it has."""
     return ".".join(f"{chr(96 + len(number))}{number}" for number in str(index).split("."))
@@ -210,22 +212,34 @@ class _Telling:
             return []
         return [self._step(step.index, "pending" if state.unmet[step.index] else "ready") for step in state.plan.steps]
 
-    def _step(self, index: StepIndex, status: str) -> Span:
-        """A step as far as state and notes know it; it has begun unless it is pending."""
-        state = self._run.state
+    def _step(self, index: StepIndex, status: str, *, ended: bool = False, error_code: str | None = None) -> Span:
+        """A step as far as state and notes know it; it has begun unless it is pending, and may have `ended` now."""
+        run, state = self._run, self._run.state
         if isinstance(state, CodeState):
             step_id, skill = state.calls[str(index)]
         else:
             step_id, skill = _planned_step(state, index)
-        return self._span(
+        begun = None if status == "pending" else self._began(index)
+        took = max(run.at - begun, 0) if ended and begun is not None else None
+        # By position, once for each: this is done for every event.
+        return Span(
+            run.tenant,
+            run.run_id,
             place_of(index),
             "step",
+            str(index),
+            step_id,
+            skill,
             status,
-            path=str(index),
-            step_id=step_id,
-            skill=skill,
-            attempts=self._notes.tries.get(index, 0),
-            started_at=None if status == "pending" else self._began(index),
+            self._notes.tries.get(index, 0),
+            begun,
+            run.at if ended else None,
+            took,
+            None,
+            error_code,
+            None,
+            run.build,
+            run.version,
         )
 
     def _began(self, index: StepIndex) -> int:
@@ -245,7 +259,7 @@ class _Telling:
             notes.tries[index] = event.attempt
         status = event.topic.removeprefix("step.")
         code = column_text(event.error_code) if isinstance(event, StepFailed) else None
-        told = [self._closed(self._step(index, status), status, code)]
+        told = [self._step(index, status, ended=True, error_code=code)]
         told += self._waited(index, status, code)
         notes.begun.pop(index, None)
         notes.tries.pop(index, None)
@@ -308,8 +322,8 @@ class _Telling:
             open_ = list(notes.begun)
         for index in open_:
             begun = index in notes.begun
-            step = self._step(index, "cancelled" if begun else "pending")
-            told.append(self._closed(step, "cancelled") if begun else step._replace(status="cancelled"))
+            step = self._step(index, "cancelled" if begun else "pending", ended=begun)
+            told.append(step if begun else step._replace(status="cancelled"))
         notes.begun.clear()
         notes.tries.clear()
         return told
