@@ -28,13 +28,11 @@ from refold.eventstore.log import EventLog
 from refold.eventstore.owner import this_process
 from refold.eventstore.sealing import SealedUnit
 from refold.eventstore.store import Store
-from refold.projections.checkpoints import CheckpointsProjection
 from refold.projections.model import FollowedRun, GrowingProjection, Projection
 from refold.projections.parts import work_parts
 from refold.projections.projector import known_projections
 from refold.projections.rebuild import Rebuild
 from refold.projections.runner import Runner, generation, generation_for
-from refold.projections.runs import RunsProjection
 
 from .random_specs import Gates, random_spec, work_skills
 from .units import Writer
@@ -181,7 +179,7 @@ def _until_killed(store: Store, name: str, point: str, count: int, batch: int) -
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    projection = RunsProjection() if name == "runs" else CheckpointsProjection()
+    projection = known_projections()[name]
     of = generation_for(store, projection)
     assert of is not None
     runner = Runner(store, projection, this_process(uuid4().hex), of, batch=batch, reached=reached)
@@ -199,7 +197,7 @@ def rebuild_and_die(url: str, name: str, point: str, count: int, batch: int) -> 
             os.kill(os.getpid(), signal.SIGKILL)
 
     store = open_store(url)
-    projection = RunsProjection() if name == "runs" else CheckpointsProjection()
+    projection = known_projections()[name]
     Rebuild(store, projection, this_process(uuid4().hex), reached=reached, batch=batch).run(compare=True)
 
 
