@@ -39,7 +39,10 @@ BURST_RUNS = 17 * workload.RUNS
 WANTED_EVENTS = 50_000
 """Events a second of a rebuild."""
 
+WANTED_FILES = 2_000
 WANTED_LAG_SECONDS = 5.0
+REBUILT = ("runs", "checkpoints")
+"""Those whose rebuild is measured."""
 _GIVE_UP_SECONDS = 120
 
 
@@ -51,7 +54,7 @@ def projecting_figures(folder: Path, place: str, rounds: int, progress: Callable
         workload.run_side_by_side(url, LOG_RUNS, workload.RUNS)
         records = workload.stored_records(url)
         parsed = len(records) / limits.hash_and_parse(records)
-        for name in known_projections():
+        for name in REBUILT:
             for processes in sorted({1, len(os.sched_getaffinity(0))}):
                 taken = [_rebuild(url, name, processes) for _ in range(rounds)]
                 beside = f"{processes} process{'es' if processes > 1 else ''}"
@@ -59,7 +62,7 @@ def projecting_figures(folder: Path, place: str, rounds: int, progress: Callable
                 figures.append(Figure(f"rebuild of {name}, {store}, {beside}", "events/s", taken, parsed, target))
         if store == "SQLite":
             figures.append(_goldens(folder, records, parsed, rounds))
-        figures += _burst(store, url)
+        figures += _burst(store, url, folder / f"live-{store}")
     return figures
 
 
@@ -87,14 +90,14 @@ def _goldens(folder: Path, records: list[Record], parsed: float, rounds: int) ->
         recorder = GoldenRecorder(GoldenFolder(folder / f"goldens-{number}"), GoldenKeys("bench", {"bench": bytes(32)}))
         started = time.perf_counter()
         write_goldens(recorder, (golden_of(fold(decode(each, {}) for each in own)) for own in streams.values()))
-        taken.append(len(records) / (time.perf_counter() - started))
-    return Figure("goldens of ended runs, one process", "events/s", taken, parsed)
+        taken.append(len(streams) / (time.perf_counter() - started))
+    return Figure("goldens of ended runs, one process", "files/s", taken, parsed / (workload.STEPS + 2), WANTED_FILES)
 
 
-def _burst(store: str, url: str) -> list[Figure]:
+def _burst(store: str, url: str, folder: Path) -> list[Figure]:
     """The engine without and with a projector beside it, and how long that then takes to have taken in everything."""
     alone = BURST_RUNS * workload.STEPS / workload.run_side_by_side(url, BURST_RUNS, workload.RUNS)
-    with _projector(url):
+    with _projector(url, folder):
         _seconds_until_followed(url)
         beside = BURST_RUNS * workload.STEPS / workload.run_side_by_side(url, BURST_RUNS, workload.RUNS)
         behind = _seconds_until_followed(url)
@@ -109,9 +112,12 @@ def _burst(store: str, url: str) -> list[Figure]:
 
 
 @contextmanager
-def _projector(url: str) -> Generator[None]:
-    """A projector as a process of its own."""
-    command = [sys.executable, "-P", "-m", "refold", "projector", "--database", url]
+def _projector(url: str, folder: Path) -> Generator[None]:
+    """A projector of everything as a process of its own; goldens go below `folder`."""
+    folder.mkdir()
+    GoldenKeys("bench", {"bench": bytes(32)}).save(folder / "keys.json")
+    places = ["--goldens", str(folder / "goldens"), "--keys", str(folder / "keys.json")]
+    command = [sys.executable, "-P", "-m", "refold", "projector", "--database", url, *places]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         yield
@@ -125,7 +131,7 @@ def _seconds_until_followed(url: str) -> dict[str, float]:
     started = time.perf_counter()
     found: dict[str, float] = {}
     with closing(open_store(url)) as store:
-        while len(found) < len(known_projections()):
+        while len(found) < len(known_projections()) + 1:  # and goldens
             for of in store.tables.generations():
                 if of.name not in found and of.active and of.position and not lag_of(store, of).events:
                     found[of.name] = time.perf_counter() - started

@@ -52,21 +52,44 @@ class Changes:
         return found
 
 
+class _Filler:
+    """One projection, as it is asked while runs are folded."""
+
+    def __init__(self, projection: Projection):
+        self.projection = projection
+        self.growing = projection if isinstance(projection, GrowingProjection) else None
+        self._keys = {table.name: table.key for table in projection.tables}
+
+    def note(self, run: FollowedRun, event: Event, changes: Changes) -> None:
+        """Note the rows that a growing projection makes of an event."""
+        if self.growing is None:
+            return
+        for table, added in self.growing.taken(run, event).items():
+            noted, key = changes.grown.setdefault(table, {}), self._keys[table]
+            noted.update((row[:key], row) for row in added)
+
+    def rows(self, run: FollowedRun, is_last: bool, ends: bool) -> Mapping[str, Sequence[Row]] | None:
+        """The run's rows, if this is a moment, and no later one of the page will replace them for certain."""
+        projection = self.projection
+        if self.growing is not None or not (is_last or not (projection.always or ends)):
+            return None
+        return projection.rows(run) if projection.always or projection.is_due(run) else None
+
+
 class Follower:
-    """Turns pages of the log into changes, for one projection; keeps the runs that go on folded.
+    """Turns pages of the log into changes, for one projection or for several that stand at the same position; keeps
+    the runs that go on folded.
 
     After anything has gone wrong with a page, `forget` must be called: the runs may have gone further than the tables.
     """
 
     def __init__(
-        self, store: Store, projection: Projection, cached: int = CACHED_RUNS, opened: OpenedEvents | None = None
+        self, store: Store, *projections: Projection, cached: int = CACHED_RUNS, opened: OpenedEvents | None = None
     ):
-        """`opened` is shared with other projections of this process."""
+        """`opened` is shared with other followers of this process."""
         self._store = store
         self._open = opened_of if opened is None else opened.open
-        self._projection = projection
-        self._growing = projection if isinstance(projection, GrowingProjection) else None
-        self._keys = {table.name: table.key for table in projection.tables}
+        self._fillers = [_Filler(projection) for projection in projections]
         self._cached = cached
         self._runs: OrderedDict[str, FollowedRun] = OrderedDict()
         self._large: dict[str, bytes] = {}
@@ -75,16 +98,27 @@ class Follower:
         """Keep no run folded."""
         self._runs.clear()
 
+    def changes_of_each(self, page: Sequence[Notification]) -> list[Changes]:
+        """What `page` changes for each of the projections, of which none has left anything aside.
+
+        Raises BadEventError for an event that any of them cannot take in, and StoreError.
+        """
+        changes = [Changes() for _ in self._fillers]
+        streams = self._streams(page)
+        self._load(streams, ())
+        for stream, numbered in streams.items():
+            self._take(stream, numbered, changes)
+        self._shrink()
+        return changes
+
     def changes(self, page: Sequence[Notification], parked: Sequence[Parked]) -> Changes:
-        """What `page` changes while the streams of `parked` are left aside, or tried again.
+        """What `page` changes for the only projection, while the streams of `parked` are left aside, or tried again.
 
         Raises BadEventError for the first event that a strict projection cannot take in, and StoreError.
         """
         changes = Changes()
         aside = {each.stream: each for each in parked}
-        streams = _by_stream(page)
-        hashes = references(each.record for each in page)
-        self._large = self._store.large(sorted(hashes)) if hashes else {}
+        streams = self._streams(page)
         bad: list[BadEventError] = []
         for each in parked:
             if each.retry:
@@ -97,33 +131,43 @@ class Follower:
                     continue
                 self._load({stream: numbered}, ())
             try:
-                self._take(stream, numbered, changes)
+                self._take(stream, numbered, [changes])
             except BadEventError as error:
                 bad.append(error)
-        if bad and self._projection.strict:
+        if bad and self._fillers[0].projection.strict:
             raise min(bad, key=lambda error: error.position)
         for error in bad:
             self._park(error, streams[error.stream][-1].record.version, changes)
-        # Not before: among them are those that this page goes on with.
-        while len(self._runs) > self._cached:
-            self._runs.popitem(last=False)
+        self._shrink()
         return changes
 
-    def _take(self, stream: str, numbered: Sequence[Notification], changes: Changes) -> None:
+    def _streams(self, page: Sequence[Notification]) -> dict[str, list[Notification]]:
+        hashes = references(each.record for each in page)
+        self._large = self._store.large(sorted(hashes)) if hashes else {}
+        return _by_stream(page)
+
+    def _shrink(self) -> None:
+        """Forget runs beyond those that may be kept; after a page, for among them are those that it goes on with."""
+        while len(self._runs) > self._cached:
+            self._runs.popitem(last=False)
+
+    def _take(self, stream: str, numbered: Sequence[Notification], changes: Sequence[Changes]) -> None:
         """Apply the events of one run, and note its rows as of the last moment among them, or those of each event."""
-        projection, run = self._projection, self._runs.get(stream)
+        run = self._runs.get(stream)
+        pairs = list(zip(self._fillers, changes, strict=True))
         last = numbered[-1].record
-        only_last = projection.always or last.topic in _ENDS
-        rows: Mapping[str, Sequence[Row]] | None = None
+        ends = last.topic in _ENDS
         number = numbered[0]
+        noted: list[tuple[Changes, Mapping[str, Sequence[Row]]]] = []
         try:
             for number in numbered:
-                run, grown = self._applied(run, number.record, number.position)
-                for table, added in grown.items():
-                    noted, key = changes.grown.setdefault(table, {}), self._keys[table]
-                    noted.update((row[:key], row) for row in added)
-                if (number.record is last or not only_last) and (projection.always or projection.is_due(run)):
-                    rows = projection.rows(run)
+                run, event = self._applied(run, number.record, number.position)
+                is_last = number.record is last
+                for filler, changed in pairs:
+                    filler.note(run, event, changed)
+                    rows = filler.rows(run, is_last, ends)
+                    if rows is not None:
+                        noted.append((changed, rows))
         except StoreError:
             raise
         except Exception as error:
@@ -133,19 +177,14 @@ class Follower:
         if run is None:
             return
         self._keep(run)
-        if rows is not None:
-            changes.by_run[run.tenant, run.run_id] = rows
+        for changed, rows in noted:
+            changed.by_run[run.tenant, run.run_id] = rows
 
-    def _applied(
-        self, run: FollowedRun | None, record: Record, position: int
-    ) -> tuple[FollowedRun, Mapping[str, Sequence[Row]]]:
-        """The run after the event, with the rows that a growing projection makes of it."""
+    def _applied(self, run: FollowedRun | None, record: Record, position: int) -> tuple[FollowedRun, Event]:
         event, build = self._open(record, self._large)
         run = _evolved(run, record, position, event)
-        if self._growing is None:
-            return run, {}
         run.build = build
-        return run, self._growing.taken(run, event)
+        return run, event
 
     def _keep(self, run: FollowedRun) -> None:
         if run.state.end is not None:
@@ -170,10 +209,12 @@ class Follower:
 
     def _folded(self, stream: str, version: int, first: int) -> FollowedRun | None:
         """The run after event `version`, from the log; None if it cannot be told. `_take` then finds out why."""
-        run = None
+        run, unwanted = None, Changes()
         try:
             for record in self._records(stream, version):
-                run, _ = self._applied(run, record, first)
+                run, event = self._applied(run, record, first)
+                for filler in self._fillers:
+                    filler.note(run, event, unwanted)
         except StoreError:
             raise
         except Exception:
@@ -198,11 +239,11 @@ class Follower:
         records = list(self._records(stream, version))
         if records:
             self._runs.pop(stream, None)
-            self._take(stream, [Notification(first, record) for record in records], changes)
+            self._take(stream, [Notification(first, record) for record in records], [changes])
 
     def _park(self, error: BadEventError, seen: int, changes: Changes) -> None:
         """Leave the run aside, with the rows it had before the bad event; those that have grown are there already."""
-        if self._growing is None:
+        if self._fillers[0].growing is None:
             with suppress(BadEventError):  # Then the rows are those of the last batch.
                 self._until(error.stream, error.version - 1, changes)
         self._runs.pop(error.stream, None)

@@ -14,9 +14,10 @@ from ..eventstore.owner import this_process
 from ..eventstore.store import Store
 from .checkpoints import CheckpointsProjection
 from .costs import CostsProjection
+from .crew import Crew
 from .failures import FailuresProjection
 from .goldens import GoldenPlace, GoldensProjection
-from .model import Projection
+from .model import LiesOutside, Projection
 from .opened import OpenedEvents
 from .runner import BATCH, LEASE_SECONDS, Runner, generation_for
 from .runs import RunsProjection
@@ -73,29 +74,28 @@ class Projector:
         self._drained.set()
 
     async def run(self) -> None:
-        """Follow the log until drained. Whatever is wrong with the store, an event or a projection, it tries again."""
-        await asyncio.gather(*(self._follow(_Turns(self, projection)) for projection in self._projections))
+        """Follow the log until drained. Whatever is wrong with the store, an event or a projection, it tries again.
 
-    async def _follow(self, turns: _Turns) -> None:
-        pause = IDLE_SECONDS
+        Projections whose work lies outside the tables may have to wait for other things than the store; each goes on
+        by itself.
+        """
+        every = [_Turns(self, projection) for projection in self._projections]
+        outside = [each for each in every if isinstance(each.projection, LiesOutside)]
+        tables = [each for each in every if each not in outside]
+        await asyncio.gather(*(self._follow(group) for group in (tables, *([each] for each in outside)) if group))
+
+    async def _follow(self, group: Sequence[_Turns]) -> None:
+        crew = Crew(self._store, self._batch, self._opened)
         while not self._drained.is_set():
-            try:
-                taken = await asyncio.to_thread(turns.take)
-                pause = IDLE_SECONDS
-                self.taken += taken
-                if taken:
-                    continue
-                wait = IDLE_SECONDS
-            except Exception as error:
-                # One that is broken must not take down the others, nor the server beside it.
-                trace = None if isinstance(error, RefoldError | LookupError) else error
-                _log.warning("projection %s stands still: %s", turns.projection.name, error, exc_info=trace)
-                await asyncio.to_thread(turns.failed, error)
-                wait = pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            taken = await asyncio.to_thread(_round, group, crew)
+            self.taken += taken
+            if taken:
+                continue
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._drained.wait(), wait)
-        with suppress(StoreError):
-            await asyncio.to_thread(turns.leave)
+                await asyncio.wait_for(self._drained.wait(), IDLE_SECONDS)
+        for turns in group:
+            with suppress(StoreError):
+                await asyncio.to_thread(turns.leave)
 
     def runner(self, projection: Projection) -> Runner | None:
         """A runner for the generation that is to be carried on; None where code of a newer version does that."""
@@ -126,44 +126,106 @@ class Projector:
             runner.claim()
 
 
+def _round(group: Sequence[_Turns], crew: Crew) -> int:
+    """Have each projection take in its next page, those together that can; tells how many events that were.
+
+    Where some are but a page behind another, that one waits until they have come up with it.
+    """
+    able = [turns for turns in group if turns.prepared()]
+    going = {turns: turns.runner.of.position for turns in able if turns.runner is not None and turns.runner.goes_on}
+    front = max(going.values(), default=0)
+    near = {turns for turns, position in going.items() if 0 < front - position <= crew.batch}
+    if near:
+        able = [turns for turns in able if going.get(turns) != front]
+    joined = able
+    taken: int | None = 0
+    try:
+        together = crew.together([turns.runner for turns in able if turns.runner is not None])
+        joined = [turns for turns in able if turns.runner in together]
+        if joined:
+            taken = crew.step(together, front if near.issuperset(joined) else None)
+    except Exception as error:
+        for turns in joined:
+            turns.failed(error)
+        return 0
+    if taken is None:
+        joined, taken = [], 0
+    for turns in joined:
+        turns.went_on(bool(taken))
+    return taken + sum(turns.take(front if turns in near else None) for turns in able if turns not in joined)
+
+
 class _Turns:
-    """One projection's turns: looking around now and then, and taking in a page at a time."""
+    """One projection's turns: looking around now and then, taking in a page at a time, and resting after an error."""
 
     def __init__(self, projector: Projector, projection: Projection):
         self.projection = projection
+        self.runner: Runner | None = None
         self._projector = projector
-        self._runner: Runner | None = None
         self._looked = 0.0
+        self._pause = IDLE_SECONDS
+        self._rests_until = 0.0
 
-    def take(self) -> int:
-        """Take in the next page; tells how many events that were."""
-        if time.monotonic() - self._looked > _LOOK_AROUND_SECONDS:
-            self._look_around()
-        runner = self._runner
-        if runner is None:
+    def prepared(self) -> bool:
+        """Whether it is its turn, having looked around if it was time to."""
+        now = time.monotonic()
+        if now < self._rests_until:
+            return False
+        if now - self._looked > _LOOK_AROUND_SECONDS:
+            try:
+                self._look_around()
+            except Exception as error:
+                self.failed(error)
+                return False
+        return True
+
+    def take(self, until: int | None = None) -> int:
+        """Take in the next page, up to the position `until`; tells how many events that were."""
+        if self.runner is None:
             return 0
-        taken = runner.step()
-        if not taken and runner.owns and not runner.of.active:
-            self._projector.switch(runner)
+        try:
+            taken = self.runner.step(until)
+        except Exception as error:
+            self.failed(error)
+            return 0
+        self.went_on(bool(taken))
         return taken
 
+    def went_on(self, taken: bool) -> None:
+        """Note that all went well; where nothing was to be taken in, a generation of newer code may be put in place."""
+        self._pause = IDLE_SECONDS
+        runner = self.runner
+        if taken or runner is None or not runner.owns or runner.of.active:
+            return
+        try:
+            self._projector.switch(runner)
+        except Exception as error:
+            self.failed(error)
+
     def failed(self, error: Exception) -> None:
-        """Record the error, and look around before the next turn."""
+        """Record the error, rest for a while, and look around before the next turn.
+
+        One that is broken must not take down the others, nor the server beside it.
+        """
+        trace = None if isinstance(error, RefoldError | LookupError) else error
+        _log.warning("projection %s stands still: %s", self.projection.name, error, exc_info=trace)
         self._looked = 0.0
-        if self._runner is not None:
-            self._runner.fail(error)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+        self._rests_until = time.monotonic() + self._pause
+        if self.runner is not None:
+            self.runner.fail(error)
 
     def leave(self) -> None:
         """Leave the projection to others."""
-        if self._runner is not None and self._runner.owns:
-            self._runner.release()
+        if self.runner is not None and self.runner.owns:
+            self.runner.release()
 
     def _look_around(self) -> None:
         found = self._projector.runner(self.projection)
-        known = self._runner
+        known = self.runner
         if found is None or known is None or found.of.generation != known.of.generation:
             self.leave()
-            self._runner = found
-        if self._runner is not None:
-            self._runner.claim()
+            self.runner = found
+        if self.runner is not None:
+            self.runner.claim()
         self._looked = time.monotonic()

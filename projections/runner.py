@@ -6,7 +6,7 @@ lock: what was read up to a position is all there will ever be up to there, gaps
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -106,7 +106,7 @@ class Runner:
         self._batch = batch
         self._lease_seconds = lease_seconds
         self._reached = reached
-        self._follower = Follower(store, projection, cached, opened)
+        self._follower = Follower(store, projection, cached=cached, opened=opened)
         self._turn = nullcontext() if opened is None else opened.turn
         self._stop_at: int | None = None
 
@@ -120,6 +120,11 @@ class Runner:
             self._follower.forget()
         self.of = generation(self.store, of.name, of.generation)
         return self.owns
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is ours, and not paused."""
+        return self.owns and not self.of.paused
 
     def release(self) -> None:
         """Give the lease up."""
@@ -160,18 +165,24 @@ class Runner:
     def _step(self, until: int | None) -> int:
         with self._turn:
             page, changes = self._read(until)
-        if changes is None:
-            return 0
+        return len(page) if changes is not None and self._taken_in(page, changes) else 0
+
+    def take_in(self, page: Sequence[Notification], changes: Changes) -> bool:
+        """Take in the page after the position, of which somebody else has told what it `changes`; False if the
+        projection is not ours any more. Raises StoreError."""
+        self._follower.forget()
+        return self._taken_in(page, changes)
+
+    def _taken_in(self, page: Sequence[Notification], changes: Changes) -> bool:
         self.projection.settle()
         self._reached(BEFORE_WRITE)
         with self._turn:
-            written = self._write(page, changes)
-        if not written:
-            self.owns = False
+            self.owns = self._write(page, changes)
+        if not self.owns:
             self._follower.forget()
-            return 0
+            return False
         self._reached(AFTER_COMMIT)
-        return len(page)
+        return True
 
     def _read(self, until: int | None) -> tuple[list[Notification], Changes | None]:
         """The next page and what it changes; None if there is nothing to be done."""
@@ -185,7 +196,7 @@ class Runner:
             return page, None
         return page, self._follower.changes(page, parked)
 
-    def _write(self, page: list[Notification], changes: Changes) -> bool:
+    def _write(self, page: Sequence[Notification], changes: Changes) -> bool:
         of = self.of
         position, at = (page[-1].position, recorded_at(page[-1])) if page else (of.position, None)
         batch = Batch(
