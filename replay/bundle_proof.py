@@ -99,8 +99,8 @@ def prove_bundle(
     faults += _found("chain", prove_chain(stream, records, head_of(bundle, stream), bundle.large))
     inbox = inbox_of(stream)
     if messages or inbox in bundle.heads:
-        faults += _found("chain", prove_chain(inbox, messages, head_of(bundle, inbox), {}))
-    unused = bundle.large.keys() - _references(records)
+        faults += _found("chain", prove_chain(inbox, messages, head_of(bundle, inbox), bundle.large))
+    unused = bundle.large.keys() - _references([*records, *messages])
     faults += [AuditFault("chain", "foreign", f"no event points to the payload {digest}") for digest in sorted(unused)]
     if bundle.heads.keys() - {stream, inbox}:
         faults.append(AuditFault("chain", "foreign", "the bundle names ends of other streams"))

@@ -74,7 +74,7 @@ def export_run(
         CHECKPOINT: note.data,
         EVENTS: _lines(tree, size, records, leaves[: len(records)]),
         **({INBOX: _lines(tree, size, messages, leaves[len(records) :])} if messages else {}),
-        **{LARGE + digest: data for digest, data in large_of(store, records).items()},
+        **{LARGE + digest: data for digest, data in large_of(store, [*records, *messages]).items()},
     }
     if golden is not None:
         files[GOLDEN] = golden[0]

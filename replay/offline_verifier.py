@@ -28,7 +28,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 SUCCESS: dict[str, bool | None] = {"step.completed": True, "step.failed": False, "step.skipped": None}
 ENDS = {f"run.{how}": how for how in ("completed", "failed", "cancelled", "timed_out")} | {"run.continued": "completed"}
-"""The events that give a step's outcome, and those that end a run."""
+GOLDEN = ("golden.steps.jsonl", "golden.steps.jsonl.sig")
+"""The events that give a step's outcome, those that end a run, and how the files of a golden are called."""
 
 
 def need(holds: bool, otherwise: str) -> None:
@@ -71,6 +72,13 @@ def hashed(value: Any) -> str:
     return sha256(canonical(value).encode()).hexdigest()
 
 
+def decoded(text: str) -> bytes:
+    """Base64, of which each value has one form."""
+    data = base64.b64decode(text)
+    need(base64.b64encode(data).decode() == text, "something is not base64 as it must be")
+    return data
+
+
 def unpack(data: bytes) -> dict[str, bytes]:
     """The files of the bundle, whose bytes must be those that their content is written as."""
     with zipfile.ZipFile(io.BytesIO(data)) as bundle:
@@ -95,25 +103,25 @@ def load_key(path: str) -> tuple[str, bytes]:
 
 def verify_head(note: bytes, keys: list[tuple[str, bytes]]) -> tuple[int, bytes]:
     """Size and root of the tree head, if it is signed by the log, whose key is the first one, and every witness."""
-    body, lines = note.decode().rsplit("\n\n", 1)
+    body, lines = note.decode().removesuffix("\n").rsplit("\n\n", 1)
     origin, size, root = body.split("\n")
-    need(origin == keys[0][0], f"head: it is of the log {origin}, the key is of {keys[0][0]}")
+    need(note[-1:] == b"\n" and origin == keys[0][0], f"head: it is of the log {origin}, the key is of {keys[0][0]}")
+    signatures = [line.removeprefix("— ").split(" ") for line in lines.split("\n")]
     for name, public in keys:
         kind = b"\4" if (name, public) != keys[0] else b"\1"  # c2sp.org/signed-note: 1 is a plain signature
         key_id = sha256(name.encode() + b"\n" + kind + public).digest()[:4]
-        found = [base64.b64decode(line.split(" ")[2]) for line in lines.splitlines() if line.split(" ")[1] == name]
-        own = [signature[4:] for signature in found if signature[:4] == key_id]
+        own = [text for who, signature in signatures if (text := decoded(signature))[:4] == key_id and who == name]
         need(own != [], f"head: no signature on it is by the key {name} {key_id.hex()}")
-        at, signed = (own[0][:8], own[0][8:]) if kind == b"\4" else (b"", own[0])
+        at, signed = (own[0][4:12], own[0][12:]) if kind == b"\4" else (b"", own[0][4:])
         prefix = f"cosignature/v1\ntime {int.from_bytes(at, 'big')}\n" if at else ""
         Ed25519PublicKey.from_public_bytes(public).verify(signed, f"{prefix}{body}\n".encode())
-    return int(size), base64.b64decode(root)
+    return int(size), decoded(root)
 
 
 def is_included(leaf: bytes, at: int, size: int, proof: list[str], root: bytes) -> bool:
     """RFC 9162, 2.1.3.2."""
     found, last, inside = sha256(b"\0" + leaf).digest(), size - 1, 0 <= at < size
-    for sibling in map(base64.b64decode, proof):
+    for sibling in map(decoded, proof):
         left = at & 1 or at == last
         found = sha256(b"\1" + (sibling + found if left else found + sibling)).digest()
         while left and not at & 1 and at:
@@ -144,30 +152,22 @@ def verify_run(events: list[dict[str, Any]], files: dict[str, bytes]) -> tuple[s
     """How the run stands, the hash of its spec or source, and its golden (before its end ""): all computed again."""
 
     def payload(event: dict[str, Any], name: str) -> Any:
-        if (digest := event.get(f"{name}_ref")) is None:
-            return event.get(name)
-        need(sha256(files[f"large/{digest}"]).hexdigest() == digest, f"chain: the payload {digest} was changed")
-        return parse(files[f"large/{digest}"], digest)
+        place = f"large/{event.get(f'{name}_ref')}"
+        return parse(files[place], place) if f"{name}_ref" in event else event.get(name)
 
     start, spec, outcomes = events[0], payload(events[0], "spec"), dict[Any, dict[str, Any]]()
     aborts = [s["step_id"] for s in spec["steps"] if (s.get("on_error") or "abort") == "abort"] if spec else []
     for event in (event for event in events if event["topic"] in SUCCESS):
         index, topic, output = event["index"], event["topic"], payload(event, "output")
-        need(
-            "output_hash" not in event or hashed(output) == event["output_hash"], f"fold: output of {event['step_id']}"
-        )
+        same = "output_hash" not in event or hashed(output) == event["output_hash"]
+        need(same, f"fold: the output of {event['step_id']} was changed")
         seed = int.from_bytes(sha256(f"{start['seed']}:{index}".encode()).digest()[:7], "big") >> 3
         about = {name: event.get(name) for name in ("error_code", "index", "inputs_hash", "skill_id", "step_id")}
         step = hashed({**about, "seed": seed, "success": SUCCESS[topic], "output_hash": event.get("output_hash")})
         once = step == event["step_hash"] and index not in outcomes
         need(once, f"fold: the step hash of {event['step_id']} is not that of what it did, or there are two")
-        outcomes[index] = about | {
-            "event": "step",
-            "output": output,
-            "seed": seed,
-            "status": topic[5:],
-            "step_hash": step,
-        }
+        about |= {"event": "step", "output": output, "seed": seed, "status": topic[5:], "step_hash": step}
+        outcomes[index] = about
     if spec is None:
         counted = sorted(outcomes, key=lambda path: [int(number) for number in path.split(".")])
     else:
@@ -204,8 +204,12 @@ def verify(data: bytes, keys: list[tuple[str, bytes]]) -> str:
     )
     own = events[0]["topic"] == "run.started" and f"{events[0]['tenant']}/{events[0]['run_id']}" == stream
     need(own, "fold: the events are of another run")
+    large = {digest for event in events + messages for name, digest in event.items() if name.endswith("_ref")}
+    need(all(sha256(files[f"large/{each}"]).hexdigest() == each for each in large), "chain: a payload was changed")
+    places = {"checkpoint", *both.values(), *GOLDEN, *(f"large/{digest}" for digest in large)}
+    need(files.keys() <= places, "bundle: something in it has no place in a bundle")
     stands, code, golden = verify_run(events, files)
-    need(files.get("golden.steps.jsonl", golden.encode()) == golden.encode(), "golden: it is not what the events give")
+    need(files.get(GOLDEN[0], golden.encode()) == golden.encode(), "golden: it is not what the events give")
     said = {"builds": sorted({event["build"] for event in events + messages}), "spec_hash": code, "format": 1}
     said |= {"files": {name: sha256(held).hexdigest() for name, held in files.items()}, "heads": heads}
     need(told == said | {name: told[name] for name in ("run_id", "tenant")}, "bundle: bundle.json says what is not so")
