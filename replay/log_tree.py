@@ -19,7 +19,10 @@ from .tree_folder import TreeFolder
 from .tree_heads import TreeHead
 
 PAGE = 8_192
-"""Leaves that are read and made durable together."""
+"""Leaves that are read together."""
+
+_PAGES = 16
+"""So many pages are made durable together: a sync costs as much as the hashes of thousands of leaves."""
 
 _NAMED = 20
 
@@ -39,10 +42,16 @@ def update(store: Store, tree: TreeFolder, told: Told = lambda done, of: None) -
     """
     with tree.writing():
         _check_same_log(store, tree)
-        before, last = tree.size, store.last_position()
+        before, last, unsaved = tree.size, store.last_position(), 0
         while page := store.follow(tree.position, PAGE):
             tree.append([leaf_of(each.record) for each in page], [each.position for each in page])
+            unsaved += 1
+            if unsaved == _PAGES:
+                tree.commit()
+                unsaved = 0
             told(tree.position, max(last, tree.position))
+        if unsaved or not tree.size:
+            tree.commit()
         return tree.size - before
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from struct import Struct
 from typing import Protocol
 
 HASH_BYTES = 32
@@ -35,10 +36,17 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 def fold(hashes: bytes) -> bytes:
     """The hash over 1, 2, 4, 8, … hashes laid end to end."""
-    digest = sha256
     while len(hashes) > HASH_BYTES:
-        hashes = b"".join([digest(b"\x01" + hashes[at : at + 64]).digest() for at in range(0, len(hashes), 64)])
+        hashes = _parents(hashes)
     return hashes
+
+
+def _parents(hashes: bytes) -> bytes:
+    """The hash over each pair of hashes, an even number of them laid end to end."""
+    return b"".join([sha256(b"\x01" + pair).digest() for (pair,) in _PAIR.iter_unpack(hashes)])
+
+
+_PAIR = Struct("64s")
 
 
 class Levels:
@@ -62,7 +70,9 @@ class Levels:
             tail = self._tails[level] + new
             full = len(tail) // _TILE_BYTES * _TILE_BYTES
             self._tails[level] = tail[full:]
-            new = b"".join([fold(tail[at : at + _TILE_BYTES]) for at in range(0, full, _TILE_BYTES)])
+            new = tail[:full]
+            for _ in range(8):  # All full tiles at once: each of them becomes one hash.
+                new = _parents(new)
         return gained
 
     def root(self) -> bytes:

@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import secrets
+import struct
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,7 @@ class TreeFolder:
         self.size = 0
         self.position = 0
         self._levels = Levels()
+        self._unsynced: set[Path] = set()
         self._open()
 
     @contextmanager
@@ -60,19 +62,29 @@ class TreeFolder:
         return self._levels.root()
 
     def append(self, leaves: Sequence[bytes], positions: Sequence[int]) -> None:
-        """Append hashes of leaves with their positions, durably. Only within `writing`."""
+        """Append hashes of leaves with their positions; they last when `commit` has returned. Within `writing`."""
         sizes = [self.size >> 8 * level for level in range(9)]
         gained = self._levels.add(leaves)
-        packed = b"".join([position.to_bytes(_POSITION_BYTES, "big") for position in positions])
+        packed = struct.pack(f">{len(positions)}Q", *positions)
         try:
-            _extend(self.root / "positions", self.size * _POSITION_BYTES, packed)
+            self._extend(self.root / "positions", self.size * _POSITION_BYTES, packed)
             for level, new in enumerate(gained):
-                _extend(self._level(level), sizes[level] * HASH_BYTES, new)
-            told = {"position": positions[-1], "root": self.head_root.hex(), "size": self._levels.size}
-            self.write("tree.json", json.dumps(told, separators=(",", ":")).encode() + b"\n")
+                self._extend(self._level(level), sizes[level] * HASH_BYTES, new)
         except OSError as error:
             raise _unusable(self.root, error) from None
         self.size, self.position = self._levels.size, positions[-1]
+
+    def commit(self) -> None:
+        """Make durable what was appended. Within `writing`."""
+        told = {"position": self.position, "root": self.head_root.hex(), "size": self.size}
+        try:
+            for path in self._unsynced:
+                _sync(path, os.O_WRONLY)
+            self._unsynced.clear()
+            _sync(self.root / "levels", os.O_RDONLY | os.O_DIRECTORY)
+            self.write("tree.json", json.dumps(told, separators=(",", ":")).encode() + b"\n")
+        except OSError as error:
+            raise _unusable(self.root, error) from None
 
     def read(self, level: int, first: int, count: int) -> bytes:
         """So many hashes of a level; see `refold.replay.merkle.Hashes`."""
@@ -134,11 +146,7 @@ class TreeFolder:
         except BaseException:
             hidden.unlink(missing_ok=True)
             raise
-        folder = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync(self.root, os.O_RDONLY | os.O_DIRECTORY)
 
     def _open(self) -> None:
         try:
@@ -165,16 +173,23 @@ class TreeFolder:
     def _level(self, level: int) -> Path:
         return self.root / "levels" / str(level)
 
+    def _extend(self, path: Path, at: int, data: bytes) -> None:
+        """Make `data` what the file holds from `at` on: what a crash left there goes."""
+        self._unsynced.add(path)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.ftruncate(file, at)
+            rest = memoryview(data)
+            while rest:
+                written = os.pwrite(file, rest, at)
+                rest, at = rest[written:], at + written
+        finally:
+            os.close(file)
 
-def _extend(path: Path, at: int, data: bytes) -> None:
-    """Make `data` what the file holds from `at` on, durably: what a crash left there goes."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+def _sync(path: Path, flags: int) -> None:
+    file = os.open(path, flags | os.O_CLOEXEC)
     try:
-        os.ftruncate(file, at)
-        rest = memoryview(data)
-        while rest:
-            written = os.pwrite(file, rest, at)
-            rest, at = rest[written:], at + written
         os.fsync(file)
     finally:
         os.close(file)

@@ -227,6 +227,7 @@ def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
     with tree.writing():
         for number in range(9):
             tree.append(page, range(number * 8_192 + 1, (number + 1) * 8_192 + 1))
+        tree.commit()
     kept = sum(map(len, tree._levels._tails))  # pyright: ignore[reportPrivateUsage]
     assert tree.size == 73_728 and kept <= 4 * 8_192
 
