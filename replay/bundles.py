@@ -211,10 +211,16 @@ def _placed(data: bytes, name: str) -> list[Placed]:
 
 
 def _heads(manifest: dict[str, Any]) -> dict[str, Head]:
-    try:
-        return {stream: Head(version, hashed) for stream, (version, hashed) in manifest["heads"].items()}
-    except (KeyError, AttributeError, TypeError, ValueError):
-        raise AuditFault("bundle", "malformed", f"{MANIFEST} names no ends of streams") from None
+    found: dict[str, Head] = {}
+    heads: Any = manifest.get("heads")
+    given = cast("dict[str, Any]", heads) if isinstance(heads, dict) else {"": None}
+    for stream, head in given.items():
+        match head:
+            case [int(version), str(hashed)] if version > 0:
+                found[stream] = Head(version, hashed)
+            case _:
+                raise AuditFault("bundle", "malformed", f"{MANIFEST} names no ends of streams")
+    return found
 
 
 def head_of(bundle: Bundle, stream: str) -> Head:

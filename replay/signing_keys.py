@@ -170,10 +170,20 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
             os.link(hidden, path)  # unlike a rename, it does not replace what is there
         finally:
             os.unlink(hidden)
+        sync_folder(path.parent)
     except FileExistsError:
         _refuse(f"there is a file {path} already", "a key is never written over; choose another name")
     except OSError as error:
         _refuse(f"the file {path} cannot be written: {error.strerror}", "name a file in a folder of yours")
+
+
+def sync_folder(path: Path) -> None:
+    """Make durable which files a folder holds. Raises OSError."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 _VKEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)")

@@ -24,6 +24,7 @@ from typing import Any
 from ..core.errors import CallError, Problem
 from .audit_faults import AuditFault
 from .merkle import HASH_BYTES, TILE, Levels, root_of
+from .signing_keys import sync_folder
 
 _POSITION_BYTES = 8
 _SCAN = 16 * TILE
@@ -79,9 +80,9 @@ class TreeFolder:
         told = {"position": self.position, "root": self.head_root.hex(), "size": self.size}
         try:
             for path in self._unsynced:
-                _sync(path, os.O_WRONLY)
+                _sync(path)
             self._unsynced.clear()
-            _sync(self.root / "levels", os.O_RDONLY | os.O_DIRECTORY)
+            sync_folder(self.root / "levels")
             self.write("tree.json", json.dumps(told, separators=(",", ":")).encode() + b"\n")
         except OSError as error:
             raise _unusable(self.root, error) from None
@@ -146,7 +147,7 @@ class TreeFolder:
         except BaseException:
             hidden.unlink(missing_ok=True)
             raise
-        _sync(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        sync_folder(self.root)
 
     def _open(self) -> None:
         try:
@@ -187,8 +188,8 @@ class TreeFolder:
             os.close(file)
 
 
-def _sync(path: Path, flags: int) -> None:
-    file = os.open(path, flags | os.O_CLOEXEC)
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.fsync(file)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 from contextlib import closing
@@ -15,6 +14,7 @@ import httpx2
 from ...core.errors import CallError, Problem, StoreUnreachableError
 from ...replay.audit_faults import AuditFault
 from ...replay.merkle import consistency_proof
+from ...replay.signing_keys import sync_folder
 from ...replay.tree_folder import TreeFolder
 from ...replay.tree_heads import MAX_NOTE_BYTES, Note, check_follows, parse_note
 
@@ -81,6 +81,7 @@ def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
         except BaseException:
             hidden.unlink(missing_ok=True)
             raise
+        sync_folder(path.parent)
     except OSError as error:
         reason = f"the file {path} cannot be written: {error.strerror}"
         raise CallError(Problem("", reason, "name a file in a folder of yours")) from None
@@ -123,6 +124,7 @@ class _Folder:
             raise _unusable(self._root, error) from None
         finally:
             hidden.unlink()
+        sync_folder(self._root)
         return True
 
     def replace(self, name: str, data: bytes) -> None:
@@ -172,5 +174,4 @@ class _Url:
 
 
 def _unusable(path: Path, error: OSError) -> CallError:
-    reason = os.strerror(errno.EIO) if error.strerror is None else error.strerror
-    return CallError(Problem("", f"{path} cannot be used: {reason}", "name a folder of yours"))
+    return CallError(Problem("", f"{path} cannot be used: {error.strerror}", "name a folder of yours"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...core.errors import CallError, Problem
+from ...core.errors import CallError, Problem, StoreUnreachableError
 from ...replay.audit_faults import AuditFault
 from ...replay.log_tree import update as update_tree
 from ...replay.signing_keys import LOG, WITNESS, SigningKey, VerifierKey, write_new
@@ -18,7 +18,7 @@ from .audit_places import read_head
 from .faults import OK
 from .goldens import watched
 from .output import console, plain, write_json
-from .reading import existing_store
+from .reading import existing_store, missing_file
 from .streams import note as tell
 
 
@@ -40,6 +40,9 @@ class Place:
 
     def updated(self) -> tuple[TreeFolder, int]:
         """The tree with all that the log holds, and how many leaves were new. Raises AuditFault, CallError."""
+        if (missing := missing_file(self.database)) is not None:
+            # A tree of nothing must not be signed in place of the log's.
+            raise StoreUnreachableError(f"there is no database {missing}")
         tree = self.tree()
         with existing_store(self.database) as store, watched("updating") as told:
             return tree, update_tree(store, tree, told)

@@ -326,3 +326,9 @@ def test_heads_are_published_to_a_server_and_read_from_it(log: Refold, server: t
     assert fault(log("audit", "publish", "--to", url)) == "head: forked"
     assert log("audit", "check", "--head", url + "none", "--key", "log.vkey").code == 2
     assert log("audit", "publish", "--to", "http://127.0.0.1:9/").code == 5
+
+
+def test_a_tree_of_nothing_is_not_signed(refold: Refold, folder: Path) -> None:
+    assert refold("audit", "keygen", "--name", "example.com/log", "-o", "log.pem").code == 0
+    assert refold("audit", "head").code == refold("audit", "update").code == 5
+    assert not Path("audit").exists()
