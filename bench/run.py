@@ -20,6 +20,7 @@ import limits
 import workload
 from figures import ROUNDS, Figure, progress_bar, show
 from latency import latency_figures
+from merkle import merkle_figure
 from peers import CONCURRENCY, peer_figures
 from projecting import projecting_figures
 from resuming import resuming_figures
@@ -100,12 +101,13 @@ def verification_figure(folder: Path) -> Figure:
 
 def everything(folder: Path, place: str, projected: str) -> list[Figure]:
     """All figures; `place` and `projected` are empty databases."""
-    steps = 6 + FEW_ROUNDS * (len(COUNTS) + 4 + 4 * len(CONCURRENCY))
+    steps = 6 + FEW_ROUNDS * (len(COUNTS) + 5 + 4 * len(CONCURRENCY))
     with progress_bar(steps) as progress:
         progress("SQLite")
         figures = sqlite_figures(folder)
         progress("verification")
         figures.append(verification_figure(folder))
+        figures.append(merkle_figure(folder, FEW_ROUNDS, progress))
         progress("resuming")
         figures += resuming_figures(folder, FEW_ROUNDS)
         figures += projecting_figures(folder, projected, FEW_ROUNDS, progress)

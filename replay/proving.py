@@ -74,7 +74,7 @@ class Prover:
         heads, (records, messages) = snapshot(self._store, [stream, inbox])
         if not records and not messages and not heads:
             raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
-        return await self.prove_records(stream, records, messages, heads, large_of(self._store, records))
+        return await self.prove_records(stream, records, messages, heads, large_of(self._store, [*records, *messages]))
 
     async def prove_records(
         self,
@@ -92,7 +92,7 @@ class Prover:
         inbox = inbox_of(stream)
         found = prove_chain(stream, records, head, large, opened)
         if messages or inbox in heads:
-            found += prove_chain(inbox, messages, heads.get(inbox, EMPTY), {})
+            found += prove_chain(inbox, messages, heads.get(inbox, EMPTY), large)
         results["chain"] = _broken(found, "the stored bytes are not those that were appended") if found else _EQUAL
         state, faults = prove_fold(stream, records, large, messages, opened)
         if faults or state is None:

@@ -55,7 +55,7 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
     inbox = inbox_of(stream)
     try:
         heads, (records, messages) = snapshot(store, [stream, inbox])
-        large = large_of(store, records)
+        large = large_of(store, [*records, *messages])
     except IntegrityError as error:  # An archive is missing, or altered.
         lost = (Finding(stream, 0, "archive", str(error)),)
         return Verification(run_id, tenant, 0, 0, None, None, lost, lost)
@@ -64,7 +64,7 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
     opened = open_all(records)
     chain = prove_chain(stream, records, heads.get(stream, EMPTY), large, opened)
     if messages or inbox in heads:
-        chain += prove_chain(inbox, messages, heads.get(inbox, EMPTY), {})
+        chain += prove_chain(inbox, messages, heads.get(inbox, EMPTY), large)
     state, fold = prove_fold(stream, records, large, messages, opened)
     return Verification(
         run_id=run_id,

@@ -33,6 +33,7 @@ def figures() -> dict[str, dict[str, Any]]:
         "durable steps, SQLite, 500 runs side by side",
         "one run alone, PostgreSQL",
         "chain and fold verification",
+        "Merkle appends",
         "rebuild of runs, SQLite, 1 process",
         "rebuild of checkpoints, PostgreSQL, 1 process",
         "goldens of ended runs, one process",

@@ -13,6 +13,7 @@ from refold.eventstore.chain import event_hash
 from refold.eventstore.memory import MemoryStore
 from refold.eventstore.sealing import SealedAppend, SealedUnit
 from refold.replay.verify import verify_run
+from refold.tests.support.workflows import soon, until
 
 STEPS = 60
 
@@ -71,3 +72,17 @@ def test_a_run_that_has_just_begun_is_proved(units: Any) -> None:
     proof = verify_run(store, "run")
     assert proof.ok and (proof.events, proof.status, proof.workflow_hash) == (1, "running", None)
     assert proof.to_json()["chain"] == {"ok": True, "findings": []}
+
+
+async def test_a_signal_too_large_for_its_event_is_proved_with_its_payload() -> None:
+    store = MemoryStore()
+    spec = {"workflow_type": "large", "steps": [{"step_id": "a", "skill_id": "wait_signal", "inputs": {"name": "go"}}]}
+    async with WorkflowEngine(store) as engine:
+        running = asyncio.ensure_future(engine.run(spec, "run"))
+        await until(lambda: store.read("default/run"))
+        await engine.signal("run", "go", {"text": "x" * 70_000})
+        await soon(running)
+    (message,) = store.read("default/run/inbox")
+    assert b"body_ref" in message.state
+    proof = verify_run(store, "run")
+    assert proof.ok, proof
