@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import typer
 
+from .history_commands import app
 from .signals import StoppedError, stragglers
-from .store_commands import app
 from .streams import ReaderGoneError, UnwritableError, drop, flush, make_usable, note
 
 _WRITE_FAULTS = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}

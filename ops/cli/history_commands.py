@@ -1,0 +1,99 @@
+"""The words of the commands on what runs did and might have done; importing this adds them to the commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .commands import Database, Json, RunId, Skills, Tenant
+from .store_commands import app
+
+__all__ = ["app"]
+
+_Id = Annotated[
+    str | None, typer.Option("--id", metavar="NEW", help="The fork's id; else one is made.", show_default=False)
+]
+_Queue = Annotated[
+    str | None,
+    typer.Option(metavar="Q", help="Leave it to workers of this queue; else it runs here.", show_default=False),
+]
+_By = Annotated[str | None, typer.Option(metavar="WHO", help="Who does it; else your login name.", show_default=False)]
+
+
+@app.command("fork")
+def fork(
+    run_id: RunId,
+    from_step: Annotated[
+        str | None,
+        typer.Option("--from-step", metavar="STEP", help="It and what follows runs again.", show_default=False),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="POINTER=JSON",
+            help="/inputs/NAME=… or /steps/STEP/output=…; =@file reads a file; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    new_id: _Id = None,
+    queue: _Queue = None,
+    by: _By = None,
+    skills: Skills = None,
+    tenant: Tenant = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Begin a new run from what another has recorded, at a step or with changes; the other stays as it is.
+
+    Where a function's code is given, what is taken over is checked against it.
+    """
+    from .forking import Forking, fork_run
+
+    how = Forking(run_id, new_id, queue, by, skills or [], tenant, database, json)
+    raise typer.Exit(fork_run(how, from_step, set_ or []))
+
+
+@app.command("retry")
+def retry(
+    run_id: RunId,
+    new_id: _Id = None,
+    queue: _Queue = None,
+    by: _By = None,
+    skills: Skills = None,
+    tenant: Tenant = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Fork a failed run at the step that made it fail."""
+    from .forking import Forking, retry_run
+
+    raise typer.Exit(retry_run(Forking(run_id, new_id, queue, by, skills or [], tenant, database, json)))
+
+
+@app.command("state")
+def state(
+    run_id: RunId,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="N|TIME",
+            help="After event N; or at a time with its zone, or so long ago: -5m. Else now.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=2**63 - 1, metavar="N", help="At most so many steps.")] = 100,
+    skills: Skills = None,
+    tenant: Tenant = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Show a run as it stood at some point of its past, and what would have come next.
+
+    What a function would ask for next only its code tells: give it by --skills.
+    """
+    from .looking_back import show_state
+
+    raise typer.Exit(show_state(run_id, at, limit, skills or [], tenant, database, json))
