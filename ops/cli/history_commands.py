@@ -97,3 +97,39 @@ def state(
     from .looking_back import show_state
 
     raise typer.Exit(show_state(run_id, at, limit, skills or [], tenant, database, json))
+
+
+@app.command("diff")
+def diff(
+    left: Annotated[str, typer.Argument(metavar="A", help="A run, a golden or a folder.", show_default=False)],
+    right: Annotated[str, typer.Argument(metavar="B", help="What it is compared with.", show_default=False)],
+    volatile: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Members that say when or where; repeatable, in the place of the usual ones.",
+            show_default=False,
+        ),
+    ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLASS", help="Does not fail the comparison; repeatable.", show_default=False),
+    ] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Of folders, a golden may be in one only.")] = False,
+    keys: Annotated[
+        str | None,
+        typer.Option("--keys", metavar="FILE", help="The keys; else REFOLD_GOLDEN_KEYS.", show_default=False),
+    ] = None,
+    skills: Skills = None,
+    tenant: Tenant = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Say in what two runs, goldens or folders of goldens differ, where, and why (exit code 3: not only in times).
+
+    Whether a skill is deterministic says the module that has it: name it by --skills.
+    """
+    from .differing import Asked, diff
+
+    asked = Asked(volatile, accept or [], partial, skills or [], keys, tenant, database, json)
+    raise typer.Exit(diff(left, right, asked))

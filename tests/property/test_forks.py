@@ -14,6 +14,7 @@ import pytest
 
 from refold import CallError, SkillRegistry, StepContext, StepError, WorkflowEngine
 from refold.core.canonical import canonical_json
+from refold.core.divergence import divergences
 from refold.core.ids import stream_of
 from refold.core.ports import EMPTY, Append, Schedule, Unit
 from refold.core.results import WorkflowResult
@@ -23,6 +24,7 @@ from refold.eventstore.log import EventLog
 from refold.eventstore.memory import MemoryStore
 from refold.eventstore.sealing import Sealer
 from refold.projections.golden_lines import golden_of
+from refold.projections.run_facts import run_facts
 from refold.replay.verify import verify_run
 from refold.tests.support.oracle import SkillFailedError
 from refold.tests.support.random_specs import behave, random_spec
@@ -102,7 +104,9 @@ async def one(seed: int) -> str:
         inputs = {"n": changes["/inputs/n"]} if "/inputs/n" in changes else None
     async with WorkflowEngine("memory:", skills_giving(given)) as other:
         scratch = await other.run(spec, "scratch", seed=seed, inputs=inputs)
+        facts = run_facts(other.store, "default/scratch", lambda _: True)
     assert told(fork) == told(scratch)
+    assert divergences(run_facts(store, "default/fork", lambda _: True), facts, ()) == []
     verdict = verify_run(store, "fork")
     assert verdict.ok and not verdict.notes, verdict
     again = restore(snapshot(state), outputs(state))
