@@ -133,3 +133,27 @@ def diff(
 
     asked = Asked(volatile, accept or [], partial, skills or [], keys, tenant, database, json)
     raise typer.Exit(diff(left, right, asked))
+
+
+@app.command("deploy-check")
+def deploy_check(
+    skills: Skills = None,
+    workflow_type: Annotated[
+        str | None, typer.Option("--type", metavar="T", help="Only runs of this workflow.", show_default=False)
+    ] = None,
+    junit: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the verdicts as JUnit XML too.", show_default=False)
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option(metavar="T", help="Only runs of this tenant; else of all.", show_default=False)
+    ] = None,
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """Drive every open run through the code that is to be deployed (exit code 3: not all go on).
+
+    Nothing is executed and nothing is written.
+    """
+    from .deploying import check_deployment
+
+    raise typer.Exit(check_deployment(skills or [], workflow_type, junit, tenant, database, json))
