@@ -13,8 +13,8 @@ from ...core.errors import CallError, Problem, StoreUnreachableError
 from ...core.ids import check_tenant
 from ...replay.deploying import Deployment, check_open_runs, open_streams
 from .faults import DIVERGED, OK
-from .goldens import watched
 from .output import console, plain, stdout_for_json_only, write_json
+from .progress import watched
 from .reading import existing_store, missing_file, read_skills
 
 _STYLES = {"safe": "green", "patch": "bold red", "parked": "yellow", "unknown": "yellow"}

@@ -13,21 +13,21 @@ from typing import NamedTuple, get_args
 
 from rich.text import Text
 
-from ...core.divergence import CRITICAL, Divergence, DivergenceKind, RunFacts, divergences
+from ...core.divergence import CRITICAL, VOLATILE_FIELDS, Divergence, DivergenceKind, RunFacts, divergences
 from ...core.errors import CallError, Problem
 from ...core.ids import check_run_id, check_tenant, stream_of
 from ...core.runtime.registry import SkillRegistry
 from ...eventstore.store import Store
-from ...projections.golden_compare import VOLATILE_FIELDS
 from ...projections.golden_faults import GoldenFault, lines_of
 from ...projections.golden_keys import GoldenKeys
 from ...projections.golden_names import GOLDEN, SIGNATURE
 from ...projections.golden_signatures import check_signature
 from ...projections.run_facts import golden_facts, run_facts
 from ...replay.verify import verify_run
+from ..settings import golden_key_file
 from .faults import DIVERGED, OK
-from .goldens import KEYS, watched
 from .output import console, plain, stdout_for_json_only, write_json
+from .progress import watched
 from .reading import existing_store, read_skills
 from .streams import note
 
@@ -71,8 +71,8 @@ class _Sides:
     asked: Asked
 
     def __post_init__(self) -> None:
-        path = self.asked.keys or os.environ.get(KEYS)
-        self.keys = GoldenKeys.load(path) if path else None
+        path = golden_key_file(self.asked.keys)
+        self.keys = None if path is None else GoldenKeys.load(path)
         self.volatile: Collection[str] = VOLATILE_FIELDS if self.asked.volatile is None else self.asked.volatile
 
     def deterministic(self, skill_id: str) -> bool | None:

@@ -19,7 +19,12 @@ from refold.eventstore.memory import MemoryStore
 from refold.eventstore.sealing import Sealer
 from refold.eventstore.store import Store
 from refold.projections.golden_lines import golden_of
+from refold.projections.projector import known_projections
+from refold.projections.timeline import Span
+from refold.replay.proving import Prover
+from refold.replay.verdicts import PROOFS
 from refold.replay.verify import verify_run
+from refold.tests.support.projected import caught_up, rows_of, wanted_rows
 
 SPEC = {
     "workflow_type": "two",
@@ -133,3 +138,27 @@ async def test_the_golden_of_a_fork_is_its_own() -> None:
     async with WorkflowEngine(store) as engine:
         golden = golden_of(await engine.state("fork"))
     assert b'"run_id":"fork"' in golden.data and golden.data.count(b'"v":5') == 4 - 1
+
+
+async def test_a_fork_stands_the_four_proofs_and_says_what_its_parent_could_have_proved() -> None:
+    store = await forked({"/steps/a/output/v": 5})
+    proof = await Prover(store).prove("fork")
+    assert {name: (result.verdict, result.reason) for name, result in proof.results.items()} == dict.fromkeys(
+        PROOFS, ("equal", "")
+    )
+    assert (proof.executed, proof.served) == (1, 1)
+    alone = await Prover(stored({"fork": events(store, "fork")})).prove("fork")
+    assert alone.results["fold"].verdict == "equal"
+    assert alone.results["fold"].reason.startswith("not verifiable: the parent is not here")
+    parent = events(store, "parent")
+    altered = stored({"parent": [replace(parent[0], at=1), *parent[1:]], "fork": events(store, "fork")})
+    assert (await Prover(altered).prove("fork")).results["fold"].verdict == "broken"
+
+
+async def test_a_fork_has_its_rows_in_every_projection() -> None:
+    store = await forked()
+    for name, projection in known_projections().items():
+        assert caught_up(store, projection).of.error is None, name
+        assert rows_of(store, name) == wanted_rows(store, projection), name
+    steps = [Span(*row) for row in rows_of(store, "timeline")["timeline"] if row[1] == "fork" and row[3] == "step"]
+    assert [(span.step_id, span.status, span.event) for span in steps] == [("a", "completed", 2), ("b", "completed", 3)]
