@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from refold import open_store
+from refold.core.ports import EMPTY, Append, Unit
+from refold.eventstore.log import EventLog
+from refold.eventstore.sealing import Sealer
 from refold.tests.cli.driver import Refold, Write
 
 BREAKS = """
@@ -80,6 +85,20 @@ def test_what_cannot_be_forked_is_an_invalid_call(words: list[str], said: str, r
     done = refold("fork", "one", *words)
     assert done.code == 2 and said in done.err
     assert len(refold("list", "--json").out.splitlines()) == 1
+
+
+def test_verification_says_that_a_parent_is_not_here(refold: Refold) -> None:
+    refold("run", "hello.json", "--run-id", "one")
+    refold("fork", "one", "--from-step", "dice", "--id", "two")
+    with closing(open_store("sqlite:///refold.db")) as store:
+        events = EventLog(store, "").events("default/two")
+    with closing(open_store("sqlite:///alone.db")) as store:
+        unit = Unit((Append("default/two", EMPTY, events),))
+        store.commit([Sealer("test").seal(unit)], "test")
+    told = refold("verify", "two", "--database", "sqlite:///alone.db")
+    assert told.code == 0 and "note   not verifiable: the parent is not here: 2 outcomes are of one" in told.out
+    said = json.loads(refold("verify", "two", "--database", "sqlite:///alone.db", "--json").out)
+    assert said["ok"] is True and len(said["notes"]) == 1
 
 
 def test_a_run_that_is_not_there_cannot_be_forked(refold: Refold) -> None:
