@@ -29,6 +29,7 @@ from .step_events import (
     StepFailed,
     StepIndex,
     StepProgressed,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepWaiting,
@@ -43,6 +44,7 @@ __all__ = [
     "ChildEnded",
     "Cut",
     "Event",
+    "Fork",
     "GoldenArchiveResigned",
     "GoldenArchived",
     "GoldenKeyRotated",
@@ -69,6 +71,7 @@ __all__ = [
     "StepFailed",
     "StepIndex",
     "StepProgressed",
+    "StepReused",
     "StepSkipped",
     "StepStarted",
     "StepWaiting",
@@ -89,16 +92,32 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """Where a run was forked from: the run `run_id`, as it stood after its event `version`, of the chain hash `hash`.
+
+    `began` is when the first run of this descent began, in microseconds since the epoch, and `by` who forked it, ""
+    when nobody said.
+    """
+
+    run_id: str
+    version: int
+    hash: str
+    began: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """The first event of every run: all that determines it, and where it is to be worked on.
 
     `spec` is None when the workflow is a function, whose source then had the hash `source`, and `timeout_seconds` its
     time limit. `parent` is the run that started this one, and `awaited` the id under which it waits for its end;
-    `continues` is the run whose work this one continues.
+    `continues` is the run whose work this one continues, and `forked` says whose outcomes it took over, which follow as
+    `step.reused`.
     """
 
     topic: ClassVar = "run.started"
-    schema: ClassVar = 3
+    schema: ClassVar = 4
 
     at: int
     run_id: str
@@ -117,6 +136,7 @@ class RunStarted:
     parent: str | None
     awaited: str | None
     continues: str | None
+    forked: Fork | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,14 +21,12 @@ from .events import (
     RunParked,
     RunStarted,
     RunTimedOut,
-    StepAttemptFailed,
     StepCompleted,
     StepFailed,
-    StepProgressed,
     StepSkipped,
-    StepStarted,
     StepWaiting,
 )
+from .step_events import StepEvent
 
 Status = Literal["running", "waiting", "paused", "parked", "completed", "failed", "cancelled", "timed_out"]
 """Where a run stands, as far as the log alone can say."""
@@ -36,7 +34,7 @@ Status = Literal["running", "waiting", "paused", "parked", "completed", "failed"
 Index = TypeVar("Index", bound=int | str, default=Any)
 """What numbers a run's steps: positions in a plan, or paths of calls."""
 
-AnyStepEvent = StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepCompleted | StepFailed | StepSkipped
+AnyStepEvent = StepEvent
 """An event that names a step."""
 
 
@@ -62,6 +60,14 @@ class Pending(NamedTuple):
     cost_cents: float
 
 
+class Reused(NamedTuple):
+    """Of a fork, where an outcome comes from: the number of the parent's event, and whether another output was given
+    for the one recorded there."""
+
+    version: int
+    given: bool
+
+
 FIRST = Pending(1, 0, 0)
 """A step that was never tried."""
 
@@ -71,8 +77,8 @@ class RunState(ABC, Generic[Index]):
 
     `attempted` holds the steps between attempts, `announced` those at-most-once ones that have begun, `waits` those
     that wait, `progress` what running ones told last. `signals` holds by name those that came and that no step has
-    used yet, `children` by run id how children ended. `deadline` is when the run times out, in microseconds since the
-    epoch. `taken` is the version of the last inbox message taken.
+    used yet, `children` by run id how children ended, `reused` the steps whose outcomes a fork took over. `deadline`
+    is when the run times out, in microseconds since the epoch. `taken` is the version of the last inbox message taken.
     """
 
     __slots__ = (
@@ -89,6 +95,7 @@ class RunState(ABC, Generic[Index]):
         "parked",
         "paused",
         "progress",
+        "reused",
         "signals",
         "started",
         "taken",
@@ -102,6 +109,7 @@ class RunState(ABC, Generic[Index]):
         self.announced: set[Index] = set()
         self.waits: dict[Index, StepWaiting] = {}
         self.progress: dict[Index, Payload] = {}
+        self.reused: dict[Index, Reused] = {}
         self.signals: dict[str, deque[Payload]] = {}
         self.children: dict[str, ChildEnded] = {}
         self.attributes: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 from .canonical import Payload
 from .code_state import Called, CodeState
 from .errors import IntegrityError
-from .events import EVENTS, Cut, Event
-from .run_state import Outcome, Pending, RunState
+from .events import EVENTS, Cut, Event, Fork
+from .run_state import Outcome, Pending, Reused, RunState
 from .spec_state import SpecState
 from .state import start
 
@@ -61,6 +61,8 @@ def snapshot(state: RunState) -> dict[str, Any]:
             for index, _, (status, attempt, inputs_hash, _, code, message, step_hash, cost) in _ended(state)
         ],
     }
+    if state.reused:
+        told["reused"] = [[index, *reused] for index, reused in sorted(state.reused.items())]
     if isinstance(state, CodeState):
         told["calls"] = [[path, *called] for path, called in state.calls.items()]
         told["patches"] = sorted(state.patches)
@@ -89,6 +91,7 @@ def _restored(told: Mapping[str, Any], outputs: Mapping[str, Any], started: Even
     waits: list[Any] = [_read(each) for each in told["waits"]]
     state.waits = {wait.index: wait for wait in waits}
     state.progress = {index: Payload.decoded(value) for index, value in told["progress"]}
+    state.reused = {index: Reused(*reused) for index, *reused in told.get("reused", ())}
     state.signals = {name: deque(map(Payload.decoded, bodies)) for name, bodies in told["signals"].items()}
     children: list[Any] = [_read(each) for each in told["children"]]
     state.children = {child.child: child for child in children}
@@ -154,13 +157,13 @@ def _advance(state: SpecState) -> None:
 
 
 class _Shape(NamedTuple):
-    """An event's class, and which of its fields hold payloads or cuts."""
+    """An event's class, and which of its fields hold payloads or other classes of ours."""
 
     cls: Callable[..., Event]
     names: tuple[str, ...]
     values: Callable[[Event], tuple[Any, ...]]
     payloads: frozenset[str]
-    cuts: frozenset[str]
+    parts: dict[str, Callable[..., Any]]
 
 
 @cache
@@ -172,7 +175,8 @@ def _shape(topic: str) -> _Shape:
     def of(kind: type) -> frozenset[str]:
         return frozenset(name for name in names if kind in (hints[name], *get_args(hints[name])))
 
-    return _Shape(cls, names, attrgetter(*names), of(Payload), of(Cut))
+    parts = {name: part for part in (Cut, Fork) for name in of(part)}
+    return _Shape(cls, names, attrgetter(*names), of(Payload), parts)
 
 
 def _told(event: Event) -> dict[str, Any]:
@@ -182,9 +186,9 @@ def _told(event: Event) -> dict[str, Any]:
         if told[name] is not None:
             # None stands for no payload, so one that holds null must look otherwise.
             told[name] = {"json": told[name]}
-    for name in shape.cuts:
+    for name in shape.parts:
         if told[name] is not None:
-            told[name] = {"by": told[name].by, "after": told[name].after}
+            told[name] = asdict(told[name])
     told["topic"] = event.topic
     return told
 
@@ -196,7 +200,7 @@ def _read(told: Mapping[str, Any]) -> Event:
         value: Any = told[name]
         if value is not None and name in shape.payloads:
             value = Payload.decoded(value["json"])
-        elif value is not None and name in shape.cuts:
-            value = Cut(value["by"], value["after"])
+        elif value is not None and name in shape.parts:
+            value = shape.parts[name](**value)
         values.append(value)
     return shape.cls(*values)

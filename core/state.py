@@ -33,12 +33,13 @@ from .events import (
     StepCompleted,
     StepFailed,
     StepProgressed,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepWaiting,
 )
 from .plan import plan_of
-from .run_state import FIRST, Outcome, Pending, RunState
+from .run_state import FIRST, Outcome, Pending, Reused, RunState
 from .spec_state import SpecState
 
 
@@ -146,6 +147,15 @@ def _step_skipped(state: RunState, event: StepSkipped) -> None:
     state.close(event, Outcome("skipped", 0, None, None, None, f"depends on {event.because}", event.step_hash, 0))
 
 
+def _step_reused(state: RunState, event: StepReused) -> None:
+    own = state.waits or state.attempted or state.announced or state.ended_steps > len(state.reused)
+    if state.started.forked is None or own:
+        raise IntegrityError(f"{event.topic}: only a fork takes outcomes over, before it does anything itself")
+    outcome = event.outcome()
+    _HANDLERS[type(outcome)](state, outcome)
+    state.reused[event.index] = Reused(event.version, event.given)
+
+
 def _signal_received(state: RunState, event: SignalReceived) -> None:
     state.signals.setdefault(event.name, deque()).append(event.body)
     state.taken = event.message
@@ -224,6 +234,7 @@ _HANDLERS: dict[type[Any], Callable[[RunState, Any], None]] = {
     StepCompleted: _step_completed,
     StepFailed: _step_failed,
     StepSkipped: _step_skipped,
+    StepReused: _step_reused,
     RunPaused: _paused,
     RunResumed: _resumed,
     RunParked: _parked,

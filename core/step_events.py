@@ -150,5 +150,50 @@ class StepSkipped:
     step_hash: str
 
 
-StepEvent = StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepCompleted | StepFailed | StepSkipped
+@dataclass(frozen=True, slots=True)
+class StepReused:
+    """An outcome that the run's parent had recorded (`RunStarted.forked`), taken over instead of brought about again.
+
+    `version` is the number of the parent's event, and `ended_at` when the step had ended, in whichever run that was;
+    costs were the parent's. A failure has an `error_code`, and null as its output. With `given` the output is none
+    that a skill gave but the one that whoever forked gave instead.
+    """
+
+    topic: ClassVar = "step.reused"
+    schema: ClassVar = 1
+
+    at: int
+    index: int | str
+    step_id: str
+    skill_id: str
+    skill_version: str
+    attempt: int
+    inputs: Payload | None
+    inputs_hash: str | None
+    output: Payload
+    error_code: str | None
+    message: str
+    step_hash: str
+    version: int
+    ended_at: int
+    given: bool
+
+    def outcome(self) -> StepCompleted | StepFailed:
+        """The outcome, as if the run itself had brought it about at no cost."""
+        about = (self.at, self.index, self.step_id, self.skill_id, self.skill_version, self.attempt, self.inputs)
+        if self.error_code is not None:
+            return StepFailed(*about, self.inputs_hash, self.error_code, self.message, self.step_hash, 0)
+        return StepCompleted(*about, self.inputs_hash or "", self.output, self.output.sha256, self.step_hash, 0)
+
+
+StepEvent = (
+    StepStarted
+    | StepProgressed
+    | StepAttemptFailed
+    | StepWaiting
+    | StepCompleted
+    | StepFailed
+    | StepSkipped
+    | StepReused
+)
 """Anything that can happen to a step."""

@@ -22,6 +22,8 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
         "awaited": None,
         "continues": None,
     },
+    # No run was forked from another.
+    ("run.started", 3): lambda data: {**data, "forked": None},
     # Every index was a position in a plan, and the inputs followed from it.
     ("step.started", 1): lambda data: {**data, "skill_id": ""},
     ("step.attempt_failed", 1): lambda data: data,

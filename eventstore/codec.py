@@ -21,7 +21,7 @@ import orjson
 from ..core.canonical import Payload, canonical_json
 from ..core.canonical import decode as decode_json
 from ..core.errors import IntegrityError, NotCanonicalError, Problem
-from ..core.events import EVENTS, Cut, Event
+from ..core.events import EVENTS, Cut, Event, Fork
 from ..core.hashing import sha256_hex
 from ..core.ports import Record
 from ..core.upcast import upcast
@@ -45,7 +45,7 @@ class _Shape(NamedTuple):
     payloads: tuple[str, ...]
     optional: frozenset[str]
     floats: tuple[str, ...]
-    cuts: tuple[str, ...]
+    parts: tuple[tuple[str, type[Any]], ...]
     signatures: frozenset[tuple[type, ...]]
 
 
@@ -67,7 +67,7 @@ def _shape(cls: type[Event]) -> _Shape:
         of(Payload),
         optional,
         of(float),
-        of(Cut),
+        tuple((name, part) for part in (Cut, Fork) for name in of(part)),
         signatures,
     )
 
@@ -102,8 +102,8 @@ def encode(event: Event, prev: str | None, nonce: str, build: str, large: dict[s
     for name in shape.floats:
         if type(data[name]) is float:
             data[name] = orjson.Fragment(canonical_json(data[name]))
-    for name in shape.cuts:
-        data[name] = asdict(data[name])
+    for name, _ in shape.parts:
+        data[name] = None if data[name] is None else asdict(data[name])
     envelope = {"at": at, "build": build, "data": data, "nonce": nonce, "prev": prev, "v": shape.version}
     try:
         # With payloads and floats already canonical, nothing is left on which orjson and RFC 8785 differ.
@@ -185,8 +185,9 @@ def decode(record: Record, large: Mapping[str, bytes], envelope: Envelope | None
                     data[name] = Payload.decoded(data[name])
             else:
                 data[name] = _looked_up(data.pop(f"{name}_ref"), large)
-        for name in shape.cuts:
-            data[name] = _cut(**data[name])
+        for name, part in shape.parts:
+            if data[name] is not None or name not in shape.optional:
+                data[name] = _part(part, data[name])
         values = [data[name] for name in shape.fields]
     except (KeyError, TypeError) as error:
         raise _unfit(record, f"{type(error).__name__} {error}") from None
@@ -208,7 +209,11 @@ def _looked_up(digest: str, large: Mapping[str, bytes]) -> Payload:
     return Payload.from_canonical(data)
 
 
-def _cut(by: object, after: object) -> Cut:
-    if type(by) is not str or type(after) is not int:
-        raise TypeError(f"cut by {by!r} after {after!r}")
-    return Cut(by, after)
+def _part(cls: type[Any], data: dict[str, Any]) -> Any:
+    """The value of a class of ours that an event holds. Raises TypeError for what is none."""
+    part = cls(**data)
+    for field in fields(part):
+        # All are of one plain type, and annotations are texts here.
+        if type(data[field.name]).__name__ != field.type:
+            raise TypeError(f"{cls.__name__} with the {field.name} {data[field.name]!r}")
+    return part

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..core.errors import RunNotFoundError
@@ -58,6 +58,7 @@ class RunView:
             ],
             "attributes": state.attributes,
             "parent": started.parent,
+            "forked": None if started.forked is None else asdict(started.forked),
             "held": self.held,
             "unserved": self.unserved,
         }

@@ -26,6 +26,7 @@ from ..core.events import (
     StepCompleted,
     StepFailed,
     StepProgressed,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepWaiting,
@@ -164,6 +165,8 @@ class _Telling:
                 return [self._whole(), *self._planned()]
             case StepCompleted() | StepFailed() | StepSkipped():
                 return self._outcome(event)
+            case StepReused():
+                return self._outcome(event.outcome())
             case StepStarted() | StepProgressed() | StepAttemptFailed() | StepWaiting():
                 return self._under_way(event)
             case SignalReceived():

@@ -15,7 +15,7 @@ from typing import Any
 from ..core.canonical import canonical_json
 from ..core.decide import decide
 from ..core.errors import RefoldError
-from ..core.events import Event, RunCompleted, RunFailed, RunStarted, StepCompleted, StepFailed, StepSkipped
+from ..core.events import Event, RunCompleted, RunFailed, RunStarted, StepCompleted, StepFailed, StepReused, StepSkipped
 from ..core.hashing import sha256_hex
 from ..core.limits import Limits
 from ..core.plan import Plan
@@ -50,7 +50,7 @@ def prove_decisions(started: RunStarted, events: Sequence[Event], plan: Plan, *,
 
 def _unasked(state: SpecState, event: Event) -> str | None:
     """Why `decide` would not have asked for what has happened."""
-    if isinstance(event, StepCompleted | StepFailed):
+    if isinstance(event, StepCompleted | StepFailed | StepReused):
         if not _is_open(state, event.index) or event.index in state.skippable:
             return f"step {event.step_id!r} was not to be run when it ended"
     elif isinstance(event, StepSkipped | RunCompleted | RunFailed):
@@ -74,7 +74,7 @@ def _otherwise(state: SpecState, event: Event) -> str | None:
             return f"the run ended, but would still run {left}"
         return _end_differs(event, forced[0])
     moved = _moved(state, event)
-    if not isinstance(moved, StepCompleted | StepFailed):
+    if not isinstance(moved, StepCompleted | StepFailed | StepReused):
         return None
     index = moved.index
     step = state.plan.steps[int(index)]

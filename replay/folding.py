@@ -28,6 +28,7 @@ from ..core.events import (
     StepCompleted,
     StepFailed,
     StepProgressed,
+    StepReused,
     StepSkipped,
     StepStarted,
     StepWaiting,
@@ -114,6 +115,8 @@ def _identity(state: RunState, stream: str) -> Fault | None:
     fault = _differs("semantics", started.semantics, SEMANTICS)
     if fault is None and started.awaited is not None and started.parent is None:
         return "impossible", "nobody can wait for it: it has no parent"
+    if fault is None and started.forked is not None and started.run_id == started.forked.run_id:
+        return "impossible", "it cannot be a fork of itself"
     if fault is None and isinstance(state, SpecState):
         if started.source is not None or started.timeout_seconds is not None:
             return "impossible", "a spec has no source, and its own time limit"
@@ -241,6 +244,20 @@ def _skipped(state: RunState, step: _Step, event: StepSkipped) -> Fault | None:
     )
 
 
+def _reused(state: RunState, step: _Step, event: StepReused) -> Fault | None:
+    forked = state.started.forked
+    # evolve() refuses it in a run that is no fork, with the reason.
+    if forked is not None and not 1 < event.version <= forked.version:
+        return "impossible", f"event {event.version} is none of the parent's up to event {forked.version}"
+    fault = _differs("skill_id", event.skill_id, step.named.skill_id)
+    failed = event.error_code is not None
+    if fault is None and not (failed and event.inputs_hash is None):
+        fault = _differs("inputs_hash", event.inputs_hash, step.inputs_hash())
+    output_hash = None if failed else sha256_hex(canonical_json(event.output.value))
+    hashed = outcome_hash(state, step.named, event.inputs_hash, not failed, output_hash, event.error_code)
+    return fault or _differs("step_hash", event.step_hash, hashed)
+
+
 def _attempt_failed(state: RunState, step: _Step, event: StepAttemptFailed) -> Fault | None:
     return _differs("skill_id", event.skill_id, step.named.skill_id) or _attempt(state, step, event)
 
@@ -261,6 +278,7 @@ _STEP_CHECKS: dict[type[Event], Callable[[RunState, _Step, Any], Fault | None]] 
     StepCompleted: _completed,
     StepFailed: _failed,
     StepSkipped: _skipped,
+    StepReused: _reused,
 }
 
 

@@ -27,6 +27,7 @@ from .chain import prove_chain
 from .decisions import prove_decisions
 from .findings import Finding
 from .folding import prove_fold
+from .forks import prove_reused
 from .reading import large_of, snapshot
 from .verdicts import PROOFS, Divergence, Proof, Result, RunProof
 
@@ -102,6 +103,10 @@ class Prover:
         events = [decode(record, large) for record in records]
         seen = [finding for witness in self._witnesses for finding in witness(stream, records, state, events)]
         results["fold"] = _broken(seen, "what was derived from the run is not what the run gives") if seen else _EQUAL
+        if not seen and state.started.forked is not None:
+            seen, notes = prove_reused(self._store, stream, run_of(stream)[0], records, large)
+            cause = "what the fork took over is not what its parent has recorded"
+            results["fold"] = _broken(seen, cause) if seen else Result("equal", "; ".join(notes))
         again = Replayed(state, 0, 0)
         if not found and not seen and "decisions" in self._proofs:
             results["decisions"] = await self._decisions(events, state)

@@ -13,12 +13,16 @@ from ..eventstore.store import Store
 from .chain import prove_chain
 from .findings import Finding
 from .folding import prove_fold
+from .forks import prove_reused
 from .reading import large_of, snapshot
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The verdict on one run. `fold` holds at most one finding: the first event that does not follow."""
+    """The verdict on one run. `fold` holds at most one finding: the first event that does not follow.
+
+    `notes` say what could not be verified, and is not claimed.
+    """
 
     run_id: str
     tenant: str
@@ -28,6 +32,7 @@ class Verification:
     workflow_hash: str | None
     chain: tuple[Finding, ...]
     fold: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -46,6 +51,7 @@ class Verification:
             "workflow_hash": self.workflow_hash,
             "chain": {"ok": not self.chain, "findings": [finding.to_json() for finding in self.chain]},
             "fold": {"ok": not self.fold, "findings": [finding.to_json() for finding in self.fold]},
+            "notes": list(self.notes),
         }
 
 
@@ -66,6 +72,9 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
     if messages or inbox in heads:
         chain += prove_chain(inbox, messages, heads.get(inbox, EMPTY), large)
     state, fold = prove_fold(stream, records, large, messages, opened)
+    notes: list[str] = []
+    if state is not None and state.started.forked is not None and not fold:
+        fold, notes = prove_reused(store, stream, tenant, records, large)
     return Verification(
         run_id=run_id,
         tenant=tenant,
@@ -76,4 +85,5 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
         workflow_hash=None if state is None or state.end is None else state.end.workflow_hash,
         chain=tuple(chain),
         fold=tuple(fold),
+        notes=tuple(notes),
     )

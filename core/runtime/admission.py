@@ -161,6 +161,7 @@ def check_same(given: RunStarted, recorded: RunStarted) -> None:
         ("spec", given.spec, recorded.spec),
         ("inputs", given.inputs, recorded.inputs),
         ("seed", given.seed, recorded.seed),
+        ("parent", given.forked, recorded.forked),
     )
     differing = [name for name, one, other in pairs if one != other]
     if differing:

@@ -14,10 +14,12 @@ from typing import Any
 from uuid import uuid4
 
 from ..canonical import Payload, canonical_json, decode
+from ..code_state import CodeState
 from ..errors import CallError, InvalidError, NotCanonicalError, Problem, QueryUnansweredError, RefoldError, StoreError
 from ..events import Event
 from ..ids import check_signal
 from ..ports import Question
+from ..state import start
 from .functions.code_decider import CodeDecider, decider_of
 from .history import History
 from .services import Services
@@ -48,6 +50,19 @@ def answer(services: Services, events: Sequence[Event], name: str, arguments: Ma
     if len(said) > services.limits.payload_bytes:
         raise CallError(Problem("", f"the answer to {name!r} takes {len(said)} bytes", "answer less"))
     return said
+
+
+async def query(
+    services: Services, history: History, stream: str, name: str, arguments: Mapping[str, Any], seconds: float
+) -> Any:
+    """The answer, given here where the function is registered, else by a worker. See `Engine.query`."""
+    events = await history.events(stream)
+    state = start(events[0])
+    if not isinstance(state, CodeState):
+        raise no_function(state.started.run_id)
+    if services.skills.workflow(state.started.workflow_type) is not None:
+        return answer(services, events, name, arguments).fresh()
+    return await ask(history, stream, state.needs, name, arguments, seconds)
 
 
 def no_function(run_id: str) -> CallError:

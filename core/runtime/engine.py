@@ -8,20 +8,20 @@ from typing import Any
 
 from ..canonical import Payload
 from ..catalog import parse_name
-from ..code_state import CodeState
-from ..errors import CallError, NotCanonicalError, OwnershipLostError, Problem, RunEndedError, RunOwnedError
+from ..errors import CallError, OwnershipLostError, Problem, RunOwnedError
 from ..events import RunContinued
-from ..ids import check_run_id, check_signal, check_tenant, stream_of
+from ..ids import check_run_id, check_tenant, stream_of
 from ..limits import Limits
 from ..ports import Checkpoints, Clock, Journal, RunLog, Timers
 from ..results import WorkflowResult, result_of
 from ..run_state import RunState
 from ..state import fold
 from ..state import start as begin
-from .admission import DEFAULT_QUEUE, MAX_REASON, Target, check_same, check_served, check_text, first_event
-from .answering import ANSWER_SECONDS, answer, ask, no_function
+from .admission import DEFAULT_QUEUE, Target, check_same, check_served, first_event
+from .answering import ANSWER_SECONDS, query
 from .children import Children
 from .clock import LoopTimers, SystemClock
+from .forks import Forks
 from .golden_control import GoldenControl
 from .history import History
 from .host import Host
@@ -36,6 +36,7 @@ from .replay import Replayed
 from .replay import replay as replay_run
 from .services import Observer, Services
 from .specs import SpecRegistry
+from .telling import signal_body, tell
 from .threads import ThreadPool
 from .workloop import WorkLoop
 
@@ -89,6 +90,7 @@ class Engine:
         )
         self._host = Host(services, history)
         self._mailbox = Mailbox(services, history)
+        self._forks = Forks(services, history, self._host, self._followed)
         self._kin.stir, self._kin.begun = self._host.stir, self._host.began
         self.specs = SpecRegistry(log, journal, clock)
         self.goldens = GoldenControl(log, journal, clock)
@@ -195,11 +197,8 @@ class Engine:
         `queue` that has all of it takes the run up, higher `priority` first. Called again with the same id, spec,
         inputs and seed it changes nothing. Raises as `run` does.
         """
-        return (
-            await self.record(
-                spec, run_id, seed, inputs, agent_id=agent_id, tenant=tenant, queue=queue, priority=priority
-            )
-        )[0]
+        how = self.record(spec, run_id, seed, inputs, agent_id=agent_id, tenant=tenant, queue=queue, priority=priority)
+        return (await how)[0]
 
     async def record(
         self,
@@ -214,8 +213,7 @@ class Engine:
         priority: int = 0,
     ) -> tuple[WorkflowResult, bool]:
         """As `start`, and says besides whether it was this call that recorded the run."""
-        at = self._services.clock.now()
-        limits = self._services.limits
+        services = self._services
         started = first_event(
             await self.target(spec, tenant),
             run_id,
@@ -226,8 +224,8 @@ class Engine:
             queue=queue,
             priority=priority,
             skills=None,
-            limits=limits,
-            at=at,
+            limits=services.limits,
+            at=services.clock.now(),
         )
         stream = stream_of(started.tenant, started.run_id)
         try:
@@ -246,13 +244,7 @@ class Engine:
         Signals of one name are used in the order they came, each once; `key` makes a repeated call the same signal.
         Raises RunNotFoundError, RunEndedError, CallError for what is no JSON.
         """
-        check_signal(name)
-        try:
-            body = Payload.of(payload)
-        except NotCanonicalError as error:
-            raise CallError([p._replace(pointer=f"/payload{p.pointer}") for p in error.problems]) from error
-        if len(body) > self._services.limits.payload_bytes:
-            raise CallError(Problem("/payload", "the payload is too large", "store it elsewhere, send where"))
+        body = signal_body(name, payload, self._services.limits)
         return await self._tell(run_id, tenant, "signal", "", key, name, body)
 
     def work_loop(
@@ -262,10 +254,7 @@ class Engine:
         version: str,
         pins: Mapping[str, Collection[str]] | None = None,
     ) -> WorkLoop:
-        """The loop of a worker on this engine, which must have been made with `parks`.
-
-        Of the workflow types in `pins` it serves the versions given there only.
-        """
+        """The loop of a worker on this engine, made with `parks`; of the types in `pins` it serves these versions."""
         return WorkLoop(self._services, self._history, self._host, queues, concurrency, version, pins or {})
 
     async def resume(self, run_id: str, tenant: str = "default") -> WorkflowResult:
@@ -321,9 +310,41 @@ class Engine:
         """Have a paused run go on in a worker; nothing is executed here. See `cancel`."""
         return await self._tell(run_id, tenant, "resume", "", key)
 
-    def _can_clean_up(self, state: RunState) -> bool:
-        """Whether the run's function is to be driven to its end here, for there are no workers to do it."""
-        return not self._services.parks and self.skills.workflow(state.started.workflow_type) is not None
+    async def fork(
+        self,
+        run_id: str,
+        *,
+        from_step: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+        new_id: str | None = None,
+        queue: str | None = None,
+        by: str = "",
+        here: bool = False,
+        tenant: str = "default",
+    ) -> WorkflowResult:
+        """Begin a new run as a fork of another, ended or not, which stays as it is; return how the new one stands.
+
+        What the other has recorded is taken over, but for the step `from_step`, what follows from it, and what follows
+        from `changes`: values by JSON pointer, `/inputs/…` or `/steps/STEP/output…`, recorded as given `by` somebody.
+        With `here` the fork is run to its end, as by `run`; else it is left to the workers of `queue` (None: its
+        parent's), or to `resume`. Called again with the same `new_id` and all else it changes nothing.
+
+        Raises RunNotFoundError, CallError, RunConflictError; NondeterminismError when the function here does not fit.
+        """
+        return result_of(await self._forks.fork(run_id, from_step, changes or {}, new_id, queue, by, tenant, here=here))
+
+    async def retry(
+        self,
+        run_id: str,
+        *,
+        new_id: str | None = None,
+        queue: str | None = None,
+        by: str = "",
+        here: bool = False,
+        tenant: str = "default",
+    ) -> WorkflowResult:
+        """Fork a failed run at the step that made it fail: see `fork`. Raises CallError for one that has not failed."""
+        return result_of(await self._forks.fork(run_id, None, {}, new_id, queue, by, tenant, retry=True, here=here))
 
     async def query(
         self,
@@ -340,13 +361,7 @@ class Engine:
         `timeout_seconds` are waited for its answer. Raises RunNotFoundError, CallError, QueryUnansweredError.
         """
         stream = stream_of(check_tenant(tenant), check_run_id(run_id))
-        events = await self._history.events(stream)
-        state = begin(events[0])
-        if not isinstance(state, CodeState):
-            raise no_function(run_id)
-        if self.skills.workflow(state.started.workflow_type) is not None:
-            return answer(self._services, events, name, arguments or {}).fresh()
-        return await ask(self._history, stream, state.needs, name, arguments or {}, timeout_seconds)
+        return await query(self._services, self._history, stream, name, arguments or {}, timeout_seconds)
 
     async def state(self, run_id: str, tenant: str = "default") -> RunState:
         """The state of a run, folded from all its events. Raises RunNotFoundError."""
@@ -377,23 +392,7 @@ class Engine:
         body: Payload = NO_BODY,
     ) -> WorkflowResult:
         stream = stream_of(check_tenant(tenant), check_run_id(run_id))
-        check_text("the reason", reason, MAX_REASON)
-        if key is not None:
-            check_text("the key", key, MAX_REASON)
-        state, _ = await self._history.load(await self._mailbox.latest(stream))
-        if state.end is not None and not isinstance(state.end, RunContinued):
-            if key is not None and await self._mailbox.sent(stream, key):
-                return result_of(state)  # Asked for before, and done.
-            raise RunEndedError(f"run {state.started.run_id} has ended ({state.status}) and takes no more messages")
-        stream, version = await self._mailbox.send(stream, kind, reason, key, name, body)
-        actor = self._host.actor(stream)
-        if actor is None and kind == "signal":
-            return result_of(state)  # Whoever works on the run takes it; with nobody there, it waits in the inbox.
-        if actor is None:
-            state = await self._host.enter(stream, lambda: self._mailbox.take_for(stream))
-            if state.cancelling is not None and state.end is None and self._can_clean_up(state):
-                state = await self._host.enter(stream, lambda: self._host.go_on(stream))
-            return result_of(state)
-        await self._host.deliver_inbox(actor)
-        await actor.taken(version)
-        return result_of((await self._history.load(stream))[0])
+        told = await tell(
+            self._services, self._history, self._mailbox, self._host, stream, kind, reason, key, name, body
+        )
+        return result_of(told)

@@ -59,17 +59,25 @@ class History:
 
     async def past(self, stream: str, known: Past | None = None) -> Past:
         """What it takes to go on with a run; `known` is what was read before. Raises RunNotFoundError."""
+        head = await asyncio.to_thread(self._log.head, stream)
+        if known is not None and known.head == head:
+            return known
+        restored = await self._restored(stream, head)
+        if restored is not None:
+            return Past(head, (), restored)
+        events, head = await self.whole(stream, head)
+        return Past(head, events)
+
+    async def whole(self, stream: str, first: Head | None = None) -> tuple[Sequence[Event], Head]:
+        """All events of a run, and the head of its stream, taken at the same point; `first` is the head if it was just
+        read. Raises RunNotFoundError."""
         head, events = EMPTY, ()
-        for _ in range(_TRIES):
-            head = await asyncio.to_thread(self._log.head, stream)
-            if known is not None and known.head == head:
-                return known
-            restored = await self._restored(stream, head)
-            if restored is not None:
-                return Past(head, (), restored)
+        for attempt in range(_TRIES):
+            known = first if attempt == 0 else None
+            head = known or await asyncio.to_thread(self._log.head, stream)
             events = await self.events(stream)
             if len(events) == head.version:
-                return Past(head, events)
+                return events, head
         reason = f"{stream} holds {len(events)} events, but its head says {head.version}: run refold verify"
         raise IntegrityError(reason)
 

@@ -18,7 +18,7 @@ from ..errors import (
     StoreError,
     StoreUnreachableError,
 )
-from ..events import RunContinued, RunStarted
+from ..events import Event, RunContinued, RunStarted
 from ..ids import stream_of
 from ..ports import Head, Unit
 from ..run_state import RunState
@@ -104,9 +104,11 @@ class Host:
         decider = decider_of([started], self._services.skills, self._services.limits)
         return await self._act(stream, decider, heads[0], fresh=True)
 
-    async def record_start(self, stream: str, started: RunStarted, lease_seconds: float) -> Sequence[Head]:
-        """Append the run's first event with its dispatch row. Raises OwnershipLostError when the run exists."""
-        append, row = beginning(started, lease_seconds)
+    async def record_start(
+        self, stream: str, started: RunStarted, lease_seconds: float, following: Sequence[Event] = ()
+    ) -> Sequence[Head]:
+        """Append the run's first events with its dispatch row. Raises OwnershipLostError when the run exists."""
+        append, row = beginning(started, lease_seconds, following)
         return await self._services.journal.commit(Unit((append,), (row,)))
 
     async def work_on(self, stream: str, at: int) -> RunState:

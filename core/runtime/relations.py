@@ -24,8 +24,10 @@ class Letter(NamedTuple):
     message: MessageSent
 
 
-def beginning(started: RunStarted, lease_seconds: float = 0) -> tuple[Append, Schedule]:
-    """The first append of a run, and its dispatch row."""
+def beginning(
+    started: RunStarted, lease_seconds: float = 0, following: Sequence[Event] = ()
+) -> tuple[Append, Schedule]:
+    """The first append of a run, and its dispatch row; `following` is what a fork takes over."""
     stream = stream_of(started.tenant, started.run_id)
     row = Schedule(
         stream,
@@ -35,7 +37,7 @@ def beginning(started: RunStarted, lease_seconds: float = 0) -> tuple[Append, Sc
         priority=started.priority,
         needs=start(started).needs,
     )
-    return Append(stream, EMPTY, (started,)), row
+    return Append(stream, EMPTY, (started, *following)), row
 
 
 def beginnings(begun: Sequence[RunStarted]) -> tuple[list[Append], list[Dispatch]]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..canonical import Payload
 from ..code_state import CodeState
 from ..errors import IntegrityError, NondeterminismError, ReplayDivergenceError
-from ..events import Event, RunCancelled, RunEnd, RunTimedOut, StepCompleted, StepFailed, StepWaiting
+from ..events import Event, RunCancelled, RunEnd, RunTimedOut, StepCompleted, StepFailed, StepReused, StepWaiting
 from ..limits import Limits
 from ..ports import Ack, Head, Timer, Unit
 from ..run_state import RunState
@@ -108,14 +108,16 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
         # Once more: what comes out otherwise each time is another fault than what has changed for good.
         raise _diverged(events, recorded, index, state, await _run_again(quiet, recorded), services.skills)
     _compare_ends(recorded, state)
-    outcomes = sum(isinstance(event, StepCompleted | StepFailed) for event in events)
+    outcomes = sum(isinstance(event, StepCompleted | StepFailed | StepReused) for event in events)
     return Replayed(recorded, outcomes - len(from_log), len(from_log))
 
 
 def served(events: Sequence[Event], skills: SkillRegistry) -> dict[StepIndex, StepCompleted | StepFailed]:
     """The recorded outcomes that are served, by step index; the others are executed again. See `is_served`."""
     waited = {event.index for event in events if isinstance(event, StepWaiting)}
-    return {
+    # What a fork took over is proved by its parent, or was given; it was not executed here, and is not now.
+    reused = {event.index: event.outcome() for event in events if isinstance(event, StepReused)}
+    return reused | {
         event.index: event
         for event in events
         if isinstance(event, StepCompleted | StepFailed) and is_served(event, skills.get(event.skill_id), waited)
@@ -150,6 +152,8 @@ async def replay_code(
             _check_fault(decider)
             if isinstance(event, RunEnd) and not isinstance(event, RunCancelled | RunTimedOut):
                 _check_end(decider, event)
+            elif isinstance(event, StepReused):
+                from_log += 1
             elif isinstance(event, StepCompleted | StepFailed) and str(event.index) in decider.open_paths:
                 if services is None or is_served(event, decider.call(str(event.index)).skill, waited):
                     from_log += 1

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .commands import Database, Json, RunId, Tenant
-from .store_commands import app
+from .history_commands import app
 
 __all__ = ["app"]
 

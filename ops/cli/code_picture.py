@@ -31,6 +31,12 @@ def told_besides(state: RunState) -> Iterator[tuple[str, str]]:
     started = state.started
     if started.parent is not None:
         yield "parent", started.parent
+    if (forked := started.forked) is not None:
+        given = sum(each.given for each in state.reused.values())
+        by = f" by {forked.by}" if forked.by else ""
+        some = f", {given} of them given another output{by}" if given else ""
+        yield "forked", f"{by.strip()} from {forked.run_id} after event {forked.version}".strip()
+        yield "reused", f"{len(state.reused)} outcomes{some}"
     if started.continues is not None:
         yield "continues", started.continues
     if isinstance(state.end, RunContinued):

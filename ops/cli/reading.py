@@ -91,6 +91,11 @@ def read_arguments(argument: str | None) -> Any:
     return _read_value(argument, "the arguments", "--arguments", "/arguments")
 
 
+def read_change(argument: str, pointer: str) -> Any:
+    """A value that a fork gets at `pointer`, given as inputs are. Raises InvalidError."""
+    return _read_value(argument, "the value", f"--set {pointer}", "")
+
+
 def _read_value(argument: str | None, what: str, option: str, pointer: str) -> Any:
     if argument is None:
         return None

@@ -49,7 +49,7 @@ def run_spec(
     given = read_inputs(inputs)
     # Named here, so that whoever stops the run at any moment can be told its name.
     name = str(uuid_utils.uuid7()) if run_id is None else run_id
-    run = _Run(name, modules, tenant, database)
+    run = Run(name, modules, tenant, database)
     with stdout_for_json_only(json):
         skills = read_skills(modules)
         if isinstance(spec, WorkflowSpec):
@@ -59,12 +59,12 @@ def run_spec(
             return await engine.run(await resolved(spec, engine, tenant), name, seed, given, tenant=tenant)
 
         with store_for(spec, database, skills) as store:
-            return _drive(work, run, store, skills, json)
+            return drive(work, run, store, skills, json)
 
 
 def resume_run(run_id: str, modules: Sequence[str], tenant: str, database: str | None, json: bool) -> int:
     """Go on with the run; returns the exit code."""
-    run = _Run(check_run_id(run_id), modules, check_tenant(tenant), database)
+    run = Run(check_run_id(run_id), modules, check_tenant(tenant), database)
 
     async def work(engine: WorkflowEngine) -> WorkflowResult:
         return await engine.resume(run_id, tenant)
@@ -72,10 +72,10 @@ def resume_run(run_id: str, modules: Sequence[str], tenant: str, database: str |
     with stdout_for_json_only(json):
         skills = read_skills(modules)
         with existing_store(database, migrate=True) as store:
-            return _drive(work, run, store, skills, json)
+            return drive(work, run, store, skills, json)
 
 
-class _Run:
+class Run:
     """The run that a command is about, and how to name it in the next command."""
 
     def __init__(self, run_id: str, modules: Sequence[str], tenant: str, database: str | None):
@@ -98,7 +98,8 @@ class _Run:
         return plain(shlex.join(words))
 
 
-def _drive(work: Work, run: _Run, store: Store, skills: SkillRegistry, json: bool) -> int:
+def drive(work: Work, run: Run, store: Store, skills: SkillRegistry, json: bool) -> int:
+    """Have an engine do `work` on the run while a person or a program watches; returns the exit code."""
     watch = Watch()
 
     async def main() -> WorkflowResult:
@@ -153,7 +154,7 @@ def _readable(owned: str) -> str:
     return f"{told}. Fix: wait {found[2]} s, or end it"
 
 
-def _summarise(result: WorkflowResult, run: _Run) -> None:
+def _summarise(result: WorkflowResult, run: Run) -> None:
     screen = console()
     ended = sum(step.status in ("completed", "failed", "skipped") for step in result.steps)
     lines = [

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ...core.canonical import canonical_json
 from ...core.code_state import CodeState
-from ...core.events import Event, StepCompleted, StepFailed, StepSkipped, StepWaiting
+from ...core.events import Event, StepCompleted, StepFailed, StepReused, StepSkipped, StepWaiting
 from ...core.ids import check_run_id, check_tenant
 from ...core.paths import order_of
 from ...core.results import StepResult, WorkflowResult
@@ -41,17 +41,22 @@ def show_run(run_id: str, limit: int, tenant: str, database: str | None, json: b
         write_json({**view.result.to_json(), "status": view.status})
         return OK
     screen = console()
-    state, result = view.state, view.result
+    draw(screen, view, limit)
+    if view.state.end is None:
+        say(screen, "now", _now(view))
+        if view.unserved is not None:
+            say(screen, "workers", view.unserved)
+    return OK
+
+
+def draw(screen: Console, view: RunView, limit: int) -> None:
+    """The run as a picture: at most `limit` of its steps on a time line, and what came out."""
+    state = view.state
     _head(screen, state, view.status, view.events)
     screen.print(_table(view, _spans(state, view.events), limit, screen.width))
-    _foot(screen, result, limit)
+    _foot(screen, view.result, limit)
     for name, text in told_besides(state):
-        _say(screen, name, text)
-    if state.end is None:
-        _say(screen, "now", _now(view))
-        if view.unserved is not None:
-            _say(screen, "workers", view.unserved)
-    return OK
+        say(screen, name, text)
 
 
 class _Span(NamedTuple):
@@ -63,7 +68,7 @@ class _Span(NamedTuple):
 
 def _spans(state: RunState, events: Sequence[Event]) -> list[_Span | None]:
     """The span of each step; None for those whose turn has not come."""
-    ended = {e.index: e.at for e in events if isinstance(e, StepCompleted | StepFailed | StepSkipped)}
+    ended = {e.index: e.at for e in events if isinstance(e, StepCompleted | StepFailed | StepSkipped | StepReused)}
     if not isinstance(state, SpecState):
         paths = state.in_order(state.calls) if isinstance(state, CodeState) else []
         return [_Span(_asked_at(path, ended, state.started.at), ended.get(path)) for path in paths]
@@ -96,10 +101,10 @@ def _head(screen: Console, state: RunState, status: str, events: Sequence[Event]
     if started.workflow_version:  # A function that was started by its name is of whatever version takes it up.
         line.append(f"  version {plain(started.workflow_version)}")
     screen.print(line, soft_wrap=True)
-    _say(screen, "run", started.run_id)
+    say(screen, "run", started.run_id)
     words = [f"{clock(started.at)} UTC", f"took {duration(events[-1].at - started.at)}", f"seed {started.seed}"]
     words += [f"{len(events)} events", f"cost {cents(state.cost_cents)}"]
-    _say(screen, "started", ", ".join(words))
+    say(screen, "started", ", ".join(words))
 
 
 def _table(view: RunView, spans: Sequence[_Span | None], limit: int, width: int) -> Table:
@@ -175,11 +180,11 @@ def _foot(screen: Console, result: WorkflowResult, limit: int) -> None:
     if hidden > 0:
         screen.print(Text(f"… and {hidden} more steps: --limit {len(result.steps)}", "dim"))
     if result.error_code is not None and result.status != "parked":
-        _say(screen, "error", f"[{result.error_code}] {result.message or ''}", "red")
+        say(screen, "error", f"[{result.error_code}] {result.message or ''}", "red")
     if result.success:
-        _say(screen, "output", excerpt(canonical_json(result.output), 400))
+        say(screen, "output", excerpt(canonical_json(result.output), 400))
     if result.workflow_hash is not None:
-        _say(screen, "hash", result.workflow_hash)
+        say(screen, "hash", result.workflow_hash)
 
 
 def _now(view: RunView) -> str:
@@ -194,5 +199,6 @@ def _now(view: RunView) -> str:
     return "nobody works on it; a worker takes it up when it is due"
 
 
-def _say(screen: Console, name: str, text: str, style: str = "") -> None:
+def say(screen: Console, name: str, text: str, style: str = "") -> None:
+    """One line: what it is about, and the text."""
     screen.print(Text(f"{name:<9}", "dim").append(plain(text), f"not dim {style}"), soft_wrap=True)

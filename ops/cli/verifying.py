@@ -129,3 +129,5 @@ def _proofs(verdict: _Verdict) -> Iterator[Text]:
             yield Text(f"  {name:<5}  ", "dim").append("ok  ", "not dim green").append(meanings[name])
         for finding in findings:
             yield Text(f"  {name:<5}  ", "dim").append(plain(str(finding)), "not dim red")
+    for note in verdict.notes if isinstance(verdict, Verification) else ():
+        yield Text("  note   ", "dim").append(plain(note), "not dim yellow")

@@ -140,6 +140,8 @@ FITTING: dict[str, tuple[type, ...]] = {
     "Payload": (object,),
     "Payload | None": (object,),
     "Cut": (),
+    "Fork | None": (type(None),),
+    "bool": (bool,),
 }
 
 

@@ -51,11 +51,11 @@ PINNED = {
     "run.paused": (1, "at: int, message: int, reason: str"),
     "run.resumed": (1, "at: int, message: int"),
     "run.started": (
-        3,
+        4,
         "at: int, run_id: str, tenant: str, workflow_type: str, workflow_version: str, spec: Payload | None, "
         "source: str | None, timeout_seconds: float | None, inputs: Payload, seed: int, agent_id: str | "
         "None, semantics: int, queue: str, priority: int, parent: str | None, awaited: str | None, "
-        "continues: str | None",
+        "continues: str | None, forked: Fork | None",
     ),
     "run.timed_out": (1, "at: int, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float"),
     "signal.received": (1, "at: int, message: int, name: str, body: Payload"),
@@ -83,6 +83,12 @@ PINNED = {
     "step.progressed": (
         1,
         "at: int, index: int | str, step_id: str, skill_id: str, attempt: int, details: Payload",
+    ),
+    "step.reused": (
+        1,
+        "at: int, index: int | str, step_id: str, skill_id: str, skill_version: str, attempt: int, inputs: "
+        "Payload | None, inputs_hash: str | None, output: Payload, error_code: str | None, message: str, "
+        "step_hash: str, version: int, ended_at: int, given: bool",
     ),
     "step.skipped": (1, "at: int, index: int, step_id: str, skill_id: str, because: str, step_hash: str"),
     "step.started": (2, "at: int, index: int | str, step_id: str, skill_id: str, attempt: int"),

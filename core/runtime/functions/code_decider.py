@@ -22,6 +22,7 @@ from ...events import (
     StepCompleted,
     StepFailed,
     StepProgressed,
+    StepReused,
     StepStarted,
     StepWaiting,
 )
@@ -40,8 +41,11 @@ from .open_call import OpenCall
 from .prepare_call import prepare_call
 from .program import Program
 
-_CALLS = StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepCompleted | StepFailed
-_OF_CODE = _CALLS | AttributesSet | PatchApplied | RunEnd
+_CALLS = StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepCompleted | StepFailed | StepReused
+_OUTCOMES = StepCompleted | StepFailed | StepReused
+_MARKS = AttributesSet | PatchApplied
+"""They come with an outcome and its time; those that a fork took over have the time of the fork."""
+_OF_CODE = _CALLS | _MARKS | RunEnd
 
 
 class CodeDecider:
@@ -75,7 +79,7 @@ class CodeDecider:
             yield event
             if program is not None:
                 program.replaying = number < last
-                if isinstance(event, StepCompleted | StepFailed):
+                if isinstance(event, _OUTCOMES):
                     # What older code did not note is not noted for it; its own notes came with its steps.
                     program.marks.clear()
             self.apply(event)
@@ -97,12 +101,13 @@ class CodeDecider:
         program = self._program
         if program is None or self.fault is not None or self.state.end is not None:
             return
-        program.now = max(program.now, event.at)
+        if not isinstance(event, _MARKS):
+            program.now = max(program.now, event.ended_at if isinstance(event, StepReused) else event.at)
         if isinstance(event, _CALLS):
             self._observe(program, event)
         elif isinstance(event, RunCancelling):
             self._guarded(program.stop)
-        elif isinstance(event, AttributesSet | PatchApplied):
+        elif isinstance(event, _MARKS):
             _unmark(program, event)
 
     def decide(self, at: int, running: Collection[StepIndex], limits: Limits) -> Decision:
@@ -159,7 +164,7 @@ class CodeDecider:
         started = self.state.started
         run_id = successor_of(started.run_id, continued=started.continues is not None)
         seed = derive(f"{started.seed}:continued")
-        return replace(started, at=at, run_id=run_id, inputs=inputs, seed=seed, continues=started.run_id)
+        return replace(started, at=at, run_id=run_id, inputs=inputs, seed=seed, continues=started.run_id, forked=None)
 
     def query(self, name: str, arguments: Mapping[str, Any]) -> Payload:
         """What the function answers to a query as it stands. Raises CallError."""
@@ -176,8 +181,9 @@ class CodeDecider:
         if fault is not None:
             self.fault = fault
             program.close()
-        elif isinstance(event, StepCompleted | StepFailed):
-            self._guarded(lambda: program.settle(event))
+        elif isinstance(event, _OUTCOMES):
+            outcome = event.outcome() if isinstance(event, StepReused) else event
+            self._guarded(lambda: program.settle(outcome))
 
     def _guarded(self, drive: Callable[[], None]) -> None:
         program = self._program

@@ -8,10 +8,18 @@ from itertools import islice
 from ...canonical import Payload
 from ...decide_code import Fault, Finish
 from ...differences import differences
-from ...events import StepAttemptFailed, StepCompleted, StepFailed, StepProgressed, StepStarted, StepWaiting
+from ...events import (
+    StepAttemptFailed,
+    StepCompleted,
+    StepFailed,
+    StepProgressed,
+    StepReused,
+    StepStarted,
+    StepWaiting,
+)
 from .open_call import OpenCall
 
-CallEvent = StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepCompleted | StepFailed
+CallEvent = StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepCompleted | StepFailed | StepReused
 """An event that speaks of a call."""
 
 FIX = (

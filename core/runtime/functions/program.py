@@ -67,7 +67,7 @@ class Program:
         self.marks: list[AttributesSet | PatchApplied] = []
         self.finish: Finish | None = None
         self.fault: Fault | None = None
-        self.now = started.at
+        self.now = started.at if started.forked is None else started.forked.began
         self.replaying = False
         self._workflow = workflow
         self._started = started
