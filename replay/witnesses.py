@@ -1,4 +1,4 @@
-"""What else knows of a run beside its log: its checkpoint. Whoever has altered only one of them is found out."""
+"""What else knows of a run beside its log: its checkpoint, its golden. Whoever has altered only one is found out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ..core.run_state import RunState
 from ..core.state import fold
 from ..eventstore.store import Store
 from ..projections.checkpoints import CHECKPOINTS, Checkpoint, checkpoint_of
+from ..projections.golden_lines import golden_of
+from ..projections.golden_recorder import BaseGoldenRecorder
 from .findings import Finding
 
 
@@ -57,6 +59,30 @@ class CheckpointWitness:
         return of is not None and any(
             each.stream == stream for each in self._store.tables.parked(of.name, of.generation)
         )
+
+
+class GoldenWitness:
+    """Compares a run's golden with what its events give; fulfils `refold.replay.proving.Witness`.
+
+    A golden that is not there says nothing (it may lie in an archive, or not be written yet). One that is there must
+    be of this very run, verify by its signature, and a run that has a golden has ended.
+    """
+
+    def __init__(self, recorder: BaseGoldenRecorder):
+        self._recorder = recorder
+
+    def __call__(
+        self, stream: str, records: Sequence[Record], state: RunState, events: Sequence[Event]
+    ) -> list[Finding]:
+        """See `Witness`. Raises GoldenStoreError."""
+        tenant, run_id = run_of(stream)
+        expected = None if state.end is None else golden_of(state).data
+        verdict = self._recorder.verify_golden(run_id, tenant, expected)
+        if any(fault.kind == "missing" for fault in verdict.faults):
+            return []
+        if expected is None:
+            return [Finding(stream, 0, "golden", "there is a golden of the run, which by its events has not ended")]
+        return [Finding(stream, 0, "golden", f"the golden: {fault}") for fault in verdict.faults]
 
 
 def _finding(stream: str, number: int, reason: str) -> Finding:
