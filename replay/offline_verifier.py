@@ -2,12 +2,11 @@
 
     python -I verify_bundle.py BUNDLE.zip KEY.pub.pem [WITNESS.pub.pem]...
 
-The keys come to you by another way than the bundle. Verified: the log's and each witness's signature on the tree head
+The keys come to you by another way than the bundle. Verified: the signatures of log and witnesses on the tree head
 (c2sp.org/tlog-checkpoint, tlog-cosignature); that every event is under it (RFC 9162); the chain; every output, step and
-workflow hash and the golden, computed again. Not verified: that a spec step's inputs follow from its references, that
-the engine's rules ask for these steps, that skills run again give the same (`refold audit verify` and `refold replay`
-do that), and the golden's HMAC, which needs the secret. Of a run that has not ended later events may be missing; of any
-run, later messages, which it did not take. Exit code 0: all holds. 4: something does not. 2: the call is wrong.
+workflow hash and the golden, computed again. Not verified: inputs that follow from references, the engine's rules,
+skills run again (`refold replay`), the golden's HMAC. Later events of a run that goes on, and messages that it did not
+take, may be missing. Exit code 0: all holds. 4: something does not. 2: the call is wrong.
 """
 
 from __future__ import annotations
@@ -26,10 +25,11 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-SUCCESS: dict[str, bool | None] = {"step.completed": True, "step.failed": False, "step.skipped": None}
-ENDS = {f"run.{how}": how for how in ("completed", "failed", "cancelled", "timed_out")} | {"run.continued": "completed"}
-GOLDEN = ("golden.steps.jsonl", "golden.steps.jsonl.sig")
-"""The events that give a step's outcome, those that end a run, and how the files of a golden are called."""
+_SUCCESS: dict[str, bool | None] = {"step.completed": True, "step.failed": False, "step.skipped": None}
+_ENDS = {f"run.{how}": how for how in ("completed", "failed", "cancelled", "timed_out")} | {
+    "run.continued": "completed"
+}
+_GOLDEN = ("golden.steps.jsonl", "golden.steps.jsonl.sig")  # As its files are called in the bundle.
 
 
 def need(holds: bool, otherwise: str) -> None:
@@ -141,8 +141,8 @@ def verify_stream(stream: str, data: bytes, head: list[Any], size: int, root: by
         need((entry["stream"], entry["version"]) == (stream, number), f"chain: {where} is another one")
         need(state["prev"] == link, f"chain: {where} does not carry the hash of its predecessor")
         link = sha256(f"{stream}\0{number}\0{entry['topic']}\0{entry['state']}".encode()).hexdigest()
-        included = is_included(bytes.fromhex(link), entry["leaf"], size, entry["proof"], root)
-        need(included, f"inclusion: {where} is not under the tree head")
+        path = bytes.fromhex(link), entry["leaf"], size, entry["proof"], root
+        need(is_included(*path), f"inclusion: {where} is not under the tree head")
         events.append({**state["data"], "topic": entry["topic"], "build": state["build"]})
     need(head == [len(events), link], f"chain: the end of {stream} is not the one that is named")
     return events
@@ -157,13 +157,15 @@ def verify_run(events: list[dict[str, Any]], files: dict[str, bytes]) -> tuple[s
 
     start, spec, outcomes = events[0], payload(events[0], "spec"), dict[Any, dict[str, Any]]()
     aborts = [s["step_id"] for s in spec["steps"] if (s.get("on_error") or "abort") == "abort"] if spec else []
-    for event in (event for event in events if event["topic"] in SUCCESS):
+    for event in (event for event in events if event["topic"] in (*_SUCCESS, "step.reused")):
         index, topic, output = event["index"], event["topic"], payload(event, "output")
-        same = "output_hash" not in event or hashed(output) == event["output_hash"]
-        need(same, f"fold: the output of {event['step_id']} was changed")
+        digest = event.get("output_hash") if topic != "step.reused" or event["error_code"] else hashed(output)
+        if topic == "step.reused":  # The outcome was taken over from the run that this one was forked from.
+            topic = "step.failed" if event["error_code"] else "step.completed"
+        need(digest is None or hashed(output) == digest, f"fold: the output of {event['step_id']} was changed")
         seed = int.from_bytes(sha256(f"{start['seed']}:{index}".encode()).digest()[:7], "big") >> 3
         about = {name: event.get(name) for name in ("error_code", "index", "inputs_hash", "skill_id", "step_id")}
-        step = hashed({**about, "seed": seed, "success": SUCCESS[topic], "output_hash": event.get("output_hash")})
+        step = hashed({**about, "seed": seed, "success": _SUCCESS[topic], "output_hash": digest})
         once = step == event["step_hash"] and index not in outcomes
         need(once, f"fold: the step hash of {event['step_id']} is not that of what it did, or there are two")
         about |= {"event": "step", "output": output, "seed": seed, "status": topic[5:], "step_hash": step}
@@ -175,9 +177,9 @@ def verify_run(events: list[dict[str, Any]], files: dict[str, bytes]) -> tuple[s
         counted = list(range(min(failed) + 1 if failed else len(spec["steps"])))
     end, hashes = events[-1], [outcomes[at]["step_hash"] if at in outcomes else None for at in counted]
     code = hashed(spec) if spec else start.get("source")
-    if end["topic"] not in ENDS:
+    if end["topic"] not in _ENDS:
         return "has not ended", code, ""
-    status, output, error = ENDS[end["topic"]], payload(end, "output"), end.get("error_code")
+    status, output, error = _ENDS[end["topic"]], payload(end, "output"), end.get("error_code")
     about = {name: start[name] for name in ("run_id", "seed", "workflow_type")}
     whole = hashed({**about, "error_code": error, "step_hashes": hashes, "success": status == "completed"})
     need(whole == end["workflow_hash"], "fold: the workflow hash is not that of what the run did")
@@ -202,14 +204,14 @@ def verify(data: bytes, keys: list[tuple[str, bytes]]) -> str:
     events, messages = (
         verify_stream(each, files.get(file, b""), heads.get(each, [0, None]), size, root) for each, file in both.items()
     )
-    own = events[0]["topic"] == "run.started" and f"{events[0]['tenant']}/{events[0]['run_id']}" == stream
-    need(own, "fold: the events are of another run")
+    named = [events[0].get(name) for name in ("topic", "tenant", "run_id")]
+    need(named == ["run.started", *stream.split("/")], "fold: the events are of another run")
     large = {digest for event in events + messages for name, digest in event.items() if name.endswith("_ref")}
     need(all(sha256(files[f"large/{each}"]).hexdigest() == each for each in large), "chain: a payload was changed")
-    places = {"checkpoint", *both.values(), *GOLDEN, *(f"large/{digest}" for digest in large)}
+    places = {"checkpoint", *both.values(), *_GOLDEN, *(f"large/{digest}" for digest in large)}
     need(files.keys() <= places, "bundle: something in it has no place in a bundle")
     stands, code, golden = verify_run(events, files)
-    need(files.get(GOLDEN[0], golden.encode()) == golden.encode(), "golden: it is not what the events give")
+    need(files.get(_GOLDEN[0], golden.encode()) == golden.encode(), "golden: it is not what the events give")
     said = {"builds": sorted({event["build"] for event in events + messages}), "spec_hash": code, "format": 1}
     said |= {"files": {name: sha256(held).hexdigest() for name, held in files.items()}, "heads": heads}
     need(told == said | {name: told[name] for name in ("run_id", "tenant")}, "bundle: bundle.json says what is not so")
