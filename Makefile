@@ -14,7 +14,7 @@ DEVELOPMENT := .venv/.development-$(PLACE)
 PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers crash chaos canonical sleepers readers wheel clean
+.PHONY: help demo test check bench bench-peers crash chaos shadow canonical sleepers readers wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ crash: $(DEVELOPMENT) ## the long crash campaign: 500 kills
 chaos: MINUTES ?= 10
 chaos: $(DEVELOPMENT) ## kill and stop workers at random, MINUTES=10 on each store
 	@REFOLD_CHAOS_SECONDS=$$(($(MINUTES) * 60)) $(PYTEST) -q -n 2 --timeout $$(($(MINUTES) * 180 + 300)) tests/chaos
+
+shadow: MINUTES ?= 10
+shadow: $(DEVELOPMENT) ## run and prove workflows for MINUTES=10 while workers are killed, in refold-shadow/
+	@$(RUN) -m refold shadow run --hours $$(awk 'BEGIN { print $(MINUTES) / 60 }') --interval 5 --faults kills --json
 
 canonical: $(DEVELOPMENT) ## compare a million values with RFC 8785
 	@REFOLD_CANONICAL_VALUES=1000000 $(PYTEST) -q --timeout 7200 tests/unit/test_canonical*.py
