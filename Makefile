@@ -14,7 +14,7 @@ DEVELOPMENT := .venv/.development-$(PLACE)
 PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers crash chaos shadow canonical sleepers readers wheel clean
+.PHONY: help demo test check bench bench-peers crash chaos shadow determinism canonical sleepers readers wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ chaos: $(DEVELOPMENT) ## kill and stop workers at random, MINUTES=10 on each sto
 shadow: MINUTES ?= 10
 shadow: $(DEVELOPMENT) ## run and prove workflows for MINUTES=10 while workers are killed, in refold-shadow/
 	@$(RUN) -m refold shadow run --hours $$(awk 'BEGIN { print $(MINUTES) / 60 }') --interval 5 --faults kills --json
+
+determinism: $(DEVELOPMENT) ## 22,500 iterations on three processes, replays under stress, and injected faults
+	@$(RUN) -m refold certify determinism
 
 canonical: $(DEVELOPMENT) ## compare a million values with RFC 8785
 	@REFOLD_CANONICAL_VALUES=1000000 $(PYTEST) -q --timeout 7200 tests/unit/test_canonical*.py
