@@ -63,6 +63,11 @@ class ShadowRun:
         self._stretch = stretch_of(book.records, last in ends)
         self._began = time.monotonic() - self._stretch.seconds
 
+    @property
+    def state(self) -> str:
+        """How it stands in the end: `stopped`, where it is to go on, or `ended`."""
+        return "stopped" if self._stopped.is_set() else "ended"
+
     def stop(self) -> None:
         """End after the cycle under way; the next call goes on."""
         self._stopped.set()
@@ -86,7 +91,7 @@ class ShadowRun:
                 await asyncio.to_thread(crew.end)
         if not self._stopped.is_set():
             book.add("end", {"stretch": self._stretch.number})
-        book.summarise(summary_of(book.records, "stopped" if self._stopped.is_set() else "ended"))
+        book.summarise(summary_of(book.records, self.state))
         self._told(book.records)
 
     async def _cycles(self, engine: WorkflowEngine, crew: Crew, recorder: GoldenRecorder) -> None:

@@ -92,6 +92,7 @@ class ShadowBook:
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             told = os.pread(self._held, 1000, 0).decode(errors="replace").strip()
+            os.close(self._held)
             raise RunOwnedError(f"another shadow run holds {self.folder}: {told}") from None
         me = json.loads(this_process(""))
         # The host and start time of leases, and of the host the part that people know.

@@ -78,19 +78,15 @@ def run_shadow(words: Words, database: str | None, json: bool) -> int:
             told = f"half a record ({book.dropped} bytes) was left at the end of the records, and is dropped"
             note(f"note: {told}")
             book.say(told)
-        _run(wanted, skills, book)
-        summary = summary_of(book.records, "ended")
+        run = ShadowRun(wanted, skills, book, _tell)
+        run_until_drained(run.run, run.stop, lambda: note(f"shadow run {os.getpid()} works in {folder}"))
+        summary = summary_of(book.records, run.state)
     if json:
         write_json(summary)
     else:
         what = ", ".join(f"{summary[name]} {name.replace('_', ' ')}" for name in ("cycles", *COUNTED))
         console().print(f"{what}, {summary['mismatches']} mismatches; all in {folder}", soft_wrap=True)
     return DIVERGED if summary["mismatches"] else OK
-
-
-def _run(wanted: Simulation, skills: SkillRegistry, book: ShadowBook) -> None:
-    made = ShadowRun(wanted, skills, book, _tell)
-    run_until_drained(made.run, made.stop, lambda: note(f"shadow run {os.getpid()} works in {book.folder}"))
 
 
 def _names(text: str | None) -> list[str]:
