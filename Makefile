@@ -14,7 +14,7 @@ DEVELOPMENT := .venv/.development-$(PLACE)
 PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers crash chaos canonical sleepers readers wheel clean
+.PHONY: help demo test check bench bench-peers crash chaos shadow determinism goldens canonical sleepers readers wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,16 @@ chaos: MINUTES ?= 10
 chaos: $(DEVELOPMENT) ## kill and stop workers at random, MINUTES=10 on each store
 	@REFOLD_CHAOS_SECONDS=$$(($(MINUTES) * 60)) $(PYTEST) -q -n 2 --timeout $$(($(MINUTES) * 180 + 300)) tests/chaos
 
+shadow: MINUTES ?= 10
+shadow: $(DEVELOPMENT) ## run and prove workflows for MINUTES=10 while workers are killed, in refold-shadow/
+	@$(RUN) -m refold shadow run --hours $$(awk 'BEGIN { print $(MINUTES) / 60 }') --interval 5 --faults kills --json
+
+determinism: $(DEVELOPMENT) ## 22,500 iterations on three processes, replays under stress, and injected faults
+	@$(RUN) -m refold certify determinism
+
+goldens: $(DEVELOPMENT) ## what fixed runs do, compared with what is expected; differences in golden-check/
+	@.ci/goldens
+
 canonical: $(DEVELOPMENT) ## compare a million values with RFC 8785
 	@REFOLD_CANONICAL_VALUES=1000000 $(PYTEST) -q --timeout 7200 tests/unit/test_canonical*.py
 
@@ -62,7 +72,7 @@ wheel: $(DEVELOPMENT) ## build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## remove everything that make made
-	@rm -rf .venv build dist build.log *.egg-info .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv build dist build.log golden-check *.egg-info .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(RUNTIME): pyproject.toml $(CONSTRAINTS)

@@ -47,6 +47,7 @@ FAILURES: dict[str, Failure] = _table(
     Failure("HTTP_SERVER_ERROR", _T, True, "The HTTP server answered 5xx or 429."),
     Failure("HTTP_CLIENT_ERROR", _P, False, "The HTTP server answered 4xx."),
     Failure("FILE_REFUSED", _A, False, "The path lies outside the folder that skills may write to."),
+    Failure("FILE_DENIED", _A, False, "The system does not permit the file to be written."),
     Failure("FILE_ERROR", _R, True, "The file could not be written."),
     Failure("TRANSFORM_FAILED", _V, False, "The JMESPath expression is wrong or does not fit its data."),
     Failure("REFERENCE_UNRESOLVED", _V, False, "A reference names a field that the output does not have."),

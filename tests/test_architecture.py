@@ -35,6 +35,7 @@ LATE_IMPORTS = [
     ("refold", "importlib", "the public face loads a name when it is asked for: `refold --help` needs no engine"),
     ("refold.ops.cli", "", "`refold --help` answers within 0.3 s: a command loads what it needs when it is called"),
     ("refold.compose", "", "a driver is loaded only for the database that is used: `import refold` needs no psycopg"),
+    ("refold.ops.shadow_faults", "psycopg", "a driver is loaded only for the database that is used"),
     ("refold.client", "refold.api.client.http", "50 ms of HTTP library that a client of a database need not pay"),
     ("refold.core.runtime", "pydantic", "25 ms that `import refold` need not wait for"),
     ("refold.core.runtime.registry", "importlib", "users name the module of their skills when they start a worker"),

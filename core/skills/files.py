@@ -20,6 +20,8 @@ ROOT_VARIABLE = "REFOLD_FILES_ROOT"
 
 _MAY_PASS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EBUSY}
 
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
 
 @skill(side_effect=True)
 def file_write(path: str, content: str | None = None, json: Any = None) -> dict[str, Any]:
@@ -27,7 +29,8 @@ def file_write(path: str, content: str | None = None, json: Any = None) -> dict[
 
     The file appears whole or not at all, missing folders are made, and writing the same again changes nothing.
     Returns the path under the folder, the size in bytes and the SHA-256. Fails with FILE_REFUSED when the path leads
-    out of the folder, by `..` or by a link, and with FILE_ERROR when the system refuses.
+    out of the folder, by `..` or by a link, with FILE_DENIED when the system does not permit it, and else with
+    FILE_ERROR.
     """
     if (content is None) == (json is None):
         message = "skill 'file_write': give one of the inputs 'content' and 'json'"
@@ -42,7 +45,8 @@ def file_write(path: str, content: str | None = None, json: Any = None) -> dict[
     except OSError as error:
         retryable = None if error.errno in _MAY_PASS else False
         message = f"{path[:200]!r} could not be written: {error.strerror}"
-        raise StepError("FILE_ERROR", message, retryable=retryable) from error
+        code = "FILE_DENIED" if error.errno in _DENIED else "FILE_ERROR"
+        raise StepError(code, message, retryable=retryable) from error
     return {"path": target.as_posix(), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
