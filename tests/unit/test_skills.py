@@ -130,6 +130,7 @@ def _context_as_rest(**ctx: StepContext) -> None: ...
         (_plain, {"deterministic": True, "side_effect": True}, "deterministic and side_effect exclude each other"),
         (_plain, {"at_most_once": True, "retry": Retry(3)}, "at_most_once and retry exclude each other"),
         (_async, {"inline": True}, "inline is for sync functions"),
+        (_async, {"heartbeat_seconds": 1}, "heartbeat_seconds without a StepContext"),
         (_plain, {"version": ""}, "version ''"),
         (_plain, {"version": 2}, "version 2"),
         (_plain, {"cost_cents": -1}, "cost_cents -1"),
