@@ -91,11 +91,11 @@ def test_a_job_that_was_cut_goes_on_and_comes_to_the_same(store: Store, tmp_path
     assert len(lines) == whole.chunks + 1 > 2
     for kept in (lines[0], lines[0][:-9], b"".join(lines[:2]), b"".join(lines[:2]) + lines[2][:-5], b"".join(lines)):
         path.write_bytes(kept)
-        done: list[int] = []
+        done: list[ChunkProof] = []
         with JobFile(path) as file:
-            again = alone(store, file.begin(order_of(store), store), file, lambda proof: done.append(proof.number))
+            again = alone(store, file.begin(order_of(store), store), file, done.append)
         assert body_of(again, "sqlite") == body_of(whole, "sqlite")
-        assert done == list(range(whole.chunks))
+        assert [proof.number for proof in done] == list(range(whole.chunks))
         assert path.read_bytes().splitlines()[1:] == [line.rstrip(b"\n") for line in lines[1:]]
 
 
