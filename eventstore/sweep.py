@@ -122,7 +122,9 @@ class SQLSweep:
 
     def _notifications(self, sql: str, parameters: Sequence[object]) -> list[Notification]:
         rows = self._read(sql.replace("?", self._dialect.mark), parameters)
-        return [Notification(row[0], Record(_name(row[1]), row[2], _name(row[3]), row[4])) for row in rows]
+        # The same few names come again and again.
+        names = {name: _name(name) for row in rows for name in (row[1], row[3])}
+        return [Notification(at, Record(names[stream], n, names[topic], state)) for at, stream, n, topic, state in rows]
 
 
 def _sound(streams: Sequence[str]) -> list[str]:
