@@ -109,7 +109,7 @@ class SQLSweep:
             f"SELECT {name}, {self._columns.position} FROM stored_events WHERE {_START} "
             f"AND originator_id {self._dialect.among}"
         )
-        rows = self._read(sql.replace("?", self._dialect.mark), (self._dialect.listed(_sound(streams)),))
+        rows = self._read(sql.replace("?", self._dialect.mark), (self._dialect.listed(sound(streams)),))
         return {_text(row[0]): row[1] for row in rows}
 
     def read_all(self, streams: Sequence[str]) -> list[Notification]:
@@ -118,7 +118,7 @@ class SQLSweep:
             f"SELECT {self._columns.position}, {self._columns.record} FROM stored_events "
             f"WHERE originator_id {self._dialect.among} ORDER BY originator_id, originator_version"
         )
-        return self._notifications(sql, (self._dialect.listed(_sound(streams)),))
+        return self._notifications(sql, (self._dialect.listed(sound(streams)),))
 
     def _notifications(self, sql: str, parameters: Sequence[object]) -> list[Notification]:
         rows = self._read(sql.replace("?", self._dialect.mark), parameters)
@@ -127,8 +127,8 @@ class SQLSweep:
         return [Notification(at, Record(names[stream], n, names[topic], state)) for at, stream, n, topic, state in rows]
 
 
-def _sound(streams: Sequence[str]) -> list[str]:
-    """Those that are UTF-8: no run is called otherwise."""
+def sound(streams: Sequence[str]) -> list[str]:
+    """Those that may be runs': names of these are ASCII, and databases are not asked for what is no text."""
     return [name for name in streams if name.isascii()]
 
 

@@ -10,7 +10,7 @@ from ..core.errors import IntegrityError
 from ..core.ports import Record
 from .archive_cache import ArchiveCache
 from .archive_index import ArchiveIndex, Placed
-from .sweep import Notification, SweepStore
+from .sweep import Notification, SweepStore, sound
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class TieredSweep:
         """See `SweepStore.begun_among`."""
 
         def look() -> dict[str, int]:
-            cold = {place.stream: place.first for place in self._index.placed(streams) if _is_run(place)}
+            cold = {place.stream: place.first for place in self._index.placed(sound(streams)) if _is_run(place)}
             return {**cold, **self._hot.begun_among(streams)}
 
         return self._unmoved(look)
@@ -50,7 +50,7 @@ class TieredSweep:
 
         def look() -> list[Notification]:
             hot = self._hot.read_all(streams)
-            places = {place.stream: place for place in self._index.placed(streams)}
+            places = {place.stream: place for place in self._index.placed(sound(streams))}
             if not places:
                 return hot
             # What is archived of a stream is its beginning; of what is in both, the archive tells.

@@ -71,6 +71,7 @@ def body_of(end: JobEnd, kind: str) -> dict[str, Any]:
         "chunks": end.chunks,
         "digest": end.digest,
         "control": [_control(each) for each in end.control],
+        "archives": None if end.archives is None else {"files": end.archives.archives, "ok": end.archives.ok},
         "first": [_first(run) for run in end.first],
     }
 

@@ -20,7 +20,7 @@ from ..eventstore.chain import event_hash
 from ..eventstore.codec import open_envelope
 from ..eventstore.store import Notification, Store
 from ..projections.standing import QUEUED
-from .chunks import stored_runs
+from .chunks import StoredRun, stored_runs
 from .findings import Finding
 from .proving import Prover
 from .tally import Tally, verdict_line
@@ -138,10 +138,12 @@ async def prove_chunk(store: Store, prover: Prover, order: Order, chunk: Chunk) 
     tally, digest, told = Tally(), sha256(), list[Mapping[str, Any]]()
     sound = [stream for stream in chunk.streams if _is_run(stream)]
     proofs = {stream: _foreign(stream) for stream in chunk.streams if not _is_run(stream)}
-    for run in stored_runs(store, sound, order.until):
-        proofs[run.stream] = await prover.prove_records(
-            run.stream, run.records, run.messages, run.heads, run.large, cut=run.cut
-        )
+    for run in _readable(store, sound, order.until):
+        if isinstance(run, RunProof):
+            proofs[f"{run.tenant}/{run.run_id}"] = run
+        else:
+            given = (run.stream, run.records, run.messages, run.heads, run.large)
+            proofs[run.stream] = await prover.prove_records(*given, cut=run.cut)
     for stream in chunk.streams:
         proof = proofs[stream]
         if not order.query.wants(proof):
@@ -152,6 +154,21 @@ async def prove_chunk(store: Store, prover: Prover, order: Order, chunk: Chunk) 
             told.append(proof.to_json())
     first, last = chunk.streams[0], chunk.streams[-1]
     return ChunkProof(chunk.number, first, last, chunk.position, digest.hexdigest(), tally, told)
+
+
+def _readable(store: Store, streams: Sequence[str], until: int) -> Iterator[StoredRun | RunProof]:
+    """The runs as they are stored; a verdict on those whose archives cannot be read, each for itself."""
+    read = 0
+    try:
+        for run in stored_runs(store, streams, until):
+            read += 1
+            yield run
+    except IntegrityError as error:
+        if len(streams) == 1:
+            yield _unusable(streams[0], "archive", str(error), "the archive is missing, or was altered")
+            return
+        for stream in streams[read:]:
+            yield from _readable(store, [stream], until)
 
 
 def _placed(store: Store, query: Query, until: int) -> Iterator[tuple[int, str]]:
@@ -224,7 +241,13 @@ def _is_run(stream: str) -> bool:
 
 def _foreign(stream: str) -> RunProof:
     tenant, _, name = stream.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").partition("/")
-    finding = Finding(f"{tenant}/{name}", 0, "foreign", "no run has a stream of this name")
-    found = Divergence(kind="TAMPERED", message=str(finding), cause="somebody else has put it into the log")
+    reason = "no run has a stream of this name"
+    return _unusable(f"{tenant}/{name}", "foreign", reason, "somebody else has put it there")
+
+
+def _unusable(stream: str, kind: str, reason: str, cause: str) -> RunProof:
+    tenant, _, name = stream.partition("/")
+    finding = Finding(stream, 0, kind, reason)
+    found = Divergence(kind="TAMPERED", message=str(finding), cause=cause)
     chain = Result("broken", divergence=found, findings=(finding,))
     return RunProof(tenant, name, None, None, 0, EMPTY, None, {"chain": chain})

@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self
 
 from ..core.errors import CallError, Problem
 from ..eventstore.store import Store
+from .archives import ArchivesVerification, verify_archives
 from .control import ControlVerification, verify_refusals, verify_specs
 from .fleet import Chunk, ChunkProof, Order, chunks_of, prove_chunk
 from .golden_control import verify_golden_control
@@ -76,19 +77,21 @@ class LocalCrew:
 @dataclass(slots=True)
 class JobEnd:
     """What a job came to. `digest` is over all verdicts in order, `control` about the streams that belong to no run,
-    `first` the first runs that are diverged or broken."""
+    `archives` about the files that runs were moved to, `first` the first runs that are diverged or broken."""
 
     order: Order
     tally: Tally = field(default_factory=Tally)
     chunks: int = 0
     digest: str = ""
     control: Sequence[ControlVerification] = ()
+    archives: ArchivesVerification | None = None
     first: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
 
     @property
     def broken(self) -> int:
-        """How many runs and control streams are not as they were recorded."""
-        return self.tally.verdicts["broken"] + sum(not each.ok for each in self.control)
+        """How many runs and control streams are not as they were recorded; 1 more for archives that are not."""
+        beside = [*self.control, *([] if self.archives is None else [self.archives])]
+        return self.tally.verdicts["broken"] + sum(not each.ok for each in beside)
 
 
 def run_job(
@@ -103,7 +106,8 @@ def run_job(
     `order` is what the file's `begin` gave. Raises StoreError, and CallError where the log is not the one that the job
     began with.
     """
-    end = JobEnd(order, control=control_streams(store, order.query.tenant))
+    control = control_streams(store, order.query.tenant)
+    end = JobEnd(order, control=control, archives=verify_archives(store, lambda done, of: None))
     digest = sha256()
     for proof in _proofs(store, order, crew, file):
         digest.update(bytes.fromhex(proof.digest))

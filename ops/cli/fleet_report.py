@@ -8,6 +8,7 @@ from typing import Any, cast
 from rich.text import Text
 
 from ...core.ids import specs_of
+from ...replay.archives import ArchivesVerification
 from ...replay.control import ControlVerification
 from ...replay.fleet import ChunkProof
 from ...replay.jobs import JobEnd
@@ -58,11 +59,22 @@ class Report:
                 )
                 for finding in (*control.chain, *control.fold):
                     console().print(Text(f"  {plain(str(finding))}", "red"), soft_wrap=True)
+        if end.archives is not None:
+            self._tell_archives(end.archives)
         if self._given.json:
             write_json(self._summary(end, seconds))
         else:
             for line in self._closing(end, seconds):
                 console().print(line, soft_wrap=True)
+
+    def _tell_archives(self, archives: ArchivesVerification) -> None:
+        if self._given.json:
+            write_json(archives.to_json())
+        elif not archives.ok:
+            told = f"  the archives  {archives.archives} files"
+            console().print(Text("broken", "bold red").append(told, "not bold default"))
+            for finding in archives.findings:
+                console().print(Text("  files  ", "dim").append(plain(str(finding)), "not dim red"), soft_wrap=True)
 
     def _summary(self, end: JobEnd, seconds: float) -> dict[str, Any]:
         specs, decisions = _counted(end)
@@ -73,6 +85,7 @@ class Report:
             "ok": not bad,
             "specs": specs,
             "golden_decisions": decisions,
+            "archives": 0 if end.archives is None else end.archives.archives,
             **end.tally.to_json(),
             **end.tally.verdicts,
             "broken": end.broken,
@@ -92,6 +105,7 @@ class Report:
             f"  {tally.runs} runs, {tally.events} events"
             + (f", {specs} registered specs" if specs else "")
             + (f", {decisions} decisions on goldens" if decisions else "")
+            + (f", {end.archives.archives} archives" if end.archives is not None and end.archives.archives else "")
             + (f"; not as recorded: {end.broken + verdicts['diverged']}" if word in ("broken", "diverged") else "")
         )
         yield Text(word, style).append(counts, "not bold default")

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .commands import MOST, Database, Json, Skills, Tenant
 from .audit_commands import app
+from .commands import MOST, Database, Json, Skills, Tenant
 
 __all__ = ["app"]
 
