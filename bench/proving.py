@@ -37,7 +37,7 @@ def proving_figures(folder: Path, rounds: int, progress: Callable[[str], None]) 
     parsed = len(records) / limits.hash_and_parse(records)
     figures: list[Figure] = []
     for name, proofs in (("chain and fold", PROOFS[:2]), ("all four proofs", PROOFS)):
-        for processes in sorted({1, len(os.sched_getaffinity(0))}):
+        for processes in sorted({1, max(2, len(os.sched_getaffinity(0)))}):
             taken = [_job(url, proofs, processes) for _ in range(rounds)]
             target = WANTED_EVENTS if processes == 1 and proofs != PROOFS else None
             beside = f"{processes} process{'es' if processes > 1 else ''}"
