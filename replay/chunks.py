@@ -66,7 +66,7 @@ def _read(store: Store, streams: Sequence[str], until: int) -> list[StoredRun]:
             }
             found[stream] = [Notification(placed.get((stream, r.version), until + 1), r) for r in records]
             found[inbox] = [Notification(placed.get((inbox, r.version), until + 1), r) for r in messages]
-            large = {**large, **large_of(store, records)}
+            large = {**large, **large_of(store, [*records, *messages])}
         else:
             own = {name: heads[name] for name in (stream, inbox) if name in heads}
         records, head = _until(stream, found[stream], own.get(stream), until)

@@ -45,7 +45,8 @@ def _proof(name: str, result: Mapping[str, Any]) -> Iterator[Text]:
     verdict = result["verdict"]
     shown = Text(f"  {name:<{_WIDTH}}", "dim")
     if verdict == "equal":
-        yield shown.append("ok  ", "not dim green").append(_MEANINGS.get(name, ""))
+        note = f"; {plain(result['reason'])}" if result.get("reason") else ""
+        yield shown.append("ok  ", "not dim green").append(_MEANINGS.get(name, "")).append(note, "not dim yellow")
         return
     findings: list[dict[str, Any]] = result.get("findings") or []
     for finding in findings:

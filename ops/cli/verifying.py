@@ -45,5 +45,5 @@ def _proofs(verdict: Verification) -> Iterator[Text]:
             yield Text(f"  {name:<5}  ", "dim").append("ok  ", "not dim green").append(meanings[name])
         for finding in findings:
             yield Text(f"  {name:<5}  ", "dim").append(plain(str(finding)), "not dim red")
-    for note in verdict.notes if isinstance(verdict, Verification) else ():
+    for note in verdict.notes:
         yield Text("  note   ", "dim").append(plain(note), "not dim yellow")
