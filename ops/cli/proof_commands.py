@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .audit_commands import app
+from .certify_commands import app
 from .commands import MOST, Database, Json, Skills, Tenant
 
 __all__ = ["app"]
