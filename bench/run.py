@@ -3,7 +3,7 @@
 Figures are medians of several rounds. "limit" is the same rows inserted bare beside a busy thread, one bare insert and
 commit, the same bytes hashed and parsed, or whatever else the line names. "of limit" is how near Refold comes. The
 targets are for two cores. `run.py peers` takes only the comparison with DBOS, in more rounds, `run.py projections` only
-the figures of projections.
+the figures of projections, `run.py proving` only those of jobs over many runs.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from latency import latency_figures
 from merkle import merkle_figure
 from peers import CONCURRENCY, peer_figures
 from projecting import projecting_figures
+from proving import proving_figures
 from resuming import resuming_figures
 from scaling import COUNTS, scaling_figures
 from verification import verify_all
@@ -101,13 +102,14 @@ def verification_figure(folder: Path) -> Figure:
 
 def everything(folder: Path, place: str, projected: str) -> list[Figure]:
     """All figures; `place` and `projected` are empty databases."""
-    steps = 6 + FEW_ROUNDS * (len(COUNTS) + 5 + 4 * len(CONCURRENCY))
+    steps = 7 + FEW_ROUNDS * (len(COUNTS) + 5 + 4 * len(CONCURRENCY))
     with progress_bar(steps) as progress:
         progress("SQLite")
         figures = sqlite_figures(folder)
         progress("verification")
         figures.append(verification_figure(folder))
         figures.append(merkle_figure(folder, FEW_ROUNDS, progress))
+        figures += proving_figures(folder, FEW_ROUNDS, progress)
         progress("resuming")
         figures += resuming_figures(folder, FEW_ROUNDS)
         figures += projecting_figures(folder, projected, FEW_ROUNDS, progress)
@@ -127,6 +129,9 @@ def main() -> None:
         if "projections" in sys.argv:
             with progress_bar(2) as progress:
                 figures = projecting_figures(Path(name), place, FEW_ROUNDS, progress)
+        elif "proving" in sys.argv:
+            with progress_bar(1) as progress:
+                figures = proving_figures(Path(name), FEW_ROUNDS, progress)
         elif "peers" in sys.argv:
             with progress_bar(ROUNDS * 4 * len(CONCURRENCY)) as progress:
                 figures = peer_figures(place, place, ROUNDS, progress)

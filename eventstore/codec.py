@@ -155,11 +155,16 @@ def open_all(records: Iterable[Record]) -> list[Envelope | IntegrityError]:
     return opened
 
 
+def points_away(record: Record) -> bool:
+    """Whether `record` may point to a content-addressed row; where this is False it does not."""
+    return b'_ref":"' in record.state
+
+
 def references(records: Iterable[Record]) -> set[str]:
     """The hashes of the content-addressed rows that `records` point to."""
     found: set[str] = set()
     for record in records:
-        if b'_ref":"' in record.state:
+        if points_away(record):
             data = open_envelope(record).data
             found.update(value for name, value in data.items() if name.endswith("_ref") and type(value) is str)
     return found

@@ -21,6 +21,7 @@ from .parts import share_of
 from .queries_memory import MemoryQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
+from .sweep_memory import MemorySweep
 from .tables_memory import MemoryTables
 
 
@@ -39,6 +40,7 @@ class MemoryStore(POPOProcessRecorder):
         self.queries = MemoryQueries(self._database_lock, seconds)
         self.tables = MemoryTables(self._database_lock, seconds)
         self.parts = self.tables.parts
+        self.sweep = MemorySweep(lambda: tuple(self._log), self._heads)
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """See `Store.commit`."""

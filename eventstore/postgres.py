@@ -30,6 +30,7 @@ from .postgres_append import columns
 from .queries import SQLQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
+from .sweep import POSTGRES_COLUMNS, SQLSweep
 from .tables_sql import POSTGRES_TYPES, SQLTables, TableDialect, Transaction
 from .watchdog import Watchdog
 
@@ -131,6 +132,7 @@ class PostgresStore(PostgresProcessRecorder):
         self.parts = SQLParts(self._rows, self._transaction, POSTGRES, self.tables)
         ways = (self._rows, self._appending, self._at_length)
         self.access = Access(*ways, POSTGRES, "notification_id", "", _RENUMBER)
+        self.sweep = SQLSweep(self._rows, POSTGRES, POSTGRES_COLUMNS)
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""

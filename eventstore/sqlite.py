@@ -36,6 +36,7 @@ from .sealing import SealedUnit
 from .sqlite_append import insert_units, refused_units
 from .sqlite_connection import BUSY_SECONDS, PATIENT_SECONDS, Pool, begin, make_durable, reported
 from .store import Notification, StreamRow, run_streams
+from .sweep import SQLITE_COLUMNS, SQLSweep
 from .tables_sql import SQLITE_TYPES, SQLTables, TableDialect, Transaction
 
 YIELD_SECONDS = 50e-6
@@ -66,6 +67,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         # Left to itself SQLite sorts all runs of a tenant for every page; positions go on by themselves.
         index = "INDEXED BY runs_by_start"
         self.access = Access(self._ask, self._transaction, self._transaction, SQLITE, "rowid", index, "SELECT 1")
+        self.sweep = SQLSweep(self._ask, SQLITE, SQLITE_COLUMNS)
         with reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
             self._writer = sqlite3.connect(

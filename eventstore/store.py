@@ -9,14 +9,8 @@ from ..core.ports import Head, QueryStore, Record
 from .dispatch import DispatchStore
 from .parts import PartStore
 from .sealing import SealedUnit
+from .sweep import Notification, SweepStore
 from .tables import TableStore
-
-
-class Notification(NamedTuple):
-    """A record with its place in the whole log. Positions grow in commit order; they may have gaps."""
-
-    position: int
-    record: Record
 
 
 class StreamRow(NamedTuple):
@@ -56,6 +50,11 @@ class Store(Protocol):
     @property
     def parts(self) -> PartStore:
         """The parts of those that are filled by several processes at once."""
+        ...
+
+    @property
+    def sweep(self) -> SweepStore:
+        """The log gone through run by run."""
         ...
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:

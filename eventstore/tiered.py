@@ -13,6 +13,7 @@ from .archive_index import ArchiveIndex
 from .migrate import Migration
 from .sealing import SealedUnit
 from .store import Notification, Store, StreamRow
+from .sweep_tiered import TieredSweep
 
 _TRIES = 10
 """How often a stream that moves just now is looked for again."""
@@ -45,6 +46,7 @@ class TieredStore:
         self.tables = hot.tables
         self.parts = hot.parts
         self._sweep = Sweep(self.index, self.cache)
+        self.sweep = TieredSweep(hot.sweep, self.index, self.cache)
         self._moves = 0
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:

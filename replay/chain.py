@@ -16,7 +16,7 @@ from ..core.errors import IntegrityError
 from ..core.hashing import sha256_hex
 from ..core.ports import EMPTY, Head, Record
 from ..eventstore.chain import event_hash
-from ..eventstore.codec import Envelope, open_all, references
+from ..eventstore.codec import Envelope, open_all, points_away, references
 from .findings import Finding
 
 _NEAR = 32
@@ -221,7 +221,7 @@ class _Chain:
 
 
 def _payloads(records: Sequence[Record], large: Mapping[str, bytes]) -> Iterator[Fault]:
-    for record in records:
+    for record in filter(points_away, records):
         try:
             wanted = references([record])
         except IntegrityError:

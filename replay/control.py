@@ -1,4 +1,4 @@
-"""Verification of a tenant's registered specs: the chain of their control stream, and what its events say."""
+"""Verification of control streams: a tenant's registered specs, and what was found out about checkpoints."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.catalog import Catalog
+from ..core.checkpoint_events import CheckpointRefused
 from ..core.errors import RefoldError
-from ..core.ids import specs_of
+from ..core.ids import CHECKPOINTS, specs_of
 from ..core.ports import EMPTY, Record
 from ..eventstore.codec import decode
 from ..eventstore.store import Store
@@ -63,6 +64,29 @@ def verify_specs(store: Store, tenant: str = "default") -> ControlVerification |
     fold = next(_faults(stream, tenant, records, large), None)
     folded = () if fold is None else (fold,)
     return ControlVerification("the registered specs", stream, tenant, len(records), tuple(chain), folded)
+
+
+def verify_refusals(store: Store, tenant: str = "default") -> ControlVerification | None:
+    """Prove what was found out about checkpoints, of all tenants; None when there is nothing."""
+    heads, (records,) = snapshot(store, [CHECKPOINTS])
+    if not records and not heads:
+        return None
+    chain = prove_chain(CHECKPOINTS, records, heads.get(CHECKPOINTS, EMPTY), {})
+    fold = next(_no_refusals(records), None)
+    about = "the refused checkpoints"
+    folded = () if fold is None else (fold,)
+    return ControlVerification(about, CHECKPOINTS, tenant, len(records), tuple(chain), folded)
+
+
+def _no_refusals(records: Sequence[Record]) -> Iterator[Finding]:
+    for record in records:
+        try:
+            event = decode(record, {})
+        except RefoldError as error:
+            yield Finding(CHECKPOINTS, record.version, "impossible", str(error))
+            continue
+        if not isinstance(event, CheckpointRefused):
+            yield Finding(CHECKPOINTS, record.version, "impossible", f"{event.topic} cannot occur here")
 
 
 def _faults(stream: str, tenant: str, records: Sequence[Record], large: Mapping[str, bytes]) -> Iterator[Finding]:

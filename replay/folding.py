@@ -60,16 +60,19 @@ def prove_fold(
     large: Mapping[str, bytes],
     messages: Sequence[Record] = (),
     opened: Opened | None = None,
+    taken: list[Event] | None = None,
 ) -> tuple[RunState | None, list[Finding]]:
     """The state that the events fold to, and the first fault on the way; after a fault the fold cannot go on.
 
     `messages` are the records of the run's inbox; each must be a message, and what the run took must be among them.
     `opened` are the envelopes of `records`, where the caller has them; they are used up.
+    The events are put into `taken`.
     """
     sent: list[MessageSent] = []
     state: RunState | None = None
     envelopes = [*open_all(messages), *(open_all(records) if opened is None else opened)]
     for record, envelope in zip([*messages, *records], envelopes, strict=True):
+        event: Event | None = None
         try:
             if isinstance(envelope, IntegrityError):
                 raise envelope
@@ -91,6 +94,8 @@ def prove_fold(
             kind, reason = fault
             printable = reason.encode("utf-8", "backslashreplace").decode()
             return state, [Finding(record.stream, record.version, kind, printable)]
+        if taken is not None and event is not None and record.stream == stream:
+            taken.append(event)
     return state, []
 
 

@@ -7,10 +7,18 @@ deterministic ones. A proof that lacks what it needs says so (`not_verifiable`),
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..core.code_state import CodeState
-from ..core.errors import InvalidError, NondeterminismError, RefoldError, ReplayDivergenceError, RunNotFoundError
+from ..core.errors import (
+    IntegrityError,
+    InvalidError,
+    NondeterminismError,
+    RefoldError,
+    ReplayDivergenceError,
+    RunNotFoundError,
+)
 from ..core.events import Event, RunCancelled, RunStarted, RunTimedOut
 from ..core.ids import check_run_id, check_tenant, inbox_of, run_of, stream_of
 from ..core.limits import Limits
@@ -21,9 +29,9 @@ from ..core.runtime.admission import check_served
 from ..core.runtime.registry import SkillRegistry
 from ..core.runtime.replay import Replayed, quiet_services, replay, replay_code
 from ..core.spec_state import SpecState
-from ..eventstore.codec import decode, open_all
+from ..eventstore.codec import open_all
 from ..eventstore.store import Store
-from .chain import prove_chain
+from .chain import Opened, prove_chain
 from .decisions import prove_decisions
 from .findings import Finding
 from .folding import prove_fold
@@ -84,24 +92,42 @@ class Prover:
         messages: Sequence[Record],
         heads: Mapping[str, Head],
         large: Mapping[str, bytes],
+        *,
+        cut: bool = False,
     ) -> RunProof:
         """The same for what was read before: a run's `records`, its inbox's `messages`, the heads of both, and the
-        content-addressed rows that they point to."""
-        head = heads.get(stream, EMPTY)
+        content-addressed rows that they point to. With `cut` they are the run as it once was, and it has gone on:
+        witnesses may know more, and are not asked."""
         opened = open_all(records)
+        builds = {envelope.build for envelope in opened if not isinstance(envelope, IntegrityError)}
+        proof = await self._proved(stream, records, messages, heads, large, opened, () if cut else self._witnesses)
+        return replace(proof, messages=len(messages), builds=tuple(sorted(builds)))
+
+    async def _proved(
+        self,
+        stream: str,
+        records: Sequence[Record],
+        messages: Sequence[Record],
+        heads: Mapping[str, Head],
+        large: Mapping[str, bytes],
+        opened: Opened,
+        witnesses: Sequence[Witness],
+    ) -> RunProof:
+        head = heads.get(stream, EMPTY)
+        events: list[Event] = []
         results: dict[Proof, Result] = {}
         inbox = inbox_of(stream)
         found = prove_chain(stream, records, head, large, opened)
         if messages or inbox in heads:
             found += prove_chain(inbox, messages, heads.get(inbox, EMPTY), large)
         results["chain"] = _broken(found, "the stored bytes are not those that were appended") if found else _EQUAL
-        state, faults = prove_fold(stream, records, large, messages, opened)
+        state, faults = prove_fold(stream, records, large, messages, opened, events)
         if faults or state is None:
             again = prove_fold(stream, records, large, messages)[1] if not found else faults
-            results["fold"] = _misfolded(faults, again, intact=not found)
+            nothing = Result("not_verifiable", "there is no event to fold")
+            results["fold"] = _misfolded(faults, again, intact=not found) if faults else nothing
             return self._proof(stream, records, head, None, results)
-        events = [decode(record, large) for record in records]
-        seen = [finding for witness in self._witnesses for finding in witness(stream, records, state, events)]
+        seen = [finding for witness in witnesses for finding in witness(stream, records, state, events)]
         results["fold"] = _broken(seen, "what was derived from the run is not what the run gives") if seen else _EQUAL
         if not seen and state.started.forked is not None:
             seen, notes = prove_reused(self._store, stream, run_of(stream)[0], records, large)
@@ -139,7 +165,10 @@ class Prover:
 
     async def _decisions(self, events: Sequence[Event], state: RunState) -> Result:
         if isinstance(state, SpecState):
-            plan = self._plans(state.started)
+            try:
+                plan = self._plans(state.started)
+            except InvalidError as error:
+                return Result("not_verifiable", str(error))
             found = prove_decisions(state.started, events, plan or state.plan, recorded=plan is None)
             return _EQUAL if found is None else Result("diverged", divergence=found)
         if not isinstance(state, CodeState):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..core.errors import IntegrityError
 from ..core.ports import EMPTY, Head, Record
-from ..eventstore.codec import references
+from ..eventstore.codec import points_away, references
 from ..eventstore.store import Store
 
 _BEGINNING = -(2**62)
@@ -32,7 +32,7 @@ def snapshot(store: Store, streams: Sequence[str]) -> tuple[dict[str, Head], lis
 def large_of(store: Store, records: Sequence[Record]) -> dict[str, bytes]:
     """The content-addressed rows that `records` point to; those that do not exist are left out."""
     wanted: set[str] = set()
-    for record in records:
+    for record in filter(points_away, records):
         try:
             wanted |= references([record])
         except IntegrityError:  # The chain proof says so.

@@ -84,7 +84,8 @@ class Result:
 class RunProof:
     """A run put to the proof. `status` and `workflow_hash` are None where the run cannot be folded, or goes on.
 
-    `executed` and `served` count the outcomes that were brought about again, and those taken from the log.
+    `executed` and `served` count the outcomes that were brought about again, and those taken from the log. `messages`
+    are those of its inbox; `builds` are the labels of the programs that wrote its events, sorted.
     """
 
     tenant: str
@@ -97,6 +98,8 @@ class RunProof:
     results: Mapping[Proof, Result] = field(default_factory=dict[Proof, Result])
     executed: int = 0
     served: int = 0
+    messages: int = 0
+    builds: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -126,4 +129,6 @@ class RunProof:
             "proofs": {proof: result.to_json() for proof, result in self.results.items()},
             "executed": self.executed,
             "served": self.served,
+            "messages": self.messages,
+            "builds": list(self.builds),
         }

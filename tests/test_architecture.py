@@ -37,6 +37,7 @@ LATE_IMPORTS = [
     ("refold.compose", "", "a driver is loaded only for the database that is used: `import refold` needs no psycopg"),
     ("refold.ops.shadow_faults", "psycopg", "a driver is loaded only for the database that is used"),
     ("refold.client", "refold.api.client.http", "50 ms of HTTP library that a client of a database need not pay"),
+    ("refold.ops.fleet_dask", "distributed", "an extra, which only jobs on a cluster need"),
     ("refold.core.runtime", "pydantic", "25 ms that `import refold` need not wait for"),
     ("refold.core.runtime.registry", "importlib", "users name the module of their skills when they start a worker"),
     ("refold.core.skills.http", "httpx2", "50 ms that only those pay who call HTTP servers"),

@@ -33,6 +33,8 @@ def figures() -> dict[str, dict[str, Any]]:
         "durable steps, SQLite, 500 runs side by side",
         "one run alone, PostgreSQL",
         "chain and fold verification",
+        "job of chain and fold, SQLite, 1 process",
+        "job of all four proofs, SQLite, 2 processes",
         "Merkle appends",
         "rebuild of runs, SQLite, 1 process",
         "rebuild of checkpoints, PostgreSQL, 1 process",

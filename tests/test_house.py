@@ -105,7 +105,9 @@ def test_every_dependency_has_an_upper_bound_and_a_tested_version() -> None:
 
 
 def test_what_is_imported_is_a_declared_dependency() -> None:
-    declared = {_normal(re.split(r"[\[<>=]", requirement)[0]) for requirement in PYPROJECT["project"]["dependencies"]}
+    project = PYPROJECT["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dask"]]
+    declared = {_normal(re.split(r"[\[<>=]", requirement)[0]) for requirement in wanted}
     distributions = packages_distributions()
     forbid(
         found.module.at(found.line, f"{top} is no dependency in pyproject.toml")

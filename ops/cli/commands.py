@@ -208,16 +208,6 @@ def workers(database: Database = None, json: Json = False) -> None:
     raise typer.Exit(list_workers(database, json))
 
 
-@app.command("replay")
-def replay(
-    run_id: RunId, skills: Skills = None, tenant: Tenant = "default", database: Database = None, json: Json = False
-) -> None:
-    """Execute a recorded run again, appending nothing, and compare (exit code 3: something came out otherwise)."""
-    from .replaying import replay_run
-
-    raise typer.Exit(replay_run(run_id, skills or [], tenant, database, json))
-
-
 @app.command("show")
 def show(
     run_id: RunId,
@@ -247,26 +237,6 @@ def events(
     from .events import show_events
 
     raise typer.Exit(show_events(run_id, after, limit, tenant, database, json))
-
-
-@app.command("verify")
-def verify(
-    run_id: Annotated[str | None, typer.Argument(metavar="[RUN_ID]", help="The run.", show_default=False)] = None,
-    all_runs: Annotated[
-        bool, typer.Option("--all", help="All of the tenant: runs, specs, decisions; archives.")
-    ] = False,
-    tenant: Tenant = "default",
-    database: Database = None,
-    json: Json = False,
-) -> None:
-    """Prove that a run's bytes are intact and fold to the recorded hashes (exit code 4: they do not)."""
-    from .verifying import verify_all, verify_one
-
-    if all_runs == (run_id is not None):
-        raise typer.BadParameter("give either a run id or --all", param_hint="RUN_ID")
-    raise typer.Exit(
-        verify_all(tenant, database, json) if run_id is None else verify_one(run_id, tenant, database, json)
-    )
 
 
 @app.command("signal")

@@ -108,7 +108,7 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(
     refold: Refold, archived: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "TELL_SECONDS", -1.0)
-    assert "verifying: 2 of 2, " in refold("verify", "--all").err
+    assert "2 runs, " in refold("verify", "--all").err
     assert "verifying: 1 of 1, " in refold("golden", "verify", "--all").err
     refold("golden", "restore", archived["archive"])
     assert "writing: 2 of 2, " in refold("golden", "write", "--all").err

@@ -154,7 +154,8 @@ def test_one_altered_byte_is_found_and_the_event_named(refold: Refold, runs: Non
     verdict, total = refold("verify", "--all", "--json").lines[0], refold("verify", "--all", "--json").lines[-1]
     assert not verdict["ok"] and verdict["chain"]["findings"][0]["number"] == 2
     counts = {"runs": 3, "events": 15, "specs": 0, "golden_decisions": 0, "archives": 0}
-    assert total == {"tenant": "default", "ok": False, **counts, "broken": 1}
+    told = {"tenant": "default", "ok": False, **counts, "broken": 1}
+    assert told.items() <= total.items()
     everything = refold("verify", "--all")
     assert everything.code == 4 and "third" not in everything.out and "not as recorded: 1" in everything.out
     assert refold("verify", "third").code == 0

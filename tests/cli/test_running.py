@@ -111,11 +111,14 @@ def test_skills_come_from_a_module_or_a_file(write: Write, name: str) -> None:
 
 def test_replay_gives_the_same_hash_and_appends_nothing(refold: Refold) -> None:
     recorded = refold("run", "hello.json", "--run-id", "a", "--seed", 3, "--json").lines[-1]["workflow_hash"]
-    told = f"equal: run again, a gives workflow hash {recorded}\nsteps: 3 executed again, 0 served from the log\n"
-    assert refold("replay", "a").out == told
+    told = refold("replay", "a").out
+    assert told.startswith("equal  a  completed  5 events\n") and recorded in told
+    assert all(f"  {proof} " in told for proof in ("chain", "fold", "decisions", "execution"))
+    assert "3 executed again, 0 served from the log" in told
     verdict = {"run_id": "a", "verdict": "equal", "status": "completed", "workflow_hash": recorded}
     verdict |= {"executed": 3, "served": 0}
-    assert refold("replay", "a", "--json").lines == [verdict]
+    (line,) = refold("replay", "a", "--json").lines
+    assert verdict.items() <= line.items()
     assert len(refold("events", "a", "--json").lines) == 5
 
 
@@ -141,8 +144,26 @@ def test_a_replay_that_diverges_exits_with_3_and_names_the_step(
     monkeypatch.setenv("DRIFT", "1")
     done = refold("replay", "a", "--skills", "mine.py", "--json")
     assert done.code == 3
-    assert done.lines[-1]["error"]["code"] == "REPLAY_DIVERGED"
-    assert "'shaky'" in done.err and '{"value":"0"}' in done.err and '{"value":"1"}' in done.err
+    (told,) = done.lines
+    found = told["proofs"]["execution"]["divergence"]
+    assert told["verdict"] == "diverged" and found["step_id"] == "shaky" and found["event"] == 3
+    assert (found["pointer"], found["recorded"], found["now"]) == ("/value", "'0'", "'1'")
+    assert (refold("replay", "a", "--skills", "mine.py", "--fail-on", "broken")).code == 0
+
+
+def test_a_divergence_is_told_to_a_person_with_all_there_is_to_know(
+    refold: Refold, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = write({"step_id": "shaky", "skill_id": "drifting"})
+    refold("run", spec, "--run-id", "a", "--skills", "mine.py")
+    monkeypatch.setenv("DRIFT", "1")
+    done = refold("replay", "a", "--skills", "mine.py")
+    assert done.code == 3 and done.out.startswith("diverged  a  completed  3 events\n")
+    told = {line[2:13].strip(): line[13:] for line in done.out.splitlines()[1:] if line[2:13].strip()}
+    assert told["first"] == "event 2, step shaky: CODE_CHANGE"
+    assert told["recorded"] == "at /value  '0'" and told["now"] == "at /value  '1'"
+    assert "mine.py:" in told["place"] and told["cause"] and told["to do"] and told["written by"] == "refold 0.1.0"
+    assert len(re.findall(r"[0-9a-f]{64}", done.out)) == 2
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
