@@ -22,6 +22,7 @@ from .archive_packer import Packer
 from .codec import open_envelope
 from .sealing import Sealer
 from .store import Notification, Store
+from .tables import Generation
 from .tiered import TieredStore
 
 RUNS = 50
@@ -139,9 +140,17 @@ class Archiving:
         return found[:limit]
 
     def _seen(self) -> int:
-        """Up to where every generation of every projection has followed the log."""
-        last = self._store.last_position()
-        return min((each.position for each in self._store.tables.generations()), default=last)
+        """Up to where every generation of every projection has followed the log, but for those that were replaced."""
+        slowest = self.slowest()
+        return self._store.last_position() if slowest is None else slowest.position
+
+    def slowest(self) -> Generation | None:
+        """The generation that is furthest behind; None where there is no projection."""
+        every = self._store.tables.generations()
+        read = {each.name: each.generation for each in every if each.active}
+        # What was replaced is not followed any more; read again, it would find archived events where they are.
+        followed = [each for each in every if each.generation >= read.get(each.name, 0)]
+        return min(followed, key=lambda each: each.position, default=None)
 
     def _held(self, streams: Sequence[str]) -> set[str]:
         """Those that are waited for, or on their way already."""

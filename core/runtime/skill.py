@@ -216,7 +216,7 @@ def _declaration_problems(declared: Skill[..., Any]) -> list[Problem]:
         seconds = getattr(declared, name)
         refuse(not _is_span(seconds), f"{name} is {seconds!r}", "a number above 0, or None")
     mute = declared.heartbeat_seconds is not None and declared.parameters.context is None
-    refuse(mute, "heartbeat_seconds without a StepContext to call heartbeat() on", "take a parameter `ctx: StepContext`")
+    refuse(mute, "heartbeat_seconds without a StepContext to beat on", "take a parameter `ctx: StepContext`")
     again = declared.at_most_once and declared.retry is not None
     refuse(again, "at_most_once and retry exclude each other", "drop one")
     hidden = not declared.is_async and inspect.iscoroutinefunction(inspect.unwrap(declared.function))

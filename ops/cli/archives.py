@@ -65,7 +65,7 @@ def archive_old(place: Archives, older: str, dry_run: bool, limit: int | None, b
         if dry_run:
             _tell(place, {"runs": len(due), "events": sum(each.events for each in due)}, "would be archived: ")
         elif not due and not place.json:
-            note("no run is that old")
+            note(_why_nothing(work, store.last_position()))
         archives = runs = 0
         with watched("archiving") as told:
             if not dry_run:
@@ -77,6 +77,14 @@ def archive_old(place: Archives, older: str, dry_run: bool, limit: int | None, b
     if place.json:
         write_json({"archives": archives, "runs": runs, "left": len(work.left), "dry_run": dry_run})
     return BROKEN if work.left else OK
+
+
+def _why_nothing(work: Archiving, last: int) -> str:
+    slowest = work.slowest()
+    if slowest is None or slowest.position >= last:
+        return "no run is that old"
+    where = f"the projection {slowest.name} has come to position {slowest.position} of {last}"
+    return f"no run is that old, as far as all projections have followed the log: {where}; start: refold projector"
 
 
 def _tell(place: Archives, told: dict[str, Any], prefix: str) -> None:

@@ -67,15 +67,15 @@ def project(names: list[str], folder: str | None, keys: str | None, database: st
     return OK
 
 
-def show_standings(name: str | None, database: str | None, json: bool) -> int:
-    """Write how projections stand, or all generations of one; returns the exit code: FAILED if one is stopped."""
+def show_standings(name: str | None, database: str | None, json: bool, *, every: bool = False) -> int:
+    """Write how projections stand, or `every` generation; returns the exit code: FAILED if one is stopped."""
     if name is not None:
         _check(name)
     with existing_store(database) as store:
         found = standings(store, name)
         known = known_projections(golden_place(store, None, None)).values()
         lacking = missing(store, [each for each in known if name in (None, each.name)])
-    shown = found if name is not None else [each for each in found if each.of.active]
+    shown = found if every else [each for each in found if each.of.active]
     if json:
         for each in shown:
             write_json(each.to_json())

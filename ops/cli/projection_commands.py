@@ -51,11 +51,11 @@ def list_(database: Database = None, json: Json = False) -> None:
 
 
 @projections.command("status")
-def status(name: Name, database: Database = None, json: Json = False) -> None:
-    """Show all generations of a projection (exit code 1: one stands still at an event)."""
+def status(name: Some = None, database: Database = None, json: Json = False) -> None:
+    """Show all generations, also those that were replaced (exit code 1: one stands still at an event)."""
     from .projecting import show_standings
 
-    raise typer.Exit(show_standings(name, database, json))
+    raise typer.Exit(show_standings(name, database, json, every=True))
 
 
 @projections.command("rebuild")

@@ -32,7 +32,7 @@ from refold.projections.rebuild import Rebuild
 from refold.projections.runs import RunsProjection
 from refold.replay.verify import verify_run
 from refold.tests.support.archived import archive, bring_back, ended_streams, hot_streams, opened, paged, readable
-from refold.tests.support.projected import caught_up, rows_of
+from refold.tests.support.projected import caught_up, fill, rows_of
 from refold.tests.support.units import Writer, said, started
 
 END = RunCompleted(1_700_000_000_000_009, Payload.of(None), "0", "0", 0.0)
@@ -277,3 +277,15 @@ async def test_without_its_folder_a_store_says_what_is_missing(
                 lost.folder.writer()
     finally:
         lost.close()
+
+
+async def test_a_generation_that_was_replaced_holds_nothing_up(filled: TieredStore) -> None:
+    projection = RunsProjection()
+    caught_up(filled, projection)
+    Rebuild(filled, projection, this_process(uuid4().hex)).run()
+    await fill(filled, 5, 4, prefix="later")
+    caught_up(filled, projection)
+    old, new = filled.tables.generations("runs")
+    assert old.position < new.position == filled.last_position()
+    archive(filled)
+    assert not set(ended_streams(filled)) & hot_streams(filled), "those that only the new one has seen are gone, too"
