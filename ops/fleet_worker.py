@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
 from typing import Any, BinaryIO, NamedTuple
 
@@ -19,24 +20,31 @@ from ..compose import BUILD, open_store, tune_process
 from ..core.errors import CallError, Problem, RefoldError
 from ..core.runtime.registry import SkillRegistry
 from ..eventstore.store import Store
+from ..projections.golden_keys import GoldenKeys
+from ..projections.golden_recorder import GoldenRecorder
 from ..replay.fleet import Chunk, ChunkProof, Order, prove_chunk
-from ..replay.proving import Prover
+from ..replay.proving import Prover, Witness
 from ..replay.today import code_of, plans_against
-from ..replay.witnesses import CheckpointWitness
+from ..replay.witnesses import CheckpointWitness, GoldenWitness
 from .cli.reading import read_skills
 
 
 class Setup(NamedTuple):
-    """What a process needs to prove chunks: the database, the modules of skills, and the order."""
+    """What a process needs to prove chunks: the database, the modules of skills, the order, and folder and key file of
+    the goldens that bear witness, where they are kept."""
 
     url: str
     modules: Sequence[str]
     order: Mapping[str, Any]
+    goldens: Sequence[str] | None = None
 
 
-def prover_of(store: Store, skills: SkillRegistry, order: Order) -> Prover:
-    """What proves the runs of a job in this process. Raises CallError, IntegrityError."""
-    witnesses = [CheckpointWitness(store)]
+def prover_of(store: Store, skills: SkillRegistry, order: Order, goldens: Sequence[str] | None = None) -> Prover:
+    """What proves the runs of a job in this process; `goldens` as in `Setup`. Raises CallError, IntegrityError."""
+    witnesses: list[Witness] = [CheckpointWitness(store)]
+    if goldens is not None:
+        folder, key_file = goldens
+        witnesses.append(GoldenWitness(GoldenRecorder(folder, GoldenKeys.load(Path(key_file)))))
     if order.against is None:
         return Prover(store, skills, order.proofs, witnesses=witnesses)
     plans = plans_against(store, order.query.tenant, order.against)
@@ -55,7 +63,7 @@ class FleetWorker:
             reason = "the code where a part of the job is to be proved is another than where the job was started"
             raise CallError(Problem("", reason, "give all of them the same release and the same modules"))
         self._store = open_store(setup.url, migrate=False)
-        self._prover = prover_of(self._store, skills, self._order)
+        self._prover = prover_of(self._store, skills, self._order, setup.goldens)
         self._runner = asyncio.Runner()
 
     def prove(self, chunk: Chunk) -> ChunkProof:

@@ -11,6 +11,8 @@ from ...core.ids import check_tenant
 from ...projections.run_filter import check_status
 from ...replay.fleet import Query
 from ...replay.verdicts import PROOFS, Proof
+from ..settings import golden_folder, golden_key_file
+from .goldens import check_key_file
 from .times_given import read_time
 
 _FAILING = ("diverged", "broken", "not_verifiable")
@@ -36,6 +38,8 @@ class FleetOptions(NamedTuple):
     junit: str | None
     certificate: str | None
     key: str | None
+    folder: str | None
+    keys: str | None
     tenant: str
     database: str | None
     json: bool
@@ -44,6 +48,13 @@ class FleetOptions(NamedTuple):
     def label(self) -> str | None:
         """The build that proves, as the user calls it."""
         return self.build or os.environ.get("REFOLD_BUILD") or None
+
+    @property
+    def goldens(self) -> list[str] | None:
+        """Folder and key file of the goldens that bear witness; None where no keys are named. Raises CallError."""
+        if golden_key_file(self.keys) is None and self.folder is None:
+            return None
+        return [str(golden_folder(self.folder).absolute()), str(check_key_file(self.keys).absolute())]
 
     def query(self) -> Query:
         """Which runs are meant. Raises CallError."""

@@ -79,7 +79,7 @@ def exit_code(end: JobEnd, failing: Sequence[str]) -> int:
 def _crew(given: FleetOptions, store: Store, order: Order, skills: Any) -> Generator[Crew]:
     """Those who prove: a cluster, processes, or this one where there is little to do."""
     url = database_url(given.database)
-    setup = Setup(url, list(given.modules), order.to_json())
+    setup = Setup(url, list(given.modules), order.to_json(), given.goldens)
     if given.on is not None:
         from ..fleet_dask import DaskCrew
 
@@ -89,7 +89,7 @@ def _crew(given: FleetOptions, store: Store, order: Order, skills: Any) -> Gener
     size = given.workers or len(os.sched_getaffinity(0))
     few = given.workers is None and len(list(islice(chunks_of(store, order.query, order.until), _FEW_CHUNKS + 1)))
     if url.startswith("memory:") or size == 1 or (given.workers is None and few <= _FEW_CHUNKS):
-        with LocalCrew(store, prover_of(store, skills, order), order) as alone:
+        with LocalCrew(store, prover_of(store, skills, order, given.goldens), order) as alone:
             yield alone
         return
     from ..fleet_pool import ProcessCrew

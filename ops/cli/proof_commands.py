@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .certify_commands import app
-from .commands import MOST, Database, Json, Skills, Tenant
+from .commands import MOST, Database, Folder, Json, Keys, Skills, Tenant
 
 __all__ = ["app"]
 
@@ -72,6 +72,8 @@ def replay(
     junit: JUnit = None,
     certificate: Certificate = None,
     key: Key = None,
+    folder: Folder = None,
+    keys: Keys = None,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -86,7 +88,7 @@ def replay(
 
     given = FleetOptions(
         skills or [], since, type_, status, sample, sample_seed, proof, against, workers, on, job, build, fail_on, each,
-        junit, certificate, key, tenant, database, json,
+        junit, certificate, key, folder, keys, tenant, database, json,
     )  # fmt: skip
     _one_or_all(run_id, all_runs)
     raise typer.Exit(prove_fleet(given, "replaying") if run_id is None else replay_one(run_id, given))
@@ -110,6 +112,8 @@ def verify(
     junit: JUnit = None,
     certificate: Certificate = None,
     key: Key = None,
+    folder: Folder = None,
+    keys: Keys = None,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -121,10 +125,10 @@ def verify(
 
     given = FleetOptions(
         [], since, type_, status, sample, sample_seed, "chain,fold", None, workers, on, job, build, fail_on, each,
-        junit, certificate, key, tenant, database, json,
+        junit, certificate, key, folder, keys, tenant, database, json,
     )  # fmt: skip
     _one_or_all(run_id, all_runs)
-    raise typer.Exit(prove_fleet(given, "verifying") if run_id is None else verify_one(run_id, tenant, database, json))
+    raise typer.Exit(prove_fleet(given, "verifying") if run_id is None else verify_one(run_id, given))
 
 
 @certificates.command("verify")

@@ -29,7 +29,7 @@ def replay_one(run_id: str, given: FleetOptions) -> int:
         order = Order(Query(given.tenant), given.proofs(), given.against, code=code)
 
         async def work() -> RunProof:
-            return await prover_of(store, skills, order).prove(run_id, given.tenant)
+            return await prover_of(store, skills, order, given.goldens).prove(run_id, given.tenant)
 
         proof = run_until_stopped(work)
     if given.json:

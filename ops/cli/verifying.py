@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rich.text import Text
 
+from ...core.runtime.registry import SkillRegistry
+from ...replay.fleet import Order, Query
 from ...replay.verify import Verification, verify_run
+from ..fleet_worker import prover_of
 from .faults import BROKEN, OK
+from .fleet_options import FleetOptions
 from .output import console, plain, write_json
 from .reading import existing_store
 
 
-def verify_one(run_id: str, tenant: str, database: str | None, json: bool) -> int:
+def verify_one(run_id: str, given: FleetOptions) -> int:
     """Write the verdict on one run; returns the exit code."""
-    with existing_store(database) as store:
-        verdict = verify_run(store, run_id, tenant)
-    if json:
+    with existing_store(given.database) as store:
+        verdict = verify_run(store, run_id, given.tenant)
+        if verdict.ok:
+            # The log says so itself; what was derived from it must say the same.
+            prover = prover_of(store, SkillRegistry(), Order(Query(given.tenant), given.proofs()), given.goldens)
+            seen = asyncio.run(prover.prove(run_id, given.tenant)).results["fold"].findings
+            verdict = replace(verdict, fold=tuple(seen))
+    if given.json:
         write_json(verdict.to_json())
     else:
         _tell(verdict)

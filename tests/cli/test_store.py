@@ -30,7 +30,13 @@ def archived(refold: Refold, *words: str) -> list[dict[str, object]]:
 
 
 def test_ended_runs_are_archived_and_shown_as_before(refold: Refold, three: list[str]) -> None:
-    commands = [("show", "one", "--json"), ("events", "one"), ("state", "one", "--at", "2"), ("list",), ("verify", "one", "--json")]
+    commands = [
+        ("show", "one", "--json"),
+        ("events", "one"),
+        ("state", "one", "--at", "2"),
+        ("list",),
+        ("verify", "one", "--json"),
+    ]
     before = [refold(*words).out for words in commands]
     assert refold("store", "archive", "--older-than", "1h").err == "no run is that old\n"
     assert archived(refold, "--dry-run") == [
