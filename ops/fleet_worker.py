@@ -44,7 +44,7 @@ def prover_of(store: Store, skills: SkillRegistry, order: Order, goldens: Sequen
     witnesses: list[Witness] = [CheckpointWitness(store)]
     if goldens is not None:
         folder, key_file = goldens
-        witnesses.append(GoldenWitness(GoldenRecorder(folder, GoldenKeys.load(Path(key_file)))))
+        witnesses.append(GoldenWitness(store, GoldenRecorder(folder, GoldenKeys.load(Path(key_file)))))
     if order.against is None:
         return Prover(store, skills, order.proofs, witnesses=witnesses)
     plans = plans_against(store, order.query.tenant, order.against)
