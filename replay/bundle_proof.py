@@ -18,7 +18,7 @@ from ..projections.golden_lines import golden_of
 from ..projections.golden_signatures import check_signature
 from .audit_faults import AuditFault
 from .bundles import Bundle, head_of
-from .chain import prove_chain
+from .chain import prove_run_chains
 from .findings import Finding
 from .folding import prove_fold
 from .log_tree import leaf_of
@@ -96,13 +96,11 @@ def prove_bundle(
     stream = f"{bundle.tenant}/{bundle.run_id}"
     records = [placed.record for placed in bundle.events]
     messages = [placed.record for placed in bundle.messages]
-    faults += _found("chain", prove_chain(stream, records, head_of(bundle, stream), bundle.large))
-    inbox = inbox_of(stream)
-    if messages or inbox in bundle.heads:
-        faults += _found("chain", prove_chain(inbox, messages, head_of(bundle, inbox), bundle.large))
+    heads = {name: head_of(bundle, name) for name in bundle.heads}
+    faults += _found("chain", prove_run_chains(stream, records, messages, heads, bundle.large))
     unused = bundle.large.keys() - _references([*records, *messages])
     faults += [AuditFault("chain", "foreign", f"no event points to the payload {digest}") for digest in sorted(unused)]
-    if bundle.heads.keys() - {stream, inbox}:
+    if bundle.heads.keys() - {stream, inbox_of(stream)}:
         faults.append(AuditFault("chain", "foreign", "the bundle names ends of other streams"))
     state, folded = prove_fold(stream, records, bundle.large, messages)
     faults += _found("fold", folded)

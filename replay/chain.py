@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ..core.errors import IntegrityError
 from ..core.hashing import sha256_hex
+from ..core.ids import inbox_of
 from ..core.ports import EMPTY, Head, Record
 from ..eventstore.chain import event_hash
 from ..eventstore.codec import Envelope, open_all, points_away, references
@@ -70,6 +71,20 @@ def prove_chain(
     for fault in [*chain.end_faults, *chain.breaks(), *_payloads(records, large)]:
         add(*fault)
     return [findings[key] for key in sorted(findings, key=lambda key: key[0])]
+
+
+def prove_run_chains(
+    stream: str,
+    records: Sequence[Record],
+    messages: Sequence[Record],
+    heads: Mapping[str, Head],
+    large: Mapping[str, bytes],
+    opened: Opened | None = None,
+) -> list[Finding]:
+    """The same for a run's stream and for its inbox, if there is anything of one; `heads` are those of both."""
+    inbox = inbox_of(stream)
+    found = prove_chain(stream, records, heads.get(stream, EMPTY), large, opened)
+    return found + prove_chain(inbox, messages, heads.get(inbox, EMPTY), large) if messages or inbox in heads else found
 
 
 Fault = tuple[int, str, str]

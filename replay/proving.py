@@ -31,7 +31,7 @@ from ..core.runtime.replay import Replayed, quiet_services, replay, replay_code
 from ..core.spec_state import SpecState
 from ..eventstore.codec import open_all
 from ..eventstore.store import Store
-from .chain import Opened, prove_chain
+from .chain import Opened, prove_run_chains
 from .decisions import prove_decisions
 from .findings import Finding
 from .folding import prove_fold
@@ -116,10 +116,7 @@ class Prover:
         head = heads.get(stream, EMPTY)
         events: list[Event] = []
         results: dict[Proof, Result] = {}
-        inbox = inbox_of(stream)
-        found = prove_chain(stream, records, head, large, opened)
-        if messages or inbox in heads:
-            found += prove_chain(inbox, messages, heads.get(inbox, EMPTY), large)
+        found = prove_run_chains(stream, records, messages, heads, large, opened)
         results["chain"] = _broken(found, "the stored bytes are not those that were appended") if found else _EQUAL
         state, faults = prove_fold(stream, records, large, messages, opened, events)
         if faults or state is None:

@@ -7,10 +7,9 @@ from typing import Any
 
 from ..core.errors import IntegrityError, RunNotFoundError
 from ..core.ids import check_run_id, check_tenant, inbox_of, stream_of
-from ..core.ports import EMPTY
 from ..eventstore.codec import open_all
 from ..eventstore.store import Store
-from .chain import prove_chain
+from .chain import prove_run_chains
 from .findings import Finding
 from .folding import prove_fold
 from .forks import prove_reused
@@ -58,9 +57,8 @@ class Verification:
 def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verification:
     """Prove one run against its own log: nothing is executed. Raises RunNotFoundError."""
     stream = stream_of(check_tenant(tenant), check_run_id(run_id))
-    inbox = inbox_of(stream)
     try:
-        heads, (records, messages) = snapshot(store, [stream, inbox])
+        heads, (records, messages) = snapshot(store, [stream, inbox_of(stream)])
         large = large_of(store, [*records, *messages])
     except IntegrityError as error:  # An archive is missing, or altered.
         lost = (Finding(stream, 0, "archive", str(error)),)
@@ -68,9 +66,7 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
     if not records and not messages and not heads:
         raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
     opened = open_all(records)
-    chain = prove_chain(stream, records, heads.get(stream, EMPTY), large, opened)
-    if messages or inbox in heads:
-        chain += prove_chain(inbox, messages, heads.get(inbox, EMPTY), large)
+    chain = prove_run_chains(stream, records, messages, heads, large, opened)
     state, fold = prove_fold(stream, records, large, messages, opened)
     notes: list[str] = []
     if state is not None and state.started.forked is not None and not fold:
