@@ -308,9 +308,10 @@ def test_a_signal_too_large_for_its_event_goes_with_its_payload(tmp_path: Path) 
     store.close()
 
 
-@given(st.randoms(use_true_random=False), _JSON)
-def test_whatever_stands_in_a_bundle_there_is_a_verdict(scene: Scene, draw: random.Random, value: object) -> None:
+@given(st.integers(0, 2**32), _JSON)
+def test_whatever_stands_in_a_bundle_there_is_a_verdict(scene: Scene, seed: int, value: object) -> None:
     """Values of any kind in any place: a fault is told, and nothing else is raised."""
+    draw = random.Random(seed)
     bundle = scene.bundles[draw.choice(sorted(scene.bundles))]
     files = unpack(bundle)
     name = draw.choice(sorted({EVENTS, MANIFEST, INBOX} & files.keys()))
