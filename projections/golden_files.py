@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from errno import ELOOP
 from pathlib import Path
 from shutil import rmtree
 from typing import Literal, NamedTuple
@@ -19,7 +20,16 @@ from ..core.errors import GoldenStoreError
 from .golden_faults import GoldenFault, lines_of
 from .golden_lines import Golden
 from .golden_names import GOLDEN, SIGNATURE, is_golden, safe_name
-from .golden_single_files import FOLDER, HIDDEN, doubled, make_folder, microseconds, read_file, write_hidden
+from .golden_single_files import (
+    FOLDER,
+    HIDDEN,
+    doubled,
+    make_folder,
+    microseconds,
+    read_file,
+    sync_folder,
+    write_hidden,
+)
 
 _THREADS = 16
 """Syncs of small files that are under way together; measured, more bring nothing."""
@@ -168,10 +178,17 @@ class GoldenFolder:
             raise GoldenStoreError(f"{self.root} cannot be made: {error.strerror}") from None
 
     def discard(self) -> None:
-        """Remove the folder with all that is in it. Raises GoldenStoreError."""
+        """Remove the folder with all that is in it; whoever looks finds all of it or none. Raises GoldenStoreError."""
+        gone = self.root.with_name(f"{self.root.name}.gone")
         try:
-            if self.root.is_dir():
-                rmtree(self.root)
+            if self.root.is_symlink():
+                raise OSError(ELOOP, os.strerror(ELOOP))
+            for each in (gone, self.root):
+                if each.is_dir():
+                    each.replace(gone)
+                    sync_folder(self.root.parent)
+                    self._at("discarded")
+                    rmtree(gone)
         except OSError as error:
             raise GoldenStoreError(f"{self.root} cannot be removed: {error.strerror}") from None
 

@@ -165,7 +165,8 @@ def bring_runs_back(
 
 
 def _of_archive(store: TieredStore, archive: str) -> list[Placed]:
-    if not (found := list(runs_in(store, archive))):
+    found = list(runs_in(store, archive)) if archive.isprintable() else []
+    if not found:
         reason = f"no runs lie in an archive {ascii(archive)[:80]}"
         raise CallError(Problem("", reason, "see: refold store archives"))
     return found

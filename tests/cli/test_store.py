@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import json
 import sqlite3
 import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from refold.eventstore.archiving import Progress
+from refold.eventstore.exporting import Exporting
+from refold.ops.cli.archives import Archives
+from refold.ops.cli.transfers import export_store
 from refold.tests.cli.driver import COMMAND, Refold, Write
 
 
@@ -117,6 +125,28 @@ def test_a_store_is_exported_and_imported(refold: Refold, three: list[str]) -> N
     assert refold(*other, "store", "export", "again.gz").out == "exported: 8 events, 4 heads, 0 payloads\n"
     assert Path("again.gz").read_bytes() == Path("all.gz").read_bytes()
     assert refold(*other, "resume", "open").code == 0
+
+
+def test_two_exports_to_one_file_do_not_mix(refold: Refold, three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_first(self: Exporting, progress: Progress) -> Iterator[bytes]:
+        with monkeypatch.context() as alone:
+            alone.setattr(Exporting, "lines", alone_lines)
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(export_store, Archives(None, None, False), "all.gz").result()
+        yield from alone_lines(self, progress)
+
+    alone_lines = Exporting.lines
+    monkeypatch.setattr(Exporting, "lines", other_first)
+    monkeypatch.setattr("refold.ops.cli.transfers.stopping", nullcontext)  # it handles signals, in the main thread only
+    done = refold("store", "export", "all.gz")
+    assert done.code == 2 and "all.gz exists" in done.err
+    assert json.loads(gzip.decompress(Path("all.gz").read_bytes()).splitlines()[-1])["events"] == 7
+    assert not list(Path().glob("*.part"))
+
+
+def test_an_archive_of_a_strange_name_is_none(refold: Refold, three: list[str]) -> None:
+    done = refold("store", "bring-back", "--archive", "a\udc80")
+    assert done.code == 2 and "no runs lie in an archive 'a\\udc80'" in done.err
 
 
 def test_an_export_goes_through_a_pipe(refold: Refold, three: list[str]) -> None:
