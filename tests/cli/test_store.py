@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from refold.eventstore.archiving import Progress
+from refold.eventstore.archiving import Archiving, Progress
 from refold.eventstore.exporting import Exporting
 from refold.ops.cli.archives import Archives
 from refold.ops.cli.transfers import export_store
@@ -86,6 +87,23 @@ def test_a_missing_archive_ends_with_exit_code_4(refold: Refold, three: list[str
     assert refold("verify", "open").code == 0
     elsewhere = refold("store", "archives", "--archives", "nowhere")
     assert elsewhere.code == 4
+
+
+def test_two_who_archive_at_once_share_the_work(
+    refold: Refold, three: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = Archiving.due
+
+    def other_first(self: Archiving, *given: Any) -> Any:
+        found = due(self, *given)
+        monkeypatch.setattr(Archiving, "due", due)
+        assert subprocess.run([*COMMAND, "store", "archive", "--older-than", "0s"], capture_output=True).returncode == 0
+        return found
+
+    monkeypatch.setattr(Archiving, "due", other_first)
+    done = refold("store", "archive", "--older-than", "0s")
+    assert done.code == 0, done
+    assert refold("verify", "--all").code == 0 and refold("show", "one").code == 0
 
 
 def test_an_altered_run_is_left_with_exit_code_4(refold: Refold, three: list[str]) -> None:
