@@ -77,9 +77,10 @@ def restore(told: Mapping[str, Any], outputs: Mapping[str, Any], started: Event 
     try:
         if told["format"] != FORMAT:
             raise IntegrityError(f"a snapshot of format {told['format']!r} cannot be read by this version")
-        if started is not None and told["started"] != _told(started):
+        began = _read(told["started"])
+        if started is not None and began != started:
             raise IntegrityError("the snapshot is of a run that began otherwise")
-        return _restored(told, outputs, _read(told["started"]) if started is None else started)
+        return _restored(told, outputs, started or began)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise IntegrityError(f"the snapshot cannot be read: {type(error).__name__} {error}") from None
 

@@ -60,10 +60,11 @@ class Made(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A run that was left in the database, and why."""
+    """A run that was left in the database, and why; `intact` if only because it changed, or another moved it."""
 
     stream: str
     reason: str
+    intact: bool = False
 
 
 class Due(NamedTuple):
@@ -183,7 +184,7 @@ class Archiving:
                     try:
                         packer.add(each.stream)
                     except IntegrityError as error:
-                        self.left.append(Left(each.stream, str(error)))
+                        self._leave(each.stream, str(error), intact=False)
                     packed += 1
                     told()
                 if not packer.entries:
@@ -214,9 +215,15 @@ class Archiving:
             admitted = self._moves.admit(entries)
         self._reached(ADMITTED)
         names = {entry.stream for entry in admitted}
-        why = "something came to it meanwhile"
-        self.left.extend(Left(entry.stream, why) for entry in entries if entry.stream not in names)
+        for entry in entries:
+            if entry.stream not in names:
+                self._leave(entry.stream, "something came to it meanwhile", intact=True)
         self._drain([place for entry in admitted for place in entry.places])
+
+    def _leave(self, stream: str, reason: str, *, intact: bool) -> None:
+        """Note why a run is left; of one that another process has taken the events away under us, nothing is amiss."""
+        taken = bool(self._index.placed([stream]))
+        self.left.append(Left(stream, "another process archives it" if taken else reason, intact or taken))
 
     def finish(self) -> int:
         """Finish the moves that were cut off, and take back what was on its way out; tells how many streams."""

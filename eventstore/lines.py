@@ -21,6 +21,7 @@ _STATE, _DATA = b',"state":', b',"data":'
 _END = b"}\n"
 _MEMBERS = {"position", "stream", "topic", "version"}
 _TYPES = (int, str, int, str, bytes)
+_MOST = 2**63 - 1
 
 
 def event_line(position: int, record: Record) -> bytes:
@@ -47,6 +48,8 @@ def event_of(line: bytes) -> Notification:
     position = about["position"]
     if tuple(map(type, (position, *record))) != _TYPES or min(position, record.version) < 1:
         raise ValueError("it is no event")
+    if max(position, record.version) > _MOST or "\0" in record.stream + record.topic:
+        raise ValueError("no database can hold it")
     return Notification(position, record)
 
 

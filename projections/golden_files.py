@@ -7,10 +7,13 @@ The golden is durable before its signature is written, so whoever finds a signat
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from errno import ELOOP
 from pathlib import Path
 from shutil import rmtree
 from typing import Literal, NamedTuple
@@ -19,12 +22,24 @@ from ..core.errors import GoldenStoreError
 from .golden_faults import GoldenFault, lines_of
 from .golden_lines import Golden
 from .golden_names import GOLDEN, SIGNATURE, is_golden, safe_name
-from .golden_single_files import FOLDER, HIDDEN, doubled, make_folder, microseconds, read_file, write_hidden
+from .golden_single_files import (
+    FOLDER,
+    HIDDEN,
+    doubled,
+    make_folder,
+    microseconds,
+    read_file,
+    sync_folder,
+    write_hidden,
+)
 
 _THREADS = 16
 """Syncs of small files that are under way together; measured, more bring nothing."""
 
 _STALE_SECONDS = 3600
+
+_PATIENCE_SECONDS = 5.0
+"""For so long a golden without a signature is given time to get it while somebody writes in its folder."""
 
 
 State = Literal["missing", "equal", "other"]
@@ -68,6 +83,7 @@ class GoldenFolder:
             by_tenant.setdefault(signed.golden.tenant, []).append(signed)
         for tenant, of_tenant in by_tenant.items():
             with self.made(tenant) as folder, ThreadPoolExecutor(_THREADS) as threads:
+                _share(folder)
                 self._withdraw(folder, of_tenant)
                 goldens = [(safe_name(each.golden.run_id) + GOLDEN, each.golden) for each in of_tenant]
                 self._put(folder, threads, [(name, golden.data, golden.ended_at) for name, golden in goldens])
@@ -103,6 +119,11 @@ class GoldenFolder:
             if folder is None or (golden := read_file(folder, name)) is None:
                 raise GoldenFault(0, "missing", "there is no golden of this run")
             signature = read_file(folder, f"{name}.sig")
+            if signature is None:  # Perhaps because somebody is just about to write it.
+                _wait_for_writers(folder)
+                if (golden := read_file(folder, name)) is None:
+                    raise GoldenFault(0, "missing", "there is no golden of this run")
+                signature = read_file(folder, f"{name}.sig")
         return Stored(golden[0], None if signature is None else signature[0], golden[1])
 
     def names(self, tenant: str) -> list[str]:
@@ -123,6 +144,7 @@ class GoldenFolder:
         with self.opened(tenant) as folder:
             if folder is None:
                 return
+            _share(folder)
             for name in names:
                 for each in (f"{name}.sig", name):
                     with suppress(FileNotFoundError):
@@ -138,6 +160,7 @@ class GoldenFolder:
         with source.opened(tenant) as giver, self.made(tenant) as folder:
             if giver is None or not names:
                 return
+            _share(folder)
             for name in names:
                 with suppress(FileNotFoundError):
                     os.unlink(f"{name}.sig", dir_fd=folder)
@@ -168,10 +191,17 @@ class GoldenFolder:
             raise GoldenStoreError(f"{self.root} cannot be made: {error.strerror}") from None
 
     def discard(self) -> None:
-        """Remove the folder with all that is in it. Raises GoldenStoreError."""
+        """Remove the folder with all that is in it; whoever looks finds all of it or none. Raises GoldenStoreError."""
+        gone = self.root.with_name(f"{self.root.name}.gone")
         try:
-            if self.root.is_dir():
-                rmtree(self.root)
+            if self.root.is_symlink():
+                raise OSError(ELOOP, os.strerror(ELOOP))
+            for each in (gone, self.root):
+                if each.is_dir():
+                    each.replace(gone)
+                    sync_folder(self.root.parent)
+                    self._at("discarded")
+                    rmtree(gone)
         except OSError as error:
             raise GoldenStoreError(f"{self.root} cannot be removed: {error.strerror}") from None
 
@@ -265,6 +295,27 @@ class GoldenFolder:
         except BaseException:
             os.unlink(hidden, dir_fd=folder)
             raise
+
+
+def _share(folder: int) -> None:
+    """Write in the folder, beside others, until it is closed. Where folders cannot be locked (NFS), nobody waits."""
+    with suppress(OSError):
+        fcntl.flock(folder, fcntl.LOCK_SH)
+
+
+def _wait_for_writers(folder: int) -> None:
+    """Wait for a moment at which nobody writes in the folder. Whoever died holds nobody up, a stopped one not long."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+        except OSError:
+            return
+        else:
+            fcntl.flock(folder, fcntl.LOCK_UN)
+            return
 
 
 def _tenant_of(folder: Path) -> str | None:

@@ -24,7 +24,8 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK, errno.ENOSYS}
+NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV, errno.EMLINK, errno.ENOSYS}
+"""What a file system says that cannot give a file another name."""
 
 
 def make_folder(folder: Path) -> None:
@@ -34,11 +35,16 @@ def make_folder(folder: Path) -> None:
             make_folder(folder.parent)
         with suppress(FileExistsError):
             folder.mkdir()
-        above = os.open(folder.parent, FOLDER)
-        try:
-            os.fsync(above)
-        finally:
-            os.close(above)
+        sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable which files the folder holds. Raises OSError."""
+    opened = os.open(folder, FOLDER)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def doubled(giver: int, name: str, folder: int) -> str:
@@ -47,7 +53,7 @@ def doubled(giver: int, name: str, folder: int) -> str:
     try:
         os.link(name, hidden, src_dir_fd=giver, dst_dir_fd=folder, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         found = read_file(giver, name)
         if found is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from shutil import rmtree
 
 from ..core.errors import CallError, GoldenStoreError, IntegrityError, Problem
 from ..core.golden_log import GoldenLog
@@ -163,7 +164,9 @@ class GoldensAside(GoldensProjection):
         return self._folder.root.is_dir()
 
     def begin(self) -> None:
-        """Make the folder anew."""
+        """Make the folder anew, and remove what others left that were killed while they removed theirs."""
+        for gone in self._folder.root.parent.glob(".rebuild-*.gone"):
+            rmtree(gone, ignore_errors=True)
         self._folder.discard()
         self._folder.make()
 

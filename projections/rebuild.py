@@ -118,22 +118,25 @@ class Rebuild:
                 files = self._taken_over(aside, runner, live, compare, shadow)
                 compared = compare or shadow
             switched = not shadow and self._switched(runner)
+            of = runner.of
+            self._clear(runner, aside, shadow)
         finally:
             if live is not None:
                 self._store.tables.release(live.name, live.generation, self._owner)
             runner.release()
-        of = runner.of
-        if aside is not None:
-            aside.discard()
-        if shadow:
-            self._store.tables.drop(of.name, of.generation)
         return Rebuilt(of.name, of.version, of.generation, of.position, self._events, compared, switched, files)
 
     def _begun(self, target: Generation) -> tuple[Runner, Aside | None]:
         """What builds the generation, with its lease; where it fills, if that is outside the tables."""
         aside = self._aside(target.generation)
         runner = self._runner(target, aside)
-        if not runner.claim():
+        try:
+            # Between the choice and the lease, another process may have brought its rebuild of it to an end.
+            ours = runner.claim() and runner.of.active == target.active
+        except LookupError:
+            ours = False
+        if not ours:
+            runner.release()
             raise StoreRefusedError(f"another process rebuilds the projection {target.name} already")
         if aside is not None and runner.of.position == 0:
             aside.begin()
@@ -273,6 +276,15 @@ class Rebuild:
         if shadow and found.missing and live is not None and live.position >= runner.of.position:
             raise ReplayDivergenceError(f"of {name}, {found.missing} are missing")
         return found
+
+    def _clear(self, runner: Runner, aside: Aside | None, shadow: bool) -> None:
+        """Remove what is not needed any more, while it is ours: nobody must go on with what is half gone."""
+        if (aside is not None or shadow) and not runner.claim():
+            raise StoreRefusedError(f"the rebuild of {runner.of.name} was taken over by another process")
+        if aside is not None:
+            aside.discard()
+        if shadow:
+            self._store.tables.drop(runner.of.name, runner.of.generation)
 
     def _switched(self, runner: Runner) -> bool:
         of = runner.of

@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ..core.errors import CallError, Problem
+from ..projections.golden_single_files import sync_folder
 
 AUDIT_KEY = "REFOLD_AUDIT_KEY"
 """The environment variable that names the private key's file."""
@@ -175,15 +176,6 @@ def write_new(path: Path, data: bytes, mode: int) -> None:
         _refuse(f"there is a file {path} already", "a key is never written over; choose another name")
     except OSError as error:
         _refuse(f"the file {path} cannot be written: {error.strerror}", "name a file in a folder of yours")
-
-
-def sync_folder(path: Path) -> None:
-    """Make durable which files a folder holds. Raises OSError."""
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 _VKEY = re.compile(r"([^\s+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)")

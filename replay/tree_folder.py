@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import CallError, Problem
+from ..projections.golden_single_files import sync_folder
 from .audit_faults import AuditFault
 from .merkle import HASH_BYTES, TILE, Levels, root_of
-from .signing_keys import sync_folder
 
 _POSITION_BYTES = 8
 _SCAN = 16 * TILE

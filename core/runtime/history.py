@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from ..errors import IntegrityError, RunNotFoundError, StoreError
+from ..errors import IntegrityError, RunNotFoundError, StoreError, StoreRefusedError
 from ..events import Event, MessageSent, RunStarted
 from ..ids import inbox_of, run_of
 from ..ports import EMPTY, Checkpoints, Claimed, Head, Lease, QueryStore, RunLog
@@ -91,6 +91,8 @@ class History:
             if self._refusals is not None:
                 await self._refusals.record(stream, str(error))
             return None
+        except StoreRefusedError:
+            return None  # The tables have just been dropped, for newer ones; or reading all events says so, too.
 
     async def events(self, stream: str) -> Sequence[Event]:
         """All events of a run. Raises RunNotFoundError."""

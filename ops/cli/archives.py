@@ -76,7 +76,7 @@ def archive_old(place: Archives, older: str, dry_run: bool, limit: int | None, b
     _tell_left(place, work.left)
     if place.json:
         write_json({"archives": archives, "runs": runs, "left": len(work.left), "dry_run": dry_run})
-    return BROKEN if work.left else OK
+    return OK if all(each.intact for each in work.left) else BROKEN
 
 
 def _why_nothing(work: Archiving, last: int) -> str:
@@ -165,7 +165,8 @@ def bring_runs_back(
 
 
 def _of_archive(store: TieredStore, archive: str) -> list[Placed]:
-    if not (found := list(runs_in(store, archive))):
+    found = list(runs_in(store, archive)) if archive.isprintable() else []
+    if not found:
         reason = f"no runs lie in an archive {ascii(archive)[:80]}"
         raise CallError(Problem("", reason, "see: refold store archives"))
     return found

@@ -12,9 +12,9 @@ from typing import Protocol
 import httpx2
 
 from ...core.errors import CallError, Problem, StoreUnreachableError
+from ...projections.golden_single_files import sync_folder
 from ...replay.audit_faults import AuditFault
 from ...replay.merkle import consistency_proof
-from ...replay.signing_keys import sync_folder
 from ...replay.tree_folder import TreeFolder
 from ...replay.tree_heads import MAX_NOTE_BYTES, Note, check_follows, parse_note
 
@@ -69,7 +69,7 @@ def publish(place: str, note: Note, tree: TreeFolder) -> str | None:
 
 def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file whole or not at all, durably, in place of what was there. Raises CallError."""
-    hidden = path.with_name(f".tmp-{secrets.token_hex(8)}")
+    hidden = path.parent / f".tmp-{secrets.token_hex(8)}"
     try:
         file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:

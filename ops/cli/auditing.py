@@ -51,6 +51,8 @@ class Place:
 def keygen(name: str, out: str, witness: bool, json: bool) -> int:
     """Make a key; returns the exit code."""
     key, path = SigningKey.generate(name), Path(out)
+    if not path.name:
+        raise CallError(Problem("", f"-o {out!a} names no file", "name one, such as log.pem"))
     public, text = path.with_suffix(".pub.pem"), path.with_suffix(".vkey")
     for each in (public, text):
         if each.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import secrets
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import closing, contextmanager
@@ -17,6 +18,7 @@ from ...core.errors import CallError, Problem, StoreRefusedError
 from ...eventstore.exporting import Exporting
 from ...eventstore.importing import Importing, unzipped
 from ...eventstore.tiered import TieredStore
+from ...projections.golden_single_files import NO_LINKS, sync_folder
 from .archives import Archives
 from .faults import BROKEN, OK
 from .output import console, plain, write_json
@@ -62,20 +64,38 @@ def _destination(name: str) -> Generator[IO[bytes]]:
         except OSError as error:
             raise unwritable(error) from None
         return
-    path, hidden = Path(name), Path(f"{name}.part")
+    path = Path(name)
+    part = Path(f"{name}.{secrets.token_hex(4)}.part")  # Another export to the same file has its own.
     if os.path.lexists(path):
-        raise CallError(Problem("", f"{name} exists", "name another file"))
+        raise _exists(path)
     try:
         try:
-            with hidden.open("wb") as file:
+            with part.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            hidden.rename(path)
+            _give_name(part, path)
+            sync_folder(path.parent)
         finally:
-            hidden.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise StoreRefusedError(f"{name} cannot be written: {error.strerror or error}") from None
+
+
+def _give_name(part: Path, path: Path) -> None:
+    """Give a file its name; whatever has got that name meanwhile stays."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        part.rename(path)
+
+
+def _exists(path: Path) -> CallError:
+    return CallError(Problem("", f"{path} exists", "name another file"))
 
 
 def import_store(name: str, database: str | None, json: bool) -> int:

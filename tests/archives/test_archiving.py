@@ -121,7 +121,8 @@ async def test_a_run_that_was_altered_is_left_where_it_is(filled: TieredStore) -
         where = "originator_id = 'default/linear' AND originator_version = 2"
         assert change.run(f"UPDATE stored_events SET topic = 'step.failed' WHERE {where}", ()) == 1
     work, made = archive(filled)
-    assert [each.stream for each in work.left] == ["default/linear"] and "does not follow" in work.left[0].reason
+    assert [(each.stream, each.intact) for each in work.left] == [("default/linear", False)]
+    assert "does not follow" in work.left[0].reason
     assert made[0].runs > 10 and "default/linear" in hot_streams(filled)
 
 
@@ -134,7 +135,7 @@ async def test_a_run_to_which_something_comes_while_it_is_packed_is_left(store: 
             assert store.commit([Writer().one("default/a/inbox")], "me") == [True]
 
     work, _ = archive(store, reached=reached)
-    assert [each.stream for each in work.left] == ["default/a"]
+    assert [(each.stream, each.intact) for each in work.left] == [("default/a", True)]
     assert "default/a" in hot_streams(store) and store.index.in_use() == []
 
 

@@ -150,6 +150,14 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "something after the end": (lambda lines: [*lines, lines[-1]], "line .*not in its place"),
     "a foreign line": (lambda lines: [*lines[:5], b'{"x":1}\n', *lines[5:]], "line 6: it is no line of an export"),
     "garbage": (lambda lines: [*lines[:5], b'{"position":\n', *lines[5:]], "line 6: "),
+    "a stream of no name": (
+        lambda lines: [lines[0], re.sub(rb'"stream":"', rb'"stream":"\\u0000', lines[1]), *lines[2:]],
+        "line 2: no database can hold it",
+    ),
+    "a position beyond all": (
+        lambda lines: [*lines[:3], re.sub(rb'"position":\d+', b'"position":9223372036854775808', lines[3]), *lines[4:]],
+        "line 4: no database can hold it",
+    ),
     "an event of no shape": (
         lambda lines: [*lines[:5], b'{"position":"a","state":{}}\n', *lines[5:]],
         "line 6: it is no event",

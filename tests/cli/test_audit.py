@@ -332,3 +332,12 @@ def test_a_tree_of_nothing_is_not_signed(refold: Refold, folder: Path) -> None:
     assert refold("audit", "keygen", "--name", "example.com/log", "-o", "log.pem").code == 0
     assert refold("audit", "head").code == refold("audit", "update").code == 5
     assert not Path("audit").exists()
+
+
+@pytest.mark.parametrize("words", [("keygen", "--name", "example.com/log"), ("verifier",)])
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_what_names_no_file_is_not_written_to(refold: Refold, folder: Path, words: tuple[str, ...], name: str) -> None:
+    before = sorted(folder.iterdir())
+    done = refold("audit", *words, "-o", name)
+    assert done.code == 2 and "name" in done.err, done
+    assert sorted(folder.iterdir()) == before

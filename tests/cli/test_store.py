@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import json
 import sqlite3
 import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from refold.eventstore.archiving import Archiving, Progress
+from refold.eventstore.exporting import Exporting
+from refold.ops.cli.archives import Archives
+from refold.ops.cli.transfers import export_store
 from refold.tests.cli.driver import COMMAND, Refold, Write
 
 
@@ -80,6 +89,23 @@ def test_a_missing_archive_ends_with_exit_code_4(refold: Refold, three: list[str
     assert elsewhere.code == 4
 
 
+def test_two_who_archive_at_once_share_the_work(
+    refold: Refold, three: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = Archiving.due
+
+    def other_first(self: Archiving, *given: Any) -> Any:
+        found = due(self, *given)
+        monkeypatch.setattr(Archiving, "due", due)
+        assert subprocess.run([*COMMAND, "store", "archive", "--older-than", "0s"], capture_output=True).returncode == 0
+        return found
+
+    monkeypatch.setattr(Archiving, "due", other_first)
+    done = refold("store", "archive", "--older-than", "0s")
+    assert done.code == 0, done
+    assert refold("verify", "--all").code == 0 and refold("show", "one").code == 0
+
+
 def test_an_altered_run_is_left_with_exit_code_4(refold: Refold, three: list[str]) -> None:
     with sqlite3.connect("refold.db") as connection:
         connection.execute("UPDATE stored_events SET topic = 'step.failed' WHERE originator_version = 2 AND rowid < 4")
@@ -117,6 +143,28 @@ def test_a_store_is_exported_and_imported(refold: Refold, three: list[str]) -> N
     assert refold(*other, "store", "export", "again.gz").out == "exported: 8 events, 4 heads, 0 payloads\n"
     assert Path("again.gz").read_bytes() == Path("all.gz").read_bytes()
     assert refold(*other, "resume", "open").code == 0
+
+
+def test_two_exports_to_one_file_do_not_mix(refold: Refold, three: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_first(self: Exporting, progress: Progress) -> Iterator[bytes]:
+        with monkeypatch.context() as alone:
+            alone.setattr(Exporting, "lines", alone_lines)
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(export_store, Archives(None, None, False), "all.gz").result()
+        yield from alone_lines(self, progress)
+
+    alone_lines = Exporting.lines
+    monkeypatch.setattr(Exporting, "lines", other_first)
+    monkeypatch.setattr("refold.ops.cli.transfers.stopping", nullcontext)  # it handles signals, in the main thread only
+    done = refold("store", "export", "all.gz")
+    assert done.code == 2 and "all.gz exists" in done.err
+    assert json.loads(gzip.decompress(Path("all.gz").read_bytes()).splitlines()[-1])["events"] == 7
+    assert not list(Path().glob("*.part"))
+
+
+def test_an_archive_of_a_strange_name_is_none(refold: Refold, three: list[str]) -> None:
+    done = refold("store", "bring-back", "--archive", "a\udc80")
+    assert done.code == 2 and "no runs lie in an archive 'a\\udc80'" in done.err
 
 
 def test_an_export_goes_through_a_pipe(refold: Refold, three: list[str]) -> None:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
+import orjson
 import pytest
 
 from refold import SkillRegistry, WorkflowEngine, WorkflowResult
-from refold.core.events import CheckpointRefused
+from refold.core.errors import StoreRefusedError
+from refold.core.events import CheckpointRefused, RunStarted
 from refold.core.ids import CHECKPOINTS as REFUSED
 from refold.core.ports import Record
 from refold.eventstore.log import EventLog
 from refold.eventstore.memory import MemoryStore
 from refold.eventstore.store import Store
 from refold.eventstore.tables import Batch
-from refold.projections.checkpoints import CHECKPOINTS, CheckpointsProjection, TableCheckpointStore
+from refold.projections.checkpoints import (
+    CHECKPOINTS,
+    Checkpoint,
+    CheckpointsProjection,
+    RunCheckpoints,
+    TableCheckpointStore,
+)
 from refold.tests.support.projected import caught_up
 from refold.tests.support.workflows import until
 
@@ -164,3 +172,49 @@ async def test_a_checkpoint_beyond_the_end_of_the_run_is_refused(plain: Workflow
     result, _ = await go_on(store)
     assert result.workflow_hash == plain.workflow_hash
     assert "has come to" in refused(store)[0].reason
+
+
+Row = tuple[Any, ...]
+STATE = CHECKPOINTS.names.index("state_json")
+
+
+def with_state(row: Row, **members: Any) -> Row:
+    """The row with other members in its state, and the hash that belongs to them."""
+    checkpoint = Checkpoint.of_row(row)
+    told = {**orjson.loads(checkpoint.state_json), **members}
+    return replace(checkpoint, state_json=orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode()).row()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda row: (*row[:STATE], None, *row[STATE + 1 :]), "altered"),
+        (lambda row: replace(Checkpoint.of_row(row), version=cast(int, "600")).row(), "altered"),
+        (lambda row: with_state(row, waits=7), "cannot be read"),
+    ],
+    ids=["null", "version", "shape"],
+)
+async def test_a_checkpoint_that_makes_no_sense_does_not_stop_its_run(
+    plain: WorkflowResult, change: Callable[[Row], Row], reason: str
+) -> None:
+    store = MemoryStore()
+    await rest(store)
+    caught_up(store, CheckpointsProjection())
+    put(store, change)
+    result, _ = await go_on(store)
+    assert (result.workflow_hash, result.output) == (plain.workflow_hash, plain.output)
+    assert reason in refused(store)[0].reason
+
+
+async def test_a_run_goes_on_when_the_tables_of_checkpoints_are_dropped_under_it(
+    plain: WorkflowResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    await rest(store)
+    caught_up(store, CheckpointsProjection())
+
+    def dropped(self: RunCheckpoints, started: RunStarted) -> None:
+        raise StoreRefusedError("no such table")
+
+    monkeypatch.setattr(RunCheckpoints, "restore", dropped)
+    assert (await go_on(store))[0].workflow_hash == plain.workflow_hash

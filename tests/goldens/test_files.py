@@ -9,16 +9,19 @@ import resource
 import signal
 import socket
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from refold.core.errors import GoldenStoreError
+from refold.projections import golden_files
 from refold.projections.golden_files import GoldenFolder, Signed
 from refold.projections.golden_keys import GoldenKeys
 from refold.projections.golden_lines import Golden
 from refold.projections.golden_names import GOLDEN, SIGNATURE, is_golden, safe_name
-from refold.projections.golden_recorder import GoldenRecorder
+from refold.projections.golden_recorder import GoldenRecorder, GoldenVerdict
 from refold.tests.support.goldens import NOW, files_below, golden, goldens, keys, small, write_and_die
 
 _processes = multiprocessing.get_context("forkserver")
@@ -301,3 +304,38 @@ def test_an_unsigned_golden_may_be_replaced(tmp_path: Path) -> None:
     folder.write([Signed(other, None)])
     assert folder.read("default", "a").data == b"other\n" and folder.names("default") == ["a.steps.jsonl"]
     assert folder.names("nobody") == [] and folder.ended_at("default", "b.steps.jsonl") is None
+
+
+def test_a_golden_that_is_just_being_signed_is_not_taken_for_unsigned(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as reader:
+        verdicts: list[Future[GoldenVerdict]] = []
+
+        def at(point: str) -> None:
+            if point == "goldens durable":
+                reading = Event()
+
+                def verdict() -> GoldenVerdict:
+                    reading.set()
+                    return recorder(tmp_path).verify_golden("r")
+
+                verdicts.append(reader.submit(verdict))
+                assert reading.wait(10)
+                # Long enough for it to find no signature, if it does not wait for one.
+                wait(verdicts, 0.2)
+
+        GoldenRecorder(GoldenFolder(tmp_path, at), keys(), lambda: NOW).write([small("r")])
+        assert verdicts[0].result(10).ok, verdicts[0].result()
+
+
+def test_who_is_stopped_while_he_writes_holds_nobody_up_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(golden_files, "_PATIENCE_SECONDS", 0.05)
+    found: list[GoldenVerdict] = []
+
+    def at(point: str) -> None:
+        if point == "goldens durable":
+            found.append(recorder(tmp_path).verify_golden("r"))
+
+    GoldenRecorder(GoldenFolder(tmp_path, at), keys(), lambda: NOW).write([small("r")])
+    assert [fault.kind for fault in found[0].faults] == ["unsigned"]

@@ -19,6 +19,7 @@ from refold.core.errors import IntegrityError, ReplayDivergenceError
 from refold.core.golden_events import GoldenArchived, GoldenArchiveResigned, GoldenKeyRotated
 from refold.eventstore.memory import MemoryStore
 from refold.eventstore.store import Store
+from refold.projections import golden_files
 from refold.projections.follow import BadEventError
 from refold.projections.golden_archives import Archive
 from refold.projections.golden_files import GoldenFolder
@@ -136,7 +137,7 @@ async def test_a_rebuild_after_rotation_and_archiving_leaves_archived_what_is_ar
         rebuilt(shared, folder, key_file)
 
 
-POINTS = [BEFORE_WRITE, BEFORE_COMMIT, "half written", AFTER_COMMIT, TAKEN_OVER, "taken over", SWITCHED]
+POINTS = [BEFORE_WRITE, BEFORE_COMMIT, "half written", AFTER_COMMIT, TAKEN_OVER, "taken over", SWITCHED, "discarded"]
 
 
 async def test_a_rebuild_killed_at_every_point_while_runs_arrive_gives_the_same_bytes(
@@ -201,6 +202,24 @@ async def test_a_shadow_rebuild_misses_what_must_be_there_and_writes_nothing(
     assert done.events == memory.last_position(), "what was built aside is gone, so it began anew"
     assert goldens_below(folder) == wanted_goldens(memory)
     assert rebuilt(memory, folder, key_file, shadow=True).compared and not built_aside(folder)
+
+
+async def test_what_was_built_aside_is_never_taken_for_whole_when_half_of_it_is_removed(
+    memory: MemoryStore, folder: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(memory, 10, 1)
+    caught_up(memory, in_folder(memory, folder, key_file))
+
+    def killed(path: Path) -> None:
+        (path / "default/m0.steps.jsonl.sig").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(golden_files, "rmtree", killed)
+        rebuilt(memory, folder, key_file, shadow=True)
+    done = rebuilt(memory, folder, key_file, shadow=True)
+    assert done.files is not None and done.files.equal == len(wanted_goldens(memory))
+    assert not built_aside(folder)
 
 
 async def test_what_somebody_put_beside_a_rebuild_is_not_taken_over(

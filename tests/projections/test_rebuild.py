@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+from collections.abc import Callable
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -90,6 +91,56 @@ async def test_a_projector_carries_on_what_a_rebuild_has_put_in_place(memory: Me
     await until(lambda: memory.tables.generations("runs")[1].position == memory.last_position())
     projector.drain()
     await following
+    assert rows_of(memory, "runs") == wanted_rows(memory, RunsProjection())
+
+
+class _Overtaken:
+    """The tables of a store in which `meanwhile` happens right before the next claim."""
+
+    def __init__(self, store: MemoryStore, meanwhile: Callable[[], object]):
+        self._tables = store.tables
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tables, name)
+
+    def claim(self, *given: Any, **options: Any) -> bool:
+        meanwhile, self._meanwhile = self._meanwhile, lambda: None
+        meanwhile()
+        return self._tables.claim(*given, **options)
+
+
+class _OvertakenStore:
+    def __init__(self, store: MemoryStore, meanwhile: Callable[[], object]):
+        self._store = store
+        self.tables = _Overtaken(store, meanwhile)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+class _CutOffError(Exception):
+    """Ends a rebuild in its middle."""
+
+
+def _cut_off(_: object) -> None:
+    raise _CutOffError
+
+
+@pytest.mark.parametrize("first", ["switches", "throws away"])
+async def test_whoever_comes_upon_a_rebuild_at_its_very_end_spoils_nothing(memory: MemoryStore, first: str) -> None:
+    await fill(memory, 10, 1)
+    caught_up(memory, RunsProjection())
+    with pytest.raises(_CutOffError):
+        rebuild(memory, "runs", watch=_cut_off).run()
+    assert states(memory, "runs") == [True, False], "generation 2 is begun, and nobody's"
+
+    overtaken: Any = _OvertakenStore(memory, lambda: rebuild(memory, "runs").run(shadow=first == "throws away"))
+    with pytest.raises(StoreRefusedError, match="another process rebuilds the projection runs already"):
+        rebuild(overtaken, "runs").run(shadow=True)
+
+    assert states(memory, "runs") == ([False, True] if first == "switches" else [True])
+    assert all(each.owner is None for each in memory.tables.generations("runs"))
     assert rows_of(memory, "runs") == wanted_rows(memory, RunsProjection())
 
 
