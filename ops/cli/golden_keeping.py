@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 from ...compose import WorkflowEngine, open_store
 from ...core.durations import seconds_of
@@ -49,20 +52,21 @@ def rotate_key(place: Place, key_id: str | None, overlap: str, by: str | None) -
     """Make a key current, recording it first: a key that nobody recorded is never in use. Returns the exit code."""
     path, who, now = place.key_file(), _who(by), _now()
     overlap_seconds = seconds_of(overlap)
-    before = place.load() if path.exists() else None
-    with _decisions(place) as decide:
-        # A key that was recorded by a process which died before it saved it will never be.
-        taken = decide.recorded(None).key_ids.union(() if before is None else before.ids)
-        name = key_id or _next(taken)
-        if name in taken:
-            raise CallError(Problem("", f"there was a key {name!r} already", "choose another id"))
-        if before is not None:
-            rotated, replaced = before.rotated(name, now, overlap_seconds), before.current
-        else:
-            rotated, replaced = GoldenKeys(name, {name: new_secret()}), None
-        retired_at = None if replaced is None else rotated.ids[replaced]
-        decide(lambda at: GoldenKeyRotated(at, rotated.current, replaced, retired_at, who))
-    rotated.save(path)
+    with _alone(path):
+        before = place.load() if path.exists() else None
+        with _decisions(place) as decide:
+            # A key that was recorded by a process which died before it saved it will never be.
+            taken = decide.recorded(None).key_ids.union(() if before is None else before.ids)
+            name = key_id or _next(taken)
+            if name in taken:
+                raise CallError(Problem("", f"there was a key {name!r} already", "choose another id"))
+            if before is not None:
+                rotated, replaced = before.rotated(name, now, overlap_seconds), before.current
+            else:
+                rotated, replaced = GoldenKeys(name, {name: new_secret()}), None
+            retired_at = None if replaced is None else rotated.ids[replaced]
+            decide(lambda at: GoldenKeyRotated(at, rotated.current, replaced, retired_at, who))
+        rotated.save(path)
     if place.json:
         write_json({"key_id": rotated.current, "replaced": replaced, "retired_at": retired_at})
     else:
@@ -184,6 +188,22 @@ def _decisions(place: Place) -> Generator[_Decide]:
     store: Store = open_store(place.database)
     with closing(store):
         yield _Decide(store)
+
+
+@contextmanager
+def _alone(path: Path) -> Generator[None]:
+    """Let nobody else change the key file meanwhile: who read it before would save it without the other's key."""
+    try:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield  # Reading or saving it says what is wrong.
+        return
+    try:
+        with suppress(OSError):  # some file systems cannot
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _next(taken: Collection[str]) -> str:

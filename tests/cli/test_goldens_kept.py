@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from refold.core.events import Event, GoldenArchiveResigned
 from refold.eventstore.log import EventLog
 from refold.eventstore.sqlite import SQLiteStore
 from refold.ops.cli import progress
-from refold.tests.cli.driver import Refold
+from refold.ops.cli.goldens import Place
+from refold.projections.golden_keys import GoldenKeys
+from refold.tests.cli.driver import COMMAND, Refold
 
 FOLDER = Path("goldens/default")
 
@@ -121,3 +125,23 @@ def test_a_restored_golden_goes_back_into_the_archive_it_came_from(refold: Refol
     done = refold("golden", "archive", "--older", "0s")
     assert done.code == 0 and done.err == "in an archive already, and removed: 2\n"
     assert [path.name for path in FOLDER.iterdir()] == [archived["archive"]]
+
+
+def test_two_who_rotate_the_key_at_once_both_keep_theirs(
+    refold: Refold, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refold("golden", "rotate-key")
+    others: list[subprocess.Popen[bytes]] = []
+    load = Place.load
+
+    def overtaken(self: Place) -> GoldenKeys:
+        found = load(self)
+        others.append(subprocess.Popen([*COMMAND, "golden", "rotate-key", "--key-id", "other"]))
+        with suppress(subprocess.TimeoutExpired):
+            others[0].wait(3)  # It ends by then if it does not wait for us.
+        return found
+
+    monkeypatch.setattr(Place, "load", overtaken)
+    assert refold("golden", "rotate-key").code == 0
+    assert others[0].wait(30) == 0
+    assert set(GoldenKeys.load(folder / "keys.json").ids) == {"k1", "k2", "other"}
