@@ -153,13 +153,11 @@ def test_showing_what_is_not_there_is_refused(refold: Refold) -> None:
 
 def test_verify_all_proves_the_registered_specs(refold: Refold, write: Write) -> None:
     refold("specs", "put", "hello.json", write(ECHO))
-    assert refold("verify", "--all").out == "intact  0 runs, 0 events, 2 registered specs\n"
+    assert refold("verify", "--all").out.splitlines()[0] == "intact  0 runs, 0 events, 2 registered specs"
     specs, total = refold("verify", "--all", "--json").lines
     assert specs["stream"] == "control/specs/default" and specs["ok"] and specs["events"] == 2
-    assert total == {
-        "tenant": "default", "ok": True, "runs": 0, "events": 0, "specs": 2, "golden_decisions": 0, "archives": 0,
-        "broken": 0
-    }  # fmt: skip
+    wanted = {"tenant": "default", "ok": True, "runs": 0, "events": 0, "specs": 2, "golden_decisions": 0, "broken": 0}
+    assert total.items() >= wanted.items()
     tamper(
         "UPDATE stored_events SET state = CAST(replace(state, 'Hello $', 'Adieu $') AS BLOB) "
         "WHERE originator_id = 'control/specs/default' AND originator_version = 1"

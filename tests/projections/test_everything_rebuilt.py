@@ -40,7 +40,8 @@ from refold.tests.support.workflows import until
 KILLS = 5
 TABLES = sorted(known_projections())
 
-_processes = multiprocessing.get_context("forkserver")
+# Not a server that was started before: it would not know of the folder of archives.
+_processes = multiprocessing.get_context("spawn")
 
 
 @pytest.mark.parametrize(("kind", "runs"), [("sqlite", 1000), ("postgres", 300)])
