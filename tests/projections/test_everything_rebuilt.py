@@ -73,7 +73,7 @@ async def test_what_was_grown_live_is_what_a_rebuild_gives_after_all_that_operat
     random = Random(kind)
     for kill in range(KILLS):
         dying = [
-            _processes.Process(target=rebuild_and_die, args=(url, name, AFTER_COMMIT, random.randint(1, 3), 300))
+            _processes.Process(target=rebuild_and_die, args=(url, name, AFTER_COMMIT, random.randint(1, 3), runs // 5))
             for name in TABLES
         ]
         dying.append(_processes.Process(target=rebuild_goldens_and_die, args=(url, folder, key_file, AFTER_COMMIT, 9)))
@@ -94,7 +94,7 @@ async def test_what_was_grown_live_is_what_a_rebuild_gives_after_all_that_operat
             table: [row for row in rows if row[1].startswith("m")] for table, rows in grown[name].items()
         }
     caught_up(store, in_folder(store, folder, key_file))
-    for path in [each for each in files_below(folder) if each.suffix != ".tgz"]:
+    for path in [each for each in files_below(folder / "default") if each.suffix != ".tgz"]:
         path.unlink()
     done = rebuilt(store, folder, key_file)
     assert done.files is not None and done.files.archived == len(archived)
