@@ -16,7 +16,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, get_args, get_type_hints
 
-from .canonical import Payload
+from .canonical import Payload, composed
 from .code_state import Called, CodeState
 from .errors import IntegrityError
 from .events import EVENTS, Cut, Event, Fork
@@ -69,18 +69,20 @@ def snapshot(state: RunState) -> dict[str, Any]:
     return told
 
 
+def start_text(started: Event) -> bytes:
+    """The canonical JSON of what a snapshot of a run that began with `started` has as its member `started`."""
+    return composed(_told(started))
+
+
 def restore(told: Mapping[str, Any], outputs: Mapping[str, Any], started: Event | None = None) -> RunState:
     """The state that `snapshot` and `outputs` have written down, as `decode` reads it: it is trusted to be canonical.
 
-    `started` is the run's first event where that was read already. Raises IntegrityError for anything else.
+    `started` is the run's first event where `told` is without it. Raises IntegrityError for anything else.
     """
     try:
         if told["format"] != FORMAT:
             raise IntegrityError(f"a snapshot of format {told['format']!r} cannot be read by this version")
-        began = _read(told["started"])
-        if started is not None and began != started:
-            raise IntegrityError("the snapshot is of a run that began otherwise")
-        return _restored(told, outputs, started or began)
+        return _restored(told, outputs, _read(told["started"]) if started is None else started)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise IntegrityError(f"the snapshot cannot be read: {type(error).__name__} {error}") from None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -11,9 +13,9 @@ from hypothesis import strategies as st
 
 from refold.core.canonical import MAX_DEPTH, Payload, composed, decode
 from refold.core.errors import IntegrityError
-from refold.core.events import Event, StepCompleted
+from refold.core.events import Event, RunStarted, StepCompleted
 from refold.core.limits import Limits
-from refold.core.snapshot import outputs, restore, snapshot
+from refold.core.snapshot import outputs, restore, snapshot, start_text
 from refold.core.state import evolve, fold
 from refold.eventstore.codec import decode as decode_event
 from refold.projections.checkpoints import state_of, status_of
@@ -100,3 +102,21 @@ def test_a_run_with_an_output_as_deep_as_may_be_has_a_checkpoint() -> None:
     state = fold([started("r"), _completed(deep)])
     restored = state_of(stored(state, 2))
     assert slots_of(restored) == slots_of(state)
+
+
+@EVERY_HISTORY
+def test_a_first_event_that_an_attribute_repeats_is_not_taken_for_the_first_event(history: History) -> None:
+    events = events_of(history)
+    state = fold(events[:1])
+    state.attributes = {"started": decode(start_text(state.started))}
+    checkpoint = stored(state, 1)
+    assert slots_of(state_of(checkpoint, checked_start(events))) == slots_of(state)
+    other = replace(checked_start(events), seed=8)
+    with pytest.raises(IntegrityError, match="began otherwise"):
+        state_of(checkpoint, other)
+
+
+def checked_start(events: Sequence[Event]) -> RunStarted:
+    first = events[0]
+    assert isinstance(first, RunStarted)
+    return first
