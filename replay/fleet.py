@@ -6,6 +6,7 @@ without a beginning. So the same log gives the same chunks, and the same digests
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -28,6 +29,9 @@ from .verdicts import PROOFS, Divergence, Proof, Result, RunProof
 
 CHUNK_RUNS = 100
 """Runs of one chunk: what is proved, recorded and, after a crash, done again together."""
+
+SIDE_BY_SIDE = 32
+"""Runs that one process puts to the proofs at a time."""
 
 _PAGE = 2_000
 
@@ -138,12 +142,7 @@ async def prove_chunk(store: Store, prover: Prover, order: Order, chunk: Chunk) 
     tally, digest, told = Tally(), sha256(), list[Mapping[str, Any]]()
     sound = [stream for stream in chunk.streams if _is_run(stream)]
     proofs = {stream: _foreign(stream) for stream in chunk.streams if not _is_run(stream)}
-    for run in _readable(store, sound, order.until):
-        if isinstance(run, RunProof):
-            proofs[f"{run.tenant}/{run.run_id}"] = run
-        else:
-            given = (run.stream, run.records, run.messages, run.heads, run.large)
-            proofs[run.stream] = await prover.prove_records(*given, cut=run.cut)
+    proofs |= await _proofs(prover, _readable(store, sound, order.until))
     for stream in chunk.streams:
         proof = proofs[stream]
         if not order.query.wants(proof):
@@ -154,6 +153,33 @@ async def prove_chunk(store: Store, prover: Prover, order: Order, chunk: Chunk) 
             told.append(proof.to_json())
     first, last = chunk.streams[0], chunk.streams[-1]
     return ChunkProof(chunk.number, first, last, chunk.position, digest.hexdigest(), tally, told)
+
+
+async def _proofs(prover: Prover, runs: Iterator[StoredRun | RunProof]) -> dict[str, RunProof]:
+    """The proofs by stream. Several runs are under way at a time, for skills that are run again may wait."""
+    gate = asyncio.Semaphore(SIDE_BY_SIDE)
+
+    async def prove(run: StoredRun) -> RunProof:
+        try:
+            given = (run.stream, run.records, run.messages, run.heads, run.large)
+            return await prover.prove_records(*given, cut=run.cut)
+        finally:
+            gate.release()
+
+    found: list[RunProof] = []
+    tasks: list[asyncio.Task[RunProof]] = []
+    try:
+        for run in runs:
+            if isinstance(run, RunProof):
+                found.append(run)
+                continue
+            await gate.acquire()
+            tasks.append(asyncio.create_task(prove(run)))
+        found += await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+    return {f"{proof.tenant}/{proof.run_id}": proof for proof in found}
 
 
 def _readable(store: Store, streams: Sequence[str], until: int) -> Iterator[StoredRun | RunProof]:
