@@ -23,9 +23,9 @@ _STRONG: Final = (
     "net1 ss fping mknod"
 )  # fmt: skip
 _WEAK: Final = (
-    "cat id who w date time find sort head tail more less cut echo sleep kill host touch test last split type "
+    "cat id who w date time find sort head tail more less cut echo sleep kill host touch last split type "
     "dir reg service mount route ping python python2 "
-    "python3 ruby node php perl set env source exec eval sed awk gcc strings rev tar zip mail printf net copy "
+    "python3 ruby node php perl env source exec eval sed awk gcc strings rev tar zip mail printf net copy "
     "del erase move start tree history jobs df du free uptime "
     "pwd cp ln dd nl od grep vi ed man tee reboot shutdown halt git mysql psql sqlite3 ver vol ftp ip lua "
     "md5sum stat ldd nohup timeout watch vmstat uptime groups "
@@ -33,7 +33,7 @@ _WEAK: Final = (
     "systeminfo ipconfig nbtstat query net user sc at attrib icacls"
 )  # fmt: skip
 _OTHERS: Final = (
-    "cd docker kubectl npm pip3 cargo go make apt brew cmake mvn gradle terraform helm journalctl jq zcat refold "
+    "cd exit docker kubectl npm pip3 cargo go make apt brew cmake mvn gradle terraform helm journalctl jq zcat refold "
     "sudo yarn pnpm uv poetry export local  podman aws gcloud az rsync ffmpeg convert for while do then uniq tr "
     "gzip seq yes true false mkdir pushd  popd if tox pytest ruff mypy poetry bundle rake composer dotnet "
     "virtualenv conda bazel buf protoc openssl gpg ansible ansible-playbook vagrant heroku vercel fly gh hg svn "
@@ -56,7 +56,7 @@ _SURE = re.compile(
 _BEHIND = re.compile(
     r"(?P<opener>;|\|\|?|&&?|`|\$\(|[\r\n]|[<>]\(|(?:^|(?<=\s))\{(?=[\w/]+,)|"
     r"(?<!\w)%0[ad])[\s({\"'\\!$]{0,6}(?P<place>(?:/|~|\.|[a-z]:[\\/]|%\w{1,20}%)[\w./\\?*-]{0,64}[/\\])?"
-    rf"(?P<name>{_NAMES})(?:\.exe)?(?![\w-]|\.[a-z])"
+    rf"(?P<name>{_NAMES})(?:\.exe)?(?![\w-]|\.[a-z]|'s\b)"
 )
 _EVIDENCE = re.compile(
     r"\s*$|\s*[;|&<>`)}'\"\\\n\r]|\s*,[-/\w]|\s+(?:[-+]{1,2}\w|/[\w?*.]|~|[$*\"'`%@]|\.{1,2}(?:/|\s|$)|"
@@ -114,22 +114,24 @@ _POWERSHELL = re.compile(
     r"\[system\.(?:net|reflection|diagnostics|convert|text)\.[\w.]{1,60}\]::|\$env:\w{1,30}\s?[;|]|"
     r"\bremove-item\s[^\n]{0,60}-(?:recurse|force)\b[^\n]{0,40}-(?:recurse|force)"
 )
-_MARKS = (";", "|", "&", "`", "$", "\n", "\r", "<(", ">(", "{", "%0")
+_MARKS = ("\\n", "\\r", ";", "|", "&", "`", "$", "\n", "\r", "<(", ">(", "{", "%0")
 _HIDDEN = re.compile(
-    r"\$\{?ifs\}?(?:\$\d)?|''|\"\"|\$[@*](?=\w)|\$\{[@*]\}|\\(?=[a-z])|\^(?=[a-z])|(?<=[a-z])['\"](?=[a-z])|"
-    r"\$\(\)|``|(?<=[a-z])\$u(?=/| )"
+    r"^['\"]?(?:\\[nr])|\\[nr](?=$|\\|['\"]$)|\$\{?ifs\}?(?:\$\d)?|''|\"\"|\$[@*](?=\w)|\$\{[@*]\}|\\(?=[a-z])|\^(?=[a-z])|(?<=[a-z])['\"](?=[a-z])|"
+    r"\$\(\)|(?<!`)``(?!`)|(?<=[a-z])\$u(?=/| )"
 )
-_SUGGESTING = re.compile(
-    r"sh\b|/dev/|\bnc|net ?cat|\brm\s|\(\)|mkfs|\bdd\b|/sd|curl|wget|python|perl|ruby|php|lua|node|socat|mkfifo|"
-    r"__import__|runtime|processbuilder|child_process|eval|passthru|"
-    r"exec|system|popen|ifs|/etc/|/\?|\?/|/b\?|[?*]/|crontab|authorized|chmod|history|xxd|telnet|awk|nslookup|"
-    r"/[a-z]{1,4}[?*]"
+_SUGGESTING_WORDS: Final = (
+    "/bin/|/dev/|nc -|ncat|netcat|nc.|sh -i|rm -|:&|mkfs|dd if|/sd|() {|(){|curl|wget|fetch|python|perl|"
+    "ruby|php|lua|node|socat|mkfifo|__import__|getruntime|processbuilder|child_process|eval|passthru|exec|"
+    "system|popen|ifs|/etc/|/?|?/|b?n|*/|t*|crontab|authorized|chmod|history|xxd|telnet|awk|nslookup|"
+    "base64|bash"
 )
-_WINDOWS = re.compile(
-    r"powershell|pwsh|iex|invoke|new-object|\.download|frombase64|\biwr|start-process|cmd|certutil|bitsadmin|"
-    r"mshta|regsvr|rundll|wmic|executionpolicy|mppreference|get-content|"
-    r"\bnet\s|\breg\s|schtasks|vssadmin|wscript|\[system|\$env:|remove-item"
+_SUGGESTING = tuple(_SUGGESTING_WORDS.split("|"))
+_WINDOWS_WORDS: Final = (
+    "powershell|pwsh|iex|invoke|new-object|.download|frombase64|iwr |start-process|cmd|certutil|bitsadmin|"
+    "mshta|regsvr|rundll|wmic|executionpolicy|mppreference|get-content|net user|net localgroup|reg add|"
+    "reg save|reg delete|schtasks|vssadmin|wscript|[system|$env:|remove-item"
 )
+_WINDOWS = tuple(_WINDOWS_WORDS.split("|"))
 
 
 def scan(layer: Layer) -> Iterator[Hit]:
@@ -137,18 +139,22 @@ def scan(layer: Layer) -> Iterator[Hit]:
     text = layer.lower
     yield from _scan(text, layer)
     if any(mark in text for mark in _MARKS):
-        opened = _HIDDEN.sub(lambda found: " " if "ifs" in found[0] else "", text)
+        opened = _HIDDEN.sub(_opened, text)
         if opened != text:
             hit = next(_scan(opened, layer), None)
             if hit is not None:
                 yield hit._replace(why=hit.why + ", once the shell has taken its quotes away")
 
 
+def _opened(found: re.Match[str]) -> str:
+    return "\n" if found[0][-2:] in ("\\n", "\\r") else " " if "ifs" in found[0] else ""
+
+
 def _scan(text: str, layer: Layer) -> Iterator[Hit]:
-    found = _SIGNATURE.search(text) if _SUGGESTING.search(text) else None
+    found = _SIGNATURE.search(text) if any(word in text for word in _SUGGESTING) else None
     if found:
         yield Hit("command.signature", "a command line that takes a machine over or destroys it", *found.span())
-    found = _POWERSHELL.search(text) if _WINDOWS.search(text) else None
+    found = _POWERSHELL.search(text) if any(word in text for word in _WINDOWS) else None
     if found:
         yield Hit("command.windows", "a command line of Windows that loads or runs code", *found.span())
     if not any(mark in text for mark in _MARKS):
@@ -175,10 +181,10 @@ def _is_behind_a_value(text: str, found: re.Match[str], layer: Layer, ticks: int
         ticks % 2 or "``" in text[max(0, found.start() - 1) : found.start() + 2] or _is_prose(text, found.start())
     ):
         return False
-    if _CODE.match(follows) and not (opener in ("`", "$(") and follows[:1] not in "=("):
+    if _CODE.match(follows) and not (opener in ("`", "$(") and follows[:1] not in ("=", "(")):
         return False
     strong = name in _STRONG_NAMES or found["place"] is not None
-    if (opener == "&" and follows[:1] in "=;") or (name == "base64" and follows[:1] == ","):
+    if (opener == "&" and follows[:1] in ("=", ";")) or (name == "base64" and follows[:1] == ","):
         return False
     evidence = _SURE if name in _ENGLISH else _EVIDENCE
     if not (strong and opener not in ("|", "{")) and not evidence.match(follows):
@@ -199,13 +205,17 @@ def _is_cell(text: str, at: int, follows: str) -> bool:
     """Whether the pipe at `at` belongs to a table, a pattern or a type: `| id | name |`, `(cat|dog)`, `a | id`."""
     before = text[max(0, at - 40) : at]
     if (
-        re.match(r"\s?\|\s", follows)
+        re.match(r"\s?\|(?:\s|$)", follows)
         and text.count("|", max(0, at - 200), at + 200) > 2
         and " | " in before + "| " + follows
     ):
         return True
+    many = "(" in text[:400] or text.count("|", 0, 400) > 2
     return bool(
-        before[-1:].isalnum() and follows[:1] in ("|", ")", "`", '"', "'", "]") and text[at + 1 : at + 2] != " "
+        many
+        and before[-1:].isalnum()
+        and follows[:1] in ("|", ")", "`", '"', "'", "]")
+        and text[at + 1 : at + 2] != " "
     )
 
 

@@ -16,7 +16,7 @@ _SENSITIVE = re.compile(
     r"nginx/|httpd/|php|my\.cnf|resolv\.conf|security/|kubernetes/|master\.passwd|environment|os-release|profile)"
     r"|/proc/(?:self|\d+|version|cmdline|net|mounts|cpuinfo|sched_debug)|/root/\.?\w|/\.ssh/|/\.aws/|/\.kube/|"
     r"/\.git/(?:config|head)"
-    r"|/\.docker/|/\.env$|/\.bash_history|/\.htpasswd|/\.netrc|/\.pgpass|/\.npmrc|\bid_(?:rsa|dsa|ecdsa|ed25519)\b"
+    r"|/\.docker/|/\.env$|/\.bash_history|\.htpasswd|\.htaccess$|/\.bash(?:rc|_profile)|\bphp\.ini|/logs?/(?:access|error)[._]log|/\.netrc|/\.pgpass|/\.npmrc|\bid_(?:rsa|dsa|ecdsa|ed25519)\b"
     r"|/var/log/(?:auth|secure|apache|nginx|httpd|syslog|mail|messages|vsftpd)|/var/run/secrets|/run/secrets|"
     r"/var/lib/mlocate"
     r"|/dev/(?:tcp|udp|mem|kmem|sd[a-z]|fd/)|/var/spool/cron|/sys/(?:class|kernel)|/usr/local/etc/"
@@ -31,7 +31,7 @@ _SCHEME = re.compile(
     r"ogg://|ssh2\.\w+://)"
 )
 _EVADING = re.compile(
-    r"\.{3,}//|\.\.\.?/\./|\.\.;/|\.\./{2,}\.\.|\.\.\x00|\.\.0x2f|\.\.u2215|\.\./\./\.\./|\.\.\?/|\.\.%|\.\.c0%?af"
+    r"(?<!\.)\.{3,}+//|\.\.\.?/\./|\.\.;/|(?:/\.{3}){2}|\.\./{2,8}\.\.|\.\.\x00|\.\.0x2f|\.\.u2215|\.\./\./\.\./|\.\.\?/|\.\.%|\.\.c0%?af"
 )
 _UNC = re.compile(r"\\\\[\w.?-]+\\[\w$?:]")
 _LONGEST = 4096

@@ -14,9 +14,9 @@ from typing import Final
 from .layers import Hit, Layer
 
 _PREFILTER: Final = (
-    "'", '"', "--", "/*", ";", "union", "select", "sleep", "waitfor", "benchmark", " or ", " and ", "||", "&&",
+    "'", "=", '"', "--", "/*", ";", "union", "select", "sleep", "waitfor", "benchmark", " or ", " and ", "||", "&&",
     "having",
-    "@@", "[$", '"$', "order by", "load_file", "outfile", "like",
+    "@@", "[$", '"$', "order by", "load_file", "procedure", "extractvalue", "updatexml", "(select", "outfile", "like",
 )  # fmt: skip
 _TOKEN = re.compile(
     r"\s+|(?P<string>'[^']{0,64}'|\"[^\"]{0,64}\"|n'[^']{0,64}')|(?P<number>0x[0-9a-f]+|\d{1,20}(?:\.\d{1,20})?)"
@@ -54,6 +54,7 @@ _STACKED = re.compile(
 )
 _BREAKOUT = re.compile(r"(['\"`])[)\s;]{0,12}(?:--(?=[\s+\-'\"]|$)|#(?=\s{0,4}$)|/\*|;%00|;\x00|%00)")
 _TIME = re.compile(
+    r"^\W{0,4}(?:pg_)?sleep\s?\(['\"]?\d{1,9}['\"]?\)\s{0,4}(?:--|#|=|['\"])|^pg_sleep\s?\(\d+\)|&&\s{0,4}sleep\s?\(\d|"
     r"(?:\b(?:and|or|xor|select|if|when|then|else|case|having|by|where)|[,'\"=+\-*/^|"
     r"()])[\s('\"]{0,8}(?:sleep\s?\(\s?['\"(]?\d|pg_sleep\s?\()"
     r"|\bselect\s+pg_sleep|\bbenchmark\s?\(\s?\d{3,}|\bwaitfor\s+(?:delay|time)\s+['\"n]|dbms_(?:pipe|lock|"
@@ -65,23 +66,32 @@ _PROBE = re.compile(
     r"fileexist)\b.{0,4}['\"(\s]|(?<!\.)\bload_file\s?\(|\binto\s+(?:out|dump)file\b|"
     r"\butl_(?:http|inaddr|file|smtp)\.\w|\bctxsys\.|\bprocedure\s+analyse\s?\(|\bload_extension\s?\(|"
     r"\bexp\s?\(\s?~|\bfloor\s?\(\s?rand\s?\(\s?0|"
-    r"\border\s+by\s+\d{1,4}\s{0,4}(?:--|#|/\*|\)?\s?;?\s?%00)|\bgroup\s+by\s+[\w.,\s]{1,60}\s+having\s+['\"\d(]|"
+    r"^\W{0,4}order\s+by\s+\d{1,6}\s{0,4}$|\border\s+by\s+\d{1,6}\s{0,4}(?:--|#|/\*|\)?\s?;?\s?%00)|\bgroup\s+by\s+[\w.,\s]{1,60}\s+having\s+['\"\d(]|"
     r"(?<![\w.])@@(?:version|hostname|datadir|servername|global)\b.{0,4}(?:--|,|\)|$)|"
     r"\b(?:and|or|xor|\|\||&&)\s{0,4}[!~(]{0,3}\s{0,4}\(?\s{0,4}(?:exists\s{0,4}\(\s{0,4})?\(?\s{0,4}select\b|"
     r"\b(?:and|or)\s{1,4}(?:not\s{1,4})?(?:ascii|ord|length|substring|substr|mid|char_length|if|elt|make_set|hex|"
     r"convert|cast|chr|rlike|row|user_name|db_name)\s?\(|"
-    r"(?:\|\||[+\-*/,=(^])\s{0,4}\(\s{0,4}select\s+(?:[\w(*@'.,\s\"|]{1,80}from\b|[@'(\d]|user|version|database|"
+    r"(?:\|\||[+\-*/,=(^])\s{0,4}\(\s{0,4}select\s+(?:[\w()*@'.,\s\"|]{1,80}from\b|[@'(\d]|user|version|database|"
     r"current|pg_|sleep|char|chr|concat)|"
     r"\bcase\s+when\s+\(?[\w\s=<>'()]{1,60}\)?\s*then\b.{0,80}\bend\b\s{0,4}(?:\)|--|#|$)|\bconcat\s?\(\s?0x|"
     r"\bchar\s?\(\s?\d+\s?(?:,\s?\d+\s?){2,}\)|\bjson_keys\s?\(\s?\(?select|convert\s?\(\s?int\s?,"
 )
 _NOSQL = re.compile(
+    r"^[^\w]{0,4}\$(?:ne|gt|gte)['\"]?\s?:\s?(?:null|['\"]|-?\d)|['\"]\s?;\s?(?:sleep\s?\(|return\b|it\s?=|while\s?\()|"
+    r"\$or['\"]?\s?:\s?\[\s?\{\s?\}|''\s?\}\s?\],|"
     r"\[\$(?:ne|gt|lt|gte|lte|regex|where|exists|in|nin|or|and|not)\]|[\"']?\$where[\"']?\s?:\s?[\"']|"
     r"[\"']\$(?:ne|gt|gte)[\"']\s?:\s?(?:null|[\"']{2}|-?\d{1,3}\s?\}|undefined|true|1\b)|"
     r"[\"']\$regex[\"']\s?:\s?[\"']\^?\.\*|'\s?\|\|\s?'?\w{1,12}'?\s?={2,3}\s?'?\w|;\s?return\s(?:true|this)|"
     r"'\s?&&\s?this\.\w|\|\|\s?1\s?==\s?1|true,\s?\$where|[\"']\$(?:func|function|accumulator)[\"']"
 )
 _ORDER = frozenset({"<", ">", "<=", ">="})
+_WAITING = ("sleep", "benchmark", "waitfor", "dbms_", "randomblob", "generate_series", "delay")
+_PROBING_WORDS: Final = (
+    "extractvalue|updatexml|xp_|load_file|outfile|dumpfile|utl_|ctxsys|analyse|load_extension|exp(|exp (|"
+    "floor|order by|having|@@|select|ascii|ord(|length|substr|mid(|if(|elt(|make_set|hex|convert|cast|chr|"
+    "rlike|row(|user_name|db_name|case when|concat|char|json_keys|user("
+)
+_PROBING = tuple(_PROBING_WORDS.split("|"))
 _CONSTANTS = frozenset({"true", "false", "null", "1", "0"})
 _MOST = 5_000
 
@@ -89,7 +99,7 @@ _MOST = 5_000
 def scan(layer: Layer) -> Iterator[Hit]:
     """Signs of SQL injection in the layer."""
     text = layer.lower
-    if not any(mark in text for mark in _PREFILTER):
+    if not any(mark in text for mark in _PREFILTER) and not text.startswith(("or ", "and ")):
         return
     text = _without_comments(text)
     statement = _STATEMENT.match(text) is not None
@@ -104,10 +114,10 @@ def scan(layer: Layer) -> Iterator[Hit]:
         if _breaks_out(found, text):
             yield Hit("sql.comment", "a quote that ends a value, and a comment that hides what follows", *found.span())
             break
-    found = _TIME.search(text)
+    found = _TIME.search(text) if any(word in text for word in _WAITING) else None
     if found and not (statement and found[0].startswith("(")):
         yield Hit("sql.time", "a function that makes the database wait", *found.span())
-    found = None if statement else _PROBE.search(text)
+    found = None if statement or not any(word in text for word in _PROBING) else _PROBE.search(text)
     if found:
         yield Hit("sql.probe", "an expression by which databases are probed", *found.span())
     found = _NOSQL.search(text)
@@ -147,6 +157,8 @@ _DANGLING = re.compile(
     r"div)\s{0,4}['\"]{1,2}[\w ]{0,10}['\"]?(?:\s{0,4}(?:=\s?['\"]?|--.*|#))?$"
     r"|'\s?=\s?'\s?'?\s?(?:or|and|limit)\b|'=0--|'='\s{0,2}'or|^[\w@. -]{0,40}['\"]\)*\s{1,4}(?:or|and|xor|\|\||"
     r"&&)\s{1,4}\(?['\"]?[\w=<>'\" ()]{0,40}['\"]?\s?(?:--|#|/\*|;|limit\b)"
+    r"|^\W{0,4}(?:or|and)\s.{1,40}(?:--|#)\s{0,4}$|^['\"]\s{0,4}(?:or|and|xor)\s{0,4}['\"]|^(?:or|and)\s(?:true|false|1)$"
+    r"|^['\"]\)*;?\s{0,4}(?:insert\s+into|create\s+user|delete\s+from|exec\s|grant\s|drop\s+table|update\s\w+\sset)\b"
     r"|^[\w@.-]{0,40}['\"]\)*\s{0,3}(?:or|xor|\|\||&&|and)\s{0,3}(?:\d{1,6}|true|false|not\s\w{1,9}|'[^']{0,10}'|"
     r"[\w.]{1,20}\s?(?:like|is|in|=|<|>|between)\s?.{1,30})['\"]?$"
 )

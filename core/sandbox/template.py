@@ -28,7 +28,7 @@ _EXPRESSION = re.compile(
     r"|[*@#]\{[^{}\n]{0,200}[('\"*][^{}\n]{0,200}\}"
 )
 _SIGNATURE = re.compile(
-    r"__(?:mro|base|bases|subclasses|globals|builtins)__|__(?:class|init)__\s?(?:\.__(?!name|init__\()|\[)"
+    r"(?:\.|[\['\"(]\s?['\"])__(?:mro|bases?|subclasses|globals|builtins)__['\"\])]{0,3}\s?[\[.(]|__(?:class|init)__\s?(?:\.__(?!name|init__\()|\[)"
     r"|\bt\(\s{0,4}java\.|java\.lang\.(?:runtime|processbuilder|class|system|thread)\b.{0,80}(?:exec|start|"
     r"getruntime|forname|getenv|new|invoke)"
     r"|freemarker\.template\.utility|<#assign\s|<#(?:list|if|include|import)\s[^>]{1,200}>|#set\s?\(\s{0,4}\$|"
