@@ -29,7 +29,7 @@ _WEAK: Final = (
     "del erase move start tree history jobs df du free uptime "
     "pwd cp ln dd nl od grep vi ed man tee reboot shutdown halt git mysql psql sqlite3 ver vol ftp ip lua "
     "md5sum stat ldd nohup timeout watch vmstat uptime groups "
-    "command which whereis expr export unset alias wc rlogin logger fdisk lsblk lscpu apt-get yum pip npm "
+    "command which whereis expr export alias wc rlogin logger fdisk lsblk lscpu apt-get yum pip npm "
     "systeminfo ipconfig nbtstat query net user sc at attrib icacls"
 )  # fmt: skip
 _OTHERS: Final = (
@@ -55,7 +55,7 @@ _SURE = re.compile(
 )
 _BEHIND = re.compile(
     r"(?P<opener>;|\|\|?|&&?|`|\$\(|[\r\n]|[<>]\(|(?:^|(?<=\s))\{(?=[\w/]+,)|"
-    r"(?<!\w)%0[ad])[\s({\"'\\!$]{0,6}(?P<place>(?:/|~|\.|[a-z]:[\\/]|%\w{1,20}%)[\w./\\?*-]{0,64}[/\\])?"
+    r"(?<!\w)%0[ad])[\s({\"'\\$]{0,6}(?P<place>(?:/|~|\.|[a-z]:[\\/]|%\w{1,20}%)[\w./\\?*-]{0,64}[/\\])?"
     rf"(?P<name>{_NAMES})(?:\.exe)?(?![\w-]|\.[a-z]|'s\b)"
 )
 _EVIDENCE = re.compile(
@@ -178,7 +178,10 @@ def _is_behind_a_value(text: str, found: re.Match[str], layer: Layer, ticks: int
         if not layer.way and (len(text) > 300 or text.count("\n", 0, 301) > 2):
             return False
     elif opener == "`" and (
-        ticks % 2 or "``" in text[max(0, found.start() - 1) : found.start() + 2] or _is_prose(text, found.start())
+        ticks % 2
+        or text[max(0, found.start() - 1) : found.start()] == ":"
+        or "``" in text[max(0, found.start() - 1) : found.start() + 2]
+        or _is_prose(text, found.start())
     ):
         return False
     if _CODE.match(follows) and not (opener in ("`", "$(") and follows[:1] not in ("=", "(")):

@@ -50,7 +50,7 @@ def scan(layer: Layer) -> Iterator[Hit]:
     if ".." in text:
         yield from _traversals(text, layer)
     if layer.is_bare:
-        found = _SENSITIVE.search(text[:_LONGEST].replace("//", "/").replace("/./", "/"))
+        found = _SENSITIVE.search(text.replace("//", "/").replace("/./", "/"))
         if found:
             yield Hit(
                 "path.sensitive", "a place that holds secrets or belongs to the system", found.start(), found.end()
@@ -101,7 +101,7 @@ def _ups(token: str) -> int:
 
 
 def _is_attack(token: str, ups: int, layer: Layer, is_link: bool) -> bool:
-    if token in ("..", "../") and not layer.is_bare:
+    if token in ("..", "../") and layer.text.strip() != token:
         return False
     return ("/" in token or token == "..") and (
         (layer.is_bare and not is_link) or ups >= 4 or _SENSITIVE.search(token[-200:]) is not None

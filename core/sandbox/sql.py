@@ -33,12 +33,12 @@ _BOOLEAN = re.compile(
     r"and)(?=\s))(?=[\s(+/*!~'\"-]{0,12}[\w'\"(@!~-])"
 )
 _STATEMENT = re.compile(
-    r"\s*(?:begin|commit|start\s+transaction)\s*;|\s*(?:\(\s*)?(?:--[^\n]*\n\s*)?(?:select|insert|update|delete|create|alter|drop|with|explain|begin|grant|"
+    r"\s*(?:begin|commit|start\s+transaction)\s*;|\s*(?:\"{1,3})?(?:\(\s*)?(?:--[^\n]*\n\s*)?(?:select|insert|update|delete|create|alter|drop|with|explain|begin|grant|"
     r"revoke|truncate|merge|call|set|use|show|"
     r"replace|analyze|vacuum|commit|declare|pragma)\s+[\w*(\"`@']"
 )
 _UNION = re.compile(
-    r"(?<!\w)(?:[\d'\")]*)union[\s(]+(?:(?:all|distinct|distinctrow)[\s(]+)?(?:select|values)\b\s*(.{0,120})", re.S
+    r"(?<![a-z_])union[\s(]+(?:(?:all|distinct|distinctrow)[\s(]+)?(?:select|values)\b\s*(.{0,120})", re.S
 )
 _STACKED = re.compile(
     r";\s*(?:drop\s+(?:table|database|schema|user|view|index|function|procedure|login|role)\b|delete\s+from\s+\w|"
@@ -93,7 +93,6 @@ _PROBING_WORDS: Final = (
 )
 _PROBING = tuple(_PROBING_WORDS.split("|"))
 _CONSTANTS = frozenset({"true", "false", "null", "1", "0"})
-_MOST = 5_000
 
 
 def scan(layer: Layer) -> Iterator[Hit]:
@@ -139,9 +138,7 @@ _COMMENT = re.compile(r"/\*!(?:\d{5})?|/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/|$)|\*/
 
 
 def _conditions(text: str, statement: bool) -> Iterator[Hit]:
-    for number, found in enumerate(_BOOLEAN.finditer(text)):
-        if number == _MOST:
-            return
+    for found in _BOOLEAN.finditer(text):
         if statement and found[0] in ("where", "not", "and"):
             continue
         if _is_constant_condition(text, found):
@@ -158,7 +155,7 @@ _DANGLING = re.compile(
     r"|'\s?=\s?'\s?'?\s?(?:or|and|limit)\b|'=0--|'='\s{0,2}'or|^[\w@. -]{0,40}['\"]\)*\s{1,4}(?:or|and|xor|\|\||"
     r"&&)\s{1,4}\(?['\"]?[\w=<>'\" ()]{0,40}['\"]?\s?(?:--|#|/\*|;|limit\b)"
     r"|^\W{0,4}(?:or|and)\s.{1,40}(?:--|#)\s{0,4}$|^['\"]\s{0,4}(?:or|and|xor)\s{0,4}['\"]|^(?:or|and)\s(?:true|false|1)$"
-    r"|^['\"]\)*;?\s{0,4}(?:insert\s+into|create\s+user|delete\s+from|exec\s|grant\s|drop\s+table|update\s\w+\sset)\b"
+    r"|^['\"]\)*[;\s]\s{0,4}(?:insert\s+into|create\s+user|delete\s+from|exec\s|grant\s|drop\s+table|update\s\w+\sset)\b"
     r"|^[\w@.-]{0,40}['\"]\)*\s{0,3}(?:or|xor|\|\||&&|and)\s{0,3}(?:\d{1,6}|true|false|not\s\w{1,9}|'[^']{0,10}'|"
     r"[\w.]{1,20}\s?(?:like|is|in|=|<|>|between)\s?.{1,30})['\"]?$"
 )

@@ -16,9 +16,8 @@ _PAIRS = (
     ("{%", "%}", "Jinja, Twig, Liquid"),
     ("<%", "%>", "ERB, ASP, JSP"),
 )
-_LONGEST = 2000
 _EXPRESSION = re.compile(
-    r"[*@%#~=&$][{(]\s{0,8}(?:\(?\s{0,4}-?\d{1,9}\s{0,4}\)?\s{0,4}[-*+/%]\s{0,4}['\"(]?-?\d"  # ${7*7}
+    r"[*@%#~=&$]\{\s{0,8}(?:\(?\s{0,4}-?\d{1,9}\s{0,4}\)?\s{0,4}[-*+/%]\s{0,4}['\"(]?-?\d"  # ${7*7}
     r"|['\"][^'\"{}]{0,40}['\"]\s{0,4}[.+*\[]"  # #{'a'.class}
     r"|t\s?\(|new\s|#?_|@|\(#|(?:system|exec|eval|spawn|require|import|runtime|java|class|self|request|session|"
     r"global|process|"
@@ -76,11 +75,11 @@ def _between(text: str, opening: str, closing: str) -> tuple[int, int] | None:
         end = text.find(closing, at + 2)
         if end < 0:
             return None
-        inner = text[at + 2 : min(end, at + _LONGEST)].strip()
+        inner = text[at + 2 : end].strip()
         # style={{color: "red"}} is JSX; \frac{{a}}{b} TeX; {{}} and {%} hold nothing.
         jsx = opening == "{{" and text[max(0, at - 1) : at] == "=" and (":" in inner or inner.startswith("..."))
         tex = opening == "{{" and at and (text[at - 1] == "^" or text[at - 1] == "_")
-        if inner and not jsx and not tex and end - at < _LONGEST:
+        if inner and not jsx and not tex:
             return at, end + 2
-        at = text.find(opening, at + 2 if end - at >= _LONGEST else end)
+        at = text.find(opening, end)
     return None

@@ -78,8 +78,37 @@ def test_layers_take_work_in_proportion_to_the_text(unit: str) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "unit",
-    ["' or ", "../", "%2e%2e", "{{", "${", "/*", "`", "; ", "| id ", "' union ", "..", "a{", "nc ", "ignore all "],
+    [
+        "'",
+        "union ",
+        "' or ",
+        "../",
+        "%2e%2e",
+        "{{",
+        "${",
+        "/*",
+        "`",
+        "; ",
+        "| id ",
+        "' union ",
+        "..",
+        "a{",
+        "nc ",
+        "ignore all ",
+    ],
 )
 def test_hostile_text_comes_to_an_end(unit: str) -> None:
     # Quadratic work on so much text would take minutes, and the time-out would tell.
     findings(unit * (300_000 // len(unit)))
+
+
+@pytest.mark.parametrize(
+    "attack", ["/../../../../etc/passwd", "'+or+1=1--", "{{7*7}}", ";cat /etc/shadow", "' or 1=1--"]
+)
+@pytest.mark.parametrize("padding", ["a" * 50_000, "a or b " * 8_000])
+def test_padding_does_not_hide_an_attack(attack: str, padding: str) -> None:
+    assert findings(padding.replace(" ", "+" if "+" in attack else " ") + attack)
+
+
+def test_an_expression_may_be_as_long_as_it_likes() -> None:
+    assert findings("{{" + " " * 50_000 + "7*7}}")
