@@ -19,7 +19,7 @@ _STRONG: Final = (
     "crontab useradd adduser usermod passwd "
     "sudo ssh scp sftp telnet tftp socat xterm gawk xargs base64 xxd ls tac printenv lsof hostname dig mkfs "
     "iptables systemctl poweroff killall pkill busybox ps "
-    "nmap tcpdump egrep fgrep gunzip mv lwp-download whois getent ping6 dmesg arp su vim nano gdb strace openssl "
+    "nmap netsh tcpdump egrep fgrep gunzip mv lwp-download whois getent ping6 dmesg arp su vim nano gdb strace openssl "
     "net1 ss fping mknod"
 )  # fmt: skip
 _WEAK: Final = (
@@ -77,7 +77,7 @@ _SIGNATURE = re.compile(
     r"builtins)|\b(?:getruntime\s?\(\s?\)|processbuilder\s?\([^)]{0,80}\))\s?\.\s?(?:exec|start)|"
     r"require\s?\(\s?['\"]child_process['\"]\s?\)\s?\.\s?(?:exec|spawn|fork)|\beval\s?\(\s?(?:base64_decode|atob|"
     r"gzinflate|\$_(?:get|post|request|cookie)|compile|chr\s?\(|request\.)|"
-    r"\b(?:passthru|shell_exec|system|popen|proc_open|pcntl_exec)\s?\(\s?(?:['\"](?:"
+    r"\b(?<![.\w])(?:passthru|shell_exec|system|popen|proc_open|pcntl_exec|eval|exec)\s?\(\s?(?:['\"](?:"
     + _NAMES
     + r")\b|\$_(?:get|post|request|cookie))|"
     r"\$\{?ifs\b|\bcat\s?<\s?/etc/|\bcat\s+/etc/(?:passwd|shadow)\b\s{0,4}(?:$|[|>&;])|"
