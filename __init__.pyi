@@ -53,6 +53,9 @@ from .core.runtime.functions.workflow import Workflow, workflow
 from .core.runtime.registry import SkillRegistry
 from .core.runtime.scheduling.schedule import Schedule
 from .core.runtime.skill import Skill, skill
+from .core.sandbox.planner import PlannerSandbox
+from .core.sandbox.report import SandboxFinding, SandboxReport
+from .core.sandbox.rules import SandboxRules
 from .core.seeds import step_seed
 from .core.spec import StepDescriptor, WorkflowSpec
 from .projections.golden_keys import GoldenKeys
@@ -74,6 +77,7 @@ __all__ = [
     "NondeterminismError",
     "NotCanonicalError",
     "OwnershipLostError",
+    "PlannerSandbox",
     "Problem",
     "QueryUnansweredError",
     "RefoldError",
@@ -85,6 +89,9 @@ __all__ = [
     "RunHandle",
     "RunNotFoundError",
     "RunOwnedError",
+    "SandboxFinding",
+    "SandboxReport",
+    "SandboxRules",
     "Schedule",
     "Skill",
     "SkillRegistry",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol, TypeGuard
 
@@ -127,6 +127,15 @@ _INDEX = r"0|[1-9][0-9]{0,8}+"
 _STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*+"'
 _TOKEN = re.compile(rf"\$\$\{{|\$\{{({_NAME})((?:\.{_NAME}|\[(?:{_INDEX}|{_STRING})\])*+)\}}|\$\{{")
 _PART = re.compile(rf"\.({_NAME})|\[({_INDEX})\]|\[({_STRING})\]")
+
+
+def invalid_references(text: str) -> Iterator[tuple[int, bool]]:
+    """Where in `text` a `${` begins no valid reference, and whether it is a literal one, `$${`, of such a shape."""
+    for match in _TOKEN.finditer(text):
+        literal = match[0] == "$${"
+        token = _TOKEN.match(text, match.start() + 1) if literal else match
+        if token is None or token[1] in (None, SECRETS):
+            yield match.start(), literal
 
 
 class _Compiler:
