@@ -3,10 +3,11 @@
 from .client import Client, RunHandle
 from .compose import Worker, WorkflowEngine, open_store
 from .core.canonical import canonical_json
-from .core.divergence import VOLATILE_FIELDS as VOLATILE_FIELDS
+from .core.divergence import VOLATILE_FIELDS
 from .core.errors import (
     CallError,
     DocumentError,
+    Failure,
     GoldenStoreError,
     IntegrityError,
     InvalidError,
@@ -25,7 +26,6 @@ from .core.errors import (
     SpecConflictError,
     SpecError,
     SpecNotFoundError,
-    StepError,
     StepFailedError,
     StepTimeoutError,
     StoreRefusedError,
@@ -67,6 +67,7 @@ __all__ = [
     "CallError",
     "Client",
     "DocumentError",
+    "Failure",
     "GoldenKeys",
     "GoldenRecorder",
     "GoldenStoreError",
@@ -100,7 +101,6 @@ __all__ = [
     "SpecNotFoundError",
     "StepContext",
     "StepDescriptor",
-    "StepError",
     "StepFailedError",
     "StepResult",
     "StepTimeoutError",

@@ -15,7 +15,7 @@
     │   ├── RunEndedError        the run has ended, so the message comes too late
     │   ├── RunFailedError       the run whose result was asked for did not complete
     │   └── QueryUnansweredError no worker answered a query in time
-    ├── StepError                raised by skills: a failure with a code of its own
+    ├── Failure                raised by skills: a failure with a code of its own
     │   └── StepFailedError      raised in a workflow function by awaiting a step that failed
     │       └── StepTimeoutError   it failed because its time was up
     ├── StoreError
@@ -146,7 +146,7 @@ class QueryUnansweredError(RunError):
     code = "QUERY_UNANSWERED"
 
 
-class StepError(RefoldError):
+class Failure(RefoldError):
     """Raised by a skill to fail its step with a code of the failure catalog.
 
     `retryable` overrides what the catalog says of the code; None leaves it to the catalog.
@@ -158,7 +158,7 @@ class StepError(RefoldError):
         self.retryable = retryable
 
 
-class StepFailedError(StepError):
+class StepFailedError(Failure):
     """Raised in a workflow function where it awaits a step that failed for good; `step_code` says why."""
 
     def __init__(self, code: str, message: str, *, step_id: str, attempts: int):

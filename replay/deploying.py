@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ..core.canonical import canonical_json
 from ..core.code_state import CodeState
-from ..core.errors import NondeterminismError, NotCanonicalError, RefoldError, StepError
+from ..core.errors import Failure, NondeterminismError, NotCanonicalError, RefoldError
 from ..core.events import Event
 from ..core.ids import run_of
 from ..core.limits import Limits
@@ -159,7 +159,7 @@ def _misfit(state: SpecState, step: PlannedStep, skill: Skill[..., Any]) -> str 
     if all(state.outcomes[index] is not None for index in step.dependencies):
         try:
             skill.binder(canonical_json(step.inputs.resolve(state)), None)
-        except StepError as error:
+        except Failure as error:
             return str(error)
         except (UnresolvedReferenceError, TextTooLongError, NotCanonicalError):
             return None  # It would fail with any code.

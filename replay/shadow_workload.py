@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import StepError, StepFailedError
+from ..core.errors import Failure, StepFailedError
 from ..core.retry import Retry
 from ..core.runtime.context import StepContext
 from ..core.runtime.functions.durable import (
@@ -51,14 +51,14 @@ def threaded(context: StepContext) -> int:
 async def wobbly(context: StepContext) -> int:
     """Fails once to three times."""
     if context.attempt <= 1 + context.seed % 3:
-        raise StepError("SKILL_ERROR", f"attempt {context.attempt} fails")
+        raise Failure("SKILL_ERROR", f"attempt {context.attempt} fails")
     return context.attempt
 
 
 @skill("shadow_doomed", deterministic=True, inline=True)
 def doomed() -> None:
     """Always fails."""
-    raise StepError("SKILL_ERROR", "always", retryable=False)
+    raise Failure("SKILL_ERROR", "always", retryable=False)
 
 
 @workflow("shadow-gather")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..canonical import Payload
-from ..errors import NotCanonicalError, RefoldError, StepError
+from ..errors import Failure, NotCanonicalError, RefoldError
 from ..events import RunStarted
 from ..failures import is_retryable
 from ..limits import Limits, exceeds
@@ -35,7 +35,7 @@ from .wait import Wait
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
-class Failure(NamedTuple):
+class Cause(NamedTuple):
     """Why an attempt failed, and whether another may help."""
 
     code: str
@@ -62,7 +62,7 @@ class Result:
     attempt: int
     skill: Skill[..., Any] | None
     inputs: Payload | None
-    output: Payload | Failure | Waiting
+    output: Payload | Cause | Waiting
     executed: bool
     begins: RunStarted | None = None
 
@@ -108,9 +108,9 @@ def prepare(state: SpecState, index: int, attempt: int, skills: SkillRegistry, l
         repeated = len(step.inputs.references) > 1 and exceeds(value, limits.payload_bytes)
         inputs = Payload.of({} if repeated else value)
         if repeated or len(inputs.data) > limits.payload_bytes:
-            raise StepError("INPUT_TOO_LARGE", f"the inputs take more than {limits.payload_bytes} bytes")
+            raise Failure("INPUT_TOO_LARGE", f"the inputs take more than {limits.payload_bytes} bytes")
         context = _context(state, step, attempt) if skill.takes_context else None
-    except (UnresolvedReferenceError, TextTooLongError, NotCanonicalError, StepError) as error:
+    except (UnresolvedReferenceError, TextTooLongError, NotCanonicalError, Failure) as error:
         return Result(index, attempt, skill, None, failure_of(error, limits), executed=False)
     return Call(index, attempt, skill, inputs, context)
 
@@ -174,8 +174,8 @@ def _failed(call: Call, error: BaseException, limits: Limits) -> Result:
     return Result(call.index, call.attempt, call.skill, call.inputs, failure, executed=called)
 
 
-def failure_of(error: BaseException, limits: Limits) -> Failure:
-    """The failure that an exception stands for: a StepError names its code, anything else is a SKILL_ERROR."""
+def failure_of(error: BaseException, limits: Limits) -> Cause:
+    """The failure that an exception stands for: a Failure names its code, anything else is a SKILL_ERROR."""
     message, named, retryable = _told(error)
     if isinstance(named, str) and _CODE.fullmatch(named):
         code = named
@@ -186,7 +186,7 @@ def failure_of(error: BaseException, limits: Limits) -> Failure:
         message = f"{type(error).__name__}: {message}" if message else type(error).__name__
     # Messages are stored: text that is no UTF-8 could not be, and a whole dump of something should not.
     text = message[: limits.message_characters].encode("utf-8", "replace").decode()
-    return Failure(code, text, is_retryable(code) if retryable is None else bool(retryable))
+    return Cause(code, text, is_retryable(code) if retryable is None else bool(retryable))
 
 
 def _told(error: BaseException) -> tuple[str, object, object]:
@@ -195,7 +195,7 @@ def _told(error: BaseException) -> tuple[str, object, object]:
         message = str(error)
     except Exception:
         message = ""
-    if not isinstance(error, StepError):
+    if not isinstance(error, Failure):
         return message, None, None
     return message, getattr(error, "step_code", None), getattr(error, "retryable", None)
 
@@ -263,7 +263,7 @@ class Attempt:
         self._fail("STEP_TIMEOUT", f"the attempt took longer than {seconds:g} s")
 
     def _fail(self, code: str, reason: str) -> None:
-        failure = Failure(code, reason, retryable=True)
+        failure = Cause(code, reason, retryable=True)
         call = self._call
         ended = self._ended
         self.cancel()

@@ -19,7 +19,7 @@ import orjson
 from typing_extensions import TypedDict
 
 from ..canonical import decode, json_pointer
-from ..errors import Problem, StepError
+from ..errors import Failure, Problem
 from .context import StepContext
 
 Binder = Callable[[bytes, StepContext | None], dict[str, Any]]
@@ -137,8 +137,8 @@ def _checked(what: str, parameters: Parameters) -> Callable[[bytes], dict[str, A
     return check
 
 
-def _refused(what: str, reasons: list[str]) -> StepError:
-    return StepError("SKILL_INPUT_INVALID", f"{what}: {'; '.join(reasons)}", retryable=False)
+def _refused(what: str, reasons: list[str]) -> Failure:
+    return Failure("SKILL_INPUT_INVALID", f"{what}: {'; '.join(reasons)}", retryable=False)
 
 
 def _explained(detail: Any, parameters: Parameters) -> str:

@@ -17,7 +17,7 @@ from ..run_state import RunState
 from ..seeds import step_seed
 from ..spec import WorkflowSpec
 from .admission import Target, first_event
-from .attempt import Failure, Result, Waiting
+from .attempt import Cause, Result, Waiting
 from .history import History
 from .registry import SkillRegistry
 from .wait import Child
@@ -50,11 +50,11 @@ class Children:
             stream = stream_of(started.tenant, started.run_id)
             if (await self._history.heads([stream])).get(stream, EMPTY) != EMPTY:
                 reason = f"the run id {started.run_id!r} is taken"
-                return replace(result, output=Failure("RUN_CONFLICT", reason, retryable=False))
+                return replace(result, output=Cause("RUN_CONFLICT", reason, retryable=False))
         except InvalidError as error:
-            return replace(result, output=Failure(error.code, str(error), retryable=False))
+            return replace(result, output=Cause(error.code, str(error), retryable=False))
         except RefoldError as error:
-            return replace(result, output=Failure(error.code, str(error), retryable=True))
+            return replace(result, output=Cause(error.code, str(error), retryable=True))
         if child.detached:
             return replace(result, output=Payload.of({"run_id": started.run_id}), begins=started)
         return replace(result, begins=started)

@@ -19,7 +19,7 @@ from ..ids import check_signal
 from ..retry import Retry
 from ..run_state import RunState
 from ..seeds import step_seed
-from .attempt import Failure, Result, Waiting
+from .attempt import Cause, Result, Waiting
 from .decider import Step
 from .skill import Skill
 from .wait import Wait
@@ -35,12 +35,12 @@ def outcome_event(state: RunState, step: Step, result: Result | StepCompleted | 
     skill, output = result.skill, result.output
     cost = _cost(step, skill) if result.executed else 0
     version = "" if skill is None else skill.version
-    if isinstance(output, Failure):
+    if isinstance(output, Cause):
         return _failed(state, at, step, result, output, version, cost)
     if isinstance(output, Waiting):
         fault = _fault_of(output.wait)
         if fault:
-            failure = Failure("SKILL_OUTPUT_INVALID", f"skill {step.skill_id!r} returned a wait {fault}", False)
+            failure = Cause("SKILL_OUTPUT_INVALID", f"skill {step.skill_id!r} returned a wait {fault}", False)
             return _failed(state, at, step, result, failure, version, cost)
         return _waiting(at, step, result, output, version, cost)
     digest = output.sha256
@@ -69,7 +69,7 @@ def _recorded(result: Result) -> Payload | None:
 
 
 def _failed(
-    state: RunState, at: int, step: Step, result: Result, failure: Failure, version: str, cost: float
+    state: RunState, at: int, step: Step, result: Result, failure: Cause, version: str, cost: float
 ) -> StepAttemptFailed | StepFailed:
     policy = retry_policy(step, result.skill)
     code, message = failure.code, failure.message

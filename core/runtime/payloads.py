@@ -12,7 +12,7 @@ from typing import Any, Union, cast, get_args, get_origin
 from uuid import UUID
 
 from ..canonical import Payload, json_pointer
-from ..errors import CallError, NotCanonicalError, Problem, StepError
+from ..errors import CallError, Failure, NotCanonicalError, Problem
 from ..limits import Limits
 from .wait import Wait
 
@@ -31,7 +31,7 @@ _PLAIN = (Any, None, type(None), object, dict, list, str, int, float, bool)
 def reader_of(annotation: Any) -> Reader:
     """Reads recorded values as `annotation` says: models, dataclasses, dates; plain JSON types as they are.
 
-    The reader raises `StepError` SKILL_OUTPUT_INVALID for a value that does not fit.
+    The reader raises `Failure` SKILL_OUTPUT_INVALID for a value that does not fit.
     """
     # A skill that waits returns a Wait and outputs what came of it: a signal's payload, a child's output.
     if get_origin(annotation) in (Union, UnionType) and Wait in get_args(annotation):
@@ -50,7 +50,7 @@ def reader_of(annotation: Any) -> Reader:
             return validate(payload.data)
         except Exception as error:  # validators of the user's models run here
             message = f"the recorded output is not what the annotation says: {first_line(error)}"
-            raise StepError("SKILL_OUTPUT_INVALID", message, retryable=False) from error
+            raise Failure("SKILL_OUTPUT_INVALID", message, retryable=False) from error
 
     return read
 
@@ -60,17 +60,17 @@ def output_of(result: Any, limit: int = Limits().payload_bytes) -> Payload:
 
     JSON values as they are, tuples as arrays; pydantic models, dataclasses, enums, dates, UUIDs and decimals as the
     JSON that pydantic makes of them.
-    Raises `StepError`: SKILL_OUTPUT_INVALID with a pointer for anything else, OUTPUT_TOO_LARGE.
+    Raises `Failure`: SKILL_OUTPUT_INVALID with a pointer for anything else, OUTPUT_TOO_LARGE.
     """
     try:
         payload = payload_of(result)
     except NotCanonicalError as error:
-        raise StepError("SKILL_OUTPUT_INVALID", f"the output is no JSON value: {error}", retryable=False) from error
+        raise Failure("SKILL_OUTPUT_INVALID", f"the output is no JSON value: {error}", retryable=False) from error
     except RecursionError:
-        raise StepError("SKILL_OUTPUT_INVALID", "the output is nested too deeply", retryable=False) from None
+        raise Failure("SKILL_OUTPUT_INVALID", "the output is nested too deeply", retryable=False) from None
     if len(payload.data) > limit:
         message = f"the output takes {len(payload)} bytes, more than {limit}; store it elsewhere, return where"
-        raise StepError("OUTPUT_TOO_LARGE", message, retryable=False)
+        raise Failure("OUTPUT_TOO_LARGE", message, retryable=False)
     return payload
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
-from ..errors import CallError, Problem, StepError
+from ..errors import CallError, Failure, Problem
 from ..skills.library import ready_skills
 from .functions.workflow import Workflow
 from .scheduling.schedule_run import run_schedule
@@ -54,12 +54,12 @@ class SkillRegistry:
         return self._skills.get(skill_id)
 
     def get(self, skill_id: str) -> AnySkill:
-        """The skill of this name. Raises `StepError` SKILL_UNKNOWN, with the nearest name if there is one."""
+        """The skill of this name. Raises `Failure` SKILL_UNKNOWN, with the nearest name if there is one."""
         found = self._skills.get(skill_id)
         if found is None:
             close = difflib.get_close_matches(skill_id, self._skills, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise StepError("SKILL_UNKNOWN", f"no skill named {skill_id!r} is registered{hint}", retryable=False)
+            raise Failure("SKILL_UNKNOWN", f"no skill named {skill_id!r} is registered{hint}", retryable=False)
         return found
 
     def register(self, function: Callable[P, R] | Skill[P, R]) -> Skill[P, R]:

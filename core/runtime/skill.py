@@ -131,7 +131,7 @@ class Skill(Generic[P, R]):
     def bind(self, data: bytes, context: StepContext | None) -> dict[str, Any]:
         """Keyword arguments for one attempt, decoded afresh from `data`, the canonical JSON object of the inputs.
 
-        Raises `StepError` SKILL_INPUT_INVALID, naming each input that is unknown, missing or of another type.
+        Raises `Failure` SKILL_INPUT_INVALID, naming each input that is unknown, missing or of another type.
         """
         return self.binder(data, context)
 

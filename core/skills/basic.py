@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 from ..canonical import canonical_json
-from ..errors import StepError
+from ..errors import Failure
 from ..runtime.context import StepContext
 from ..runtime.skill import skill
 from .expressions import ExpressionError, evaluate
@@ -39,4 +39,4 @@ def transform(expression: str, **inputs: Any) -> Any:
     try:
         return evaluate(expression, inputs)
     except ExpressionError as error:
-        raise StepError("TRANSFORM_FAILED", str(error), retryable=False) from error
+        raise Failure("TRANSFORM_FAILED", str(error), retryable=False) from error

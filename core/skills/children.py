@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..durations import MAX_SECONDS
-from ..errors import StepError
+from ..errors import Failure
 from ..runtime.skill import skill
 from ..runtime.wait import Child, Wait
 
@@ -34,5 +34,5 @@ def run_workflow(
     return Wait(seconds=None if detached else timeout_seconds, child=child)
 
 
-def _refused(reason: str) -> StepError:
-    return StepError("SKILL_INPUT_INVALID", f"skill 'run_workflow': {reason}", retryable=False)
+def _refused(reason: str) -> Failure:
+    return Failure("SKILL_INPUT_INVALID", f"skill 'run_workflow': {reason}", retryable=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..canonical import canonical_json
-from ..errors import StepError
+from ..errors import Failure
 from ..runtime.skill import skill
 
 ROOT_VARIABLE = "REFOLD_FILES_ROOT"
@@ -34,7 +34,7 @@ def file_write(path: str, content: str | None = None, json: Any = None) -> dict[
     """
     if (content is None) == (json is None):
         message = "skill 'file_write': give one of the inputs 'content' and 'json'"
-        raise StepError("SKILL_INPUT_INVALID", message, retryable=False)
+        raise Failure("SKILL_INPUT_INVALID", message, retryable=False)
     data = content.encode() if content is not None else canonical_json(json)
     root = Path(os.environ.get(ROOT_VARIABLE) or ".")
     try:
@@ -46,7 +46,7 @@ def file_write(path: str, content: str | None = None, json: Any = None) -> dict[
         retryable = None if error.errno in _MAY_PASS else False
         message = f"{path[:200]!r} could not be written: {error.strerror}"
         code = "FILE_DENIED" if error.errno in _DENIED else "FILE_ERROR"
-        raise StepError(code, message, retryable=retryable) from error
+        raise Failure(code, message, retryable=retryable) from error
     return {"path": target.as_posix(), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
@@ -100,5 +100,5 @@ def _replace(folder: int, name: str, data: bytes) -> None:
     os.fsync(folder)
 
 
-def _refused(path: str, reason: str) -> StepError:
-    return StepError("FILE_REFUSED", f"the path {path[:200]!r} {reason}", retryable=False)
+def _refused(path: str, reason: str) -> Failure:
+    return Failure("FILE_REFUSED", f"the path {path[:200]!r} {reason}", retryable=False)

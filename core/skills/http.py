@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from ..canonical import canonical_json
-from ..errors import NotCanonicalError, StepError
+from ..errors import Failure, NotCanonicalError
 from ..runtime.context import StepContext
 from ..runtime.skill import skill
 
@@ -73,15 +73,15 @@ async def http_call(
             return _result(response, await _read(response, server))
     # `from None`: the library's errors carry the request, and with it URL and headers.
     except TimeoutError:
-        raise StepError("HTTP_UNREACHABLE", f"{server} did not answer within {timeout_seconds:g} s") from None
+        raise Failure("HTTP_UNREACHABLE", f"{server} did not answer within {timeout_seconds:g} s") from None
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
         raise _refused(f"the request to {server} cannot be sent: {type(error).__name__}") from None
     except httpx2.TooManyRedirects:
         message = f"{server} redirected more than {MAX_REDIRECTS} times"
-        raise StepError("HTTP_CLIENT_ERROR", message, retryable=False) from None
+        raise Failure("HTTP_CLIENT_ERROR", message, retryable=False) from None
     except httpx2.HTTPError as error:
         message = f"{server} could not be reached or broke off: {type(error).__name__}"
-        raise StepError("HTTP_UNREACHABLE", message) from None
+        raise Failure("HTTP_UNREACHABLE", message) from None
 
 
 def _server(url: str) -> str:
@@ -124,7 +124,7 @@ def _check_status(status: int, accepted: list[int], server: str) -> None:
     if status < 400 or status in accepted:
         return
     code = "HTTP_SERVER_ERROR" if status >= 500 or status == 429 else "HTTP_CLIENT_ERROR"
-    raise StepError(code, f"{server} answered {status}")
+    raise Failure(code, f"{server} answered {status}")
 
 
 async def _read(response: Any, server: str) -> bytes:
@@ -132,7 +132,7 @@ async def _read(response: Any, server: str) -> bytes:
     async for chunk in response.aiter_bytes():
         received += chunk
         if len(received) > MAX_BODY_BYTES:
-            raise StepError("OUTPUT_TOO_LARGE", f"{server} sent more than {MAX_BODY_BYTES} bytes", retryable=False)
+            raise Failure("OUTPUT_TOO_LARGE", f"{server} sent more than {MAX_BODY_BYTES} bytes", retryable=False)
     return bytes(received)
 
 
@@ -163,5 +163,5 @@ def _tls() -> ssl.SSLContext:
     return httpx2.create_ssl_context(trust_env=False)
 
 
-def _refused(reason: str) -> StepError:
-    return StepError("SKILL_INPUT_INVALID", f"skill 'http_call': {reason}", retryable=False)
+def _refused(reason: str) -> Failure:
+    return Failure("SKILL_INPUT_INVALID", f"skill 'http_call': {reason}", retryable=False)

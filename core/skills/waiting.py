@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..durations import MAX_SECONDS
-from ..errors import CallError, StepError
+from ..errors import CallError, Failure
 from ..ids import check_signal
 from ..runtime.skill import skill
 from ..runtime.wait import Wait
@@ -22,7 +22,7 @@ def wait_signal(name: str, timeout_seconds: float | None = None) -> Wait:
         check_signal(name)
     except CallError as error:
         message = f"skill 'wait_signal': input 'name': {error}"
-        raise StepError("SKILL_INPUT_INVALID", message, retryable=False) from None
+        raise Failure("SKILL_INPUT_INVALID", message, retryable=False) from None
     if timeout_seconds is not None:
         _checked("wait_signal", "timeout_seconds", timeout_seconds)
     return Wait(seconds=timeout_seconds, signal=name)
@@ -31,5 +31,5 @@ def wait_signal(name: str, timeout_seconds: float | None = None) -> Wait:
 def _checked(skill_id: str, name: str, seconds: float) -> float:
     if not 0 <= seconds <= MAX_SECONDS:
         message = f"skill {skill_id!r}: input {name!r} is {seconds:g}, wanted 0 to {MAX_SECONDS}"
-        raise StepError("SKILL_INPUT_INVALID", message, retryable=False)
+        raise Failure("SKILL_INPUT_INVALID", message, retryable=False)
     return seconds

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from refold import StepContext, StepError, StepFailedError, call, set_query, skill, wait_signal, workflow
+from refold import Failure, StepContext, StepFailedError, call, set_query, skill, wait_signal, workflow
 
 TOOLS = {"find_price", "add_tax", "pay"}
 """All that the planner may call: a registry holds more (http_call, file_write) than a model should reach."""
@@ -59,7 +59,7 @@ async def find_price(item: str) -> int:
     """What an item costs, in cents."""
     prices = {"lamp": 2_500, "chair": 7_900}
     if item not in prices:
-        raise StepError("NOT_SOLD", f"nobody sells a {item}", retryable=False)
+        raise Failure("NOT_SOLD", f"nobody sells a {item}", retryable=False)
     return prices[item]
 
 
@@ -85,7 +85,7 @@ async def agent(goal: str, turns: int = 8, patience: str = "1d") -> str:
         if not move.tool:
             return move.answer
         notes.append(Note(move.tool, await use(move, patience)))
-    raise StepError("BUDGET_SPENT", f"no answer after {turns} turns")
+    raise Failure("BUDGET_SPENT", f"no answer after {turns} turns")
 
 
 async def use(move: Move, patience: str) -> Any:

@@ -8,7 +8,7 @@ Try it:
 
 from __future__ import annotations
 
-from refold import StepError, StepFailedError, gather, run_workflow, skill, workflow
+from refold import Failure, StepFailedError, gather, run_workflow, skill, workflow
 
 STOCK = {"north": ["lamp"], "south": ["chair", "table"], "west": ["rug"]}
 """What is to be fetched where."""
@@ -18,7 +18,7 @@ STOCK = {"north": ["lamp"], "south": ["chair", "table"], "west": ["rug"]}
 async def pack(warehouse: str, items: list[str], jammed: bool) -> str:
     """Pack the items of one warehouse, whose belt may be jammed."""
     if jammed:
-        raise StepError("BELT_JAMMED", f"the belt of {warehouse} is jammed", retryable=False)
+        raise Failure("BELT_JAMMED", f"the belt of {warehouse} is jammed", retryable=False)
     return f"{warehouse}: {', '.join(items)}"
 
 

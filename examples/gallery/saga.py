@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from asyncio import CancelledError, sleep
 
-from refold import Retry, StepContext, StepError, call, skill, workflow
+from refold import Failure, Retry, StepContext, call, skill, workflow
 
 
 @skill(side_effect=True, retry=Retry(max_attempts=3))
 async def book(what: str, traveller: str, sold_out: str, context: StepContext) -> str:
     """Book one thing; what the office knows it by is the step's own key, so booking twice is booking once."""
     if what == sold_out:
-        raise StepError("SOLD_OUT", f"there is no {what} left", retryable=False)
+        raise Failure("SOLD_OUT", f"there is no {what} left", retryable=False)
     await sleep(0.05)
     return f"{what} for {traveller}, {context.idempotency_key}"
 

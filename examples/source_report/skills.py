@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from refold import StepError, skill
+from refold import Failure, skill
 
 
 @dataclass
@@ -63,7 +63,7 @@ def read_sources(folder: str, root: str = ".", recursive: bool = True) -> list[S
     """Every Python file of a folder. Not deterministic, for files change: replay takes the output from the log."""
     place = Path(root, folder)
     if not place.is_dir():
-        raise StepError("FOLDER_MISSING", f"there is no folder {place}", retryable=False)
+        raise Failure("FOLDER_MISSING", f"there is no folder {place}", retryable=False)
     files = sorted(place.rglob("*.py") if recursive else place.glob("*.py"))
     return [Source(file.relative_to(root).as_posix(), file.read_text(encoding="utf-8")) for file in files]
 
@@ -195,7 +195,7 @@ def _module(project: str, source: Source) -> Module:
         with PARSER:
             tree = ast.parse(source.text)
     except SyntaxError as error:
-        raise StepError("SYNTAX_INVALID", f"{source.path}:{error.lineno}: {error.msg}", retryable=False) from error
+        raise Failure("SYNTAX_INVALID", f"{source.path}:{error.lineno}: {error.msg}", retryable=False) from error
     parts = [project, *Path(source.path).with_suffix("").parts]
     is_package = parts[-1] == "__init__"
     name = ".".join(parts[:-1] if is_package else parts)

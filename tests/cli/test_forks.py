@@ -16,12 +16,12 @@ from refold.tests.cli.driver import Refold, Write
 
 BREAKS = """
 import os
-from refold import skill, StepError
+from refold import skill, Failure
 
 @skill("fragile", deterministic=True)
 def fragile(value: int) -> dict:
     if not os.path.exists("mended"):
-        raise StepError("BROKEN", "not yet", retryable=False)
+        raise Failure("BROKEN", "not yet", retryable=False)
     return {"value": value}
 """
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from refold import Limits, SkillRegistry, StepError, WorkflowEngine, WorkflowResult
+from refold import Failure, Limits, SkillRegistry, WorkflowEngine, WorkflowResult
 from refold.core.events import StepSkipped
 from refold.eventstore.memory import MemoryStore
 from refold.replay.verify import verify_run
@@ -37,7 +37,7 @@ class Doors:
                 self.cancelled.append(name)
                 raise
             if fails:
-                raise StepError(fails, f"{name} fails", retryable=False)
+                raise Failure(fails, f"{name} fails", retryable=False)
             return name
 
     async def run(self, steps: list[dict[str, Any]], order: str, **options: Any) -> WorkflowResult:
@@ -100,7 +100,7 @@ async def test_lower_steps_still_retry_after_an_abort() -> None:
 
     @registry.skill("fail", inline=True)
     def fail() -> None:
-        raise StepError("DOOMED", "at once", retryable=False)
+        raise Failure("DOOMED", "at once", retryable=False)
 
     steps = [step("a", "twice", max_retries=5, retry={"initial_seconds": 0.002}), step("b", "fail")]
     async with WorkflowEngine("memory:", registry) as engine:

@@ -15,9 +15,9 @@ import pytest
 
 from refold import (
     CallError,
+    Failure,
     Retry,
     SkillRegistry,
-    StepError,
     StepFailedError,
     StepTimeoutError,
     call,
@@ -185,7 +185,7 @@ async def test_the_error_of_a_step_tells_its_code_its_step_and_its_attempts() ->
 
     @skills.skill("refuse", inline=True, retry=Retry(max_attempts=3, initial_seconds=0.001))
     def refuse() -> None:
-        raise StepError("OUT_OF_STOCK", "none left", retryable=True)
+        raise Failure("OUT_OF_STOCK", "none left", retryable=True)
 
     @workflow
     async def tries() -> list[Any]:

@@ -9,10 +9,10 @@ import pytest
 
 from refold import (
     CallError,
+    Failure,
     Retry,
     SkillRegistry,
     StepContext,
-    StepError,
     StepFailedError,
     WorkflowEngine,
     call,
@@ -177,7 +177,7 @@ async def test_a_skill_that_is_not_registered_here_parks_the_run_until_it_is() -
     async def named() -> Any:
         try:
             return await call("late", x=1)
-        except StepError:
+        except Failure:
             return "caught"
 
     stage = Stage(named)

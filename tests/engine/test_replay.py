@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from refold import ReplayDivergenceError, SkillRegistry, StepContext, StepError, WorkflowEngine
+from refold import Failure, ReplayDivergenceError, SkillRegistry, StepContext, WorkflowEngine
 from refold.core.events import RunCancelled
 from refold.eventstore.memory import MemoryStore
 from refold.tests.support.workflows import events_of, soon, spec, step, until
@@ -80,7 +80,7 @@ async def test_a_step_that_succeeded_and_now_fails_diverges(retries: int) -> Non
         return 1
 
     def broken() -> int:
-        raise StepError("BROKEN", "now")
+        raise Failure("BROKEN", "now")
 
     pauses = {"initial_seconds": 0.001}
     one = spec(step("a", "work", max_retries=retries, retry=pauses, on_error="continue"), step("b", depends_on=["a"]))
@@ -94,7 +94,7 @@ async def test_a_step_that_failed_and_now_succeeds_diverges() -> None:
         return 1
 
     def broken() -> int:
-        raise StepError("BROKEN", "then")
+        raise Failure("BROKEN", "then")
 
     one = spec(step("a", "work"), step("b", depends_on=["a"]))
     store = await recorded(one, skills(work=broken))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from refold import CallError, RunConflictError, RunEndedError, RunNotFoundError, StepError, call, sleep, workflow
+from refold import CallError, Failure, RunConflictError, RunEndedError, RunNotFoundError, call, sleep, workflow
 from refold.core.runtime.scheduling.schedule_run import SCHEDULE
 from refold.testing import START, TestEnvironment
 from refold.tests.support.workflows import spec, step
@@ -26,7 +26,7 @@ async def slow(hours: float) -> None:
 
 @workflow
 async def failing() -> None:
-    raise StepError("SKILL_ERROR", "no luck")
+    raise Failure("SKILL_ERROR", "no luck")
 
 
 def environment(**options: Any) -> TestEnvironment:

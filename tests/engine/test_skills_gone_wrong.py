@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from refold import Limits, Retry, SkillRegistry, StepContext, StepError, WorkflowEngine, WorkflowResult
+from refold import Failure, Limits, Retry, SkillRegistry, StepContext, WorkflowEngine, WorkflowResult
 from refold.core.canonical_careful import MAX_DEPTH
 from refold.core.events import StepAttemptFailed
 from refold.core.seeds import step_seed
@@ -66,7 +66,7 @@ class Own(BaseException):
     pass
 
 
-class Uninitialised(StepError):
+class Uninitialised(Failure):
     def __init__(self) -> None:
         pass
 
@@ -85,8 +85,8 @@ class Uninitialised(StepError):
         MemoryError(),
         Unprintable(),
         Uninitialised(),
-        StepError(7, "no text for a code"),  # pyright: ignore[reportArgumentType]
-        StepError("lower case", "no code"),
+        Failure(7, "no text for a code"),  # pyright: ignore[reportArgumentType]
+        Failure("lower case", "no code"),
         ValueError("\ud800 lone surrogate"),
         ValueError("x" * 10_000_000),
     ],

@@ -14,9 +14,9 @@ import pytest
 import refold
 from refold import (
     CallError,
+    Failure,
     NondeterminismError,
     Retry,
-    StepError,
     StepTimeoutError,
     gather,
     run_workflow,
@@ -113,7 +113,7 @@ async def test_the_pauses_between_attempts_are_skipped() -> None:
     def flaky() -> str:
         attempts.append(clock[0].time)
         if len(attempts) < 4:
-            raise StepError("SKILL_ERROR", "not yet")
+            raise Failure("SKILL_ERROR", "not yet")
         return "there"
 
     async with TestEnvironment(skills=[flaky]) as env:

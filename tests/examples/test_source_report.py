@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from refold import SkillRegistry, StepError, WorkflowEngine, WorkflowResult
+from refold import Failure, SkillRegistry, WorkflowEngine, WorkflowResult
 from refold.tests.support.root_package import ROOT
 
 EXAMPLE = ROOT / "examples/source_report"
@@ -85,12 +85,12 @@ def test_relative_imports_are_resolved() -> None:
 
 
 def test_a_file_with_a_fault_is_named() -> None:
-    with pytest.raises(StepError, match=r"core/a\.py:1"):
+    with pytest.raises(Failure, match=r"core/a\.py:1"):
         measured("def")
 
 
 def test_a_missing_folder_is_named() -> None:
-    with pytest.raises(StepError, match="there is no folder nowhere"):
+    with pytest.raises(Failure, match="there is no folder nowhere"):
         call("read_sources", "nowhere")
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from refold import (
     CallError,
+    Failure,
     NondeterminismError,
     SkillRegistry,
-    StepError,
     StepFailedError,
     WorkflowEngine,
     gather,
@@ -36,7 +36,7 @@ async def shout(text: str) -> str:
     """Upper case; counted."""
     CALLS[text] += 1
     if text in BROKEN:
-        raise StepError("BROKEN", "not today", retryable=False)
+        raise Failure("BROKEN", "not today", retryable=False)
     return text.upper()
 
 

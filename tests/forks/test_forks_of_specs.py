@@ -10,11 +10,11 @@ import pytest
 
 from refold import (
     CallError,
+    Failure,
     RunConflictError,
     RunNotFoundError,
     SkillRegistry,
     StepContext,
-    StepError,
     WorkflowEngine,
     skill,
 )
@@ -31,7 +31,7 @@ def work(value: Any, context: StepContext) -> Any:
     """Give the value with the step's id; count the call."""
     CALLS[context.step_id] += 1
     if context.step_id in BROKEN:
-        raise StepError("BROKEN", "not today", retryable=False)
+        raise Failure("BROKEN", "not today", retryable=False)
     return {"by": context.step_id, "value": value}
 
 

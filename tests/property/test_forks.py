@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from refold import CallError, SkillRegistry, StepContext, StepError, WorkflowEngine
+from refold import CallError, Failure, SkillRegistry, StepContext, WorkflowEngine
 from refold.core.canonical import composed, decode
 from refold.core.divergence import divergences
 from refold.core.ids import stream_of
@@ -46,7 +46,7 @@ def skills_giving(given: dict[str, Any]) -> SkillRegistry:
         try:
             return behave("inline_work", inputs, ctx.seed, ctx.attempt)
         except SkillFailedError as error:
-            raise StepError(error.code, "made up", retryable=None if error.again else False) from None
+            raise Failure(error.code, "made up", retryable=None if error.again else False) from None
 
     return registry
 

@@ -11,9 +11,9 @@ from random import Random
 from typing import Any
 
 from refold import (
+    Failure,
     SkillRegistry,
     StepContext,
-    StepError,
     StepFailedError,
     StoreUnreachableError,
     Worker,
@@ -55,12 +55,12 @@ def skills() -> SkillRegistry:
     async def wobbly(ctx: StepContext) -> int:
         await asyncio.sleep(0.01)
         if ctx.attempt <= 1 + ctx.seed % 3:
-            raise StepError("SKILL_ERROR", f"attempt {ctx.attempt} fails")
+            raise Failure("SKILL_ERROR", f"attempt {ctx.attempt} fails")
         return ctx.attempt
 
     @registry.skill("doomed")
     async def doomed() -> None:
-        raise StepError("SKILL_ERROR", "always")
+        raise Failure("SKILL_ERROR", "always")
 
     registry.add_workflow(follow)
     return registry

@@ -14,11 +14,11 @@ from random import Random
 from typing import Any
 
 from refold import (
+    Failure,
     OwnershipLostError,
     RunOwnedError,
     SkillRegistry,
     StepContext,
-    StepError,
     WorkflowEngine,
     WorkflowResult,
 )
@@ -62,7 +62,7 @@ def skills_in(folder: Path | None, random: Random) -> SkillRegistry:
         try:
             return behave(skill_id, inputs, ctx.seed, ctx.attempt)
         except SkillFailedError as error:
-            raise StepError(error.code, "as wanted", retryable=None if error.again else False) from None
+            raise Failure(error.code, "as wanted", retryable=None if error.again else False) from None
 
     @registry.skill("async_work", deterministic=True)
     async def async_work(ctx: StepContext, **inputs: Any) -> Any:

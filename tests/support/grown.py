@@ -6,7 +6,7 @@ import asyncio
 from random import Random
 from typing import Any
 
-from refold import SkillRegistry, StepError, WorkflowEngine, gather, run_workflow, skill, sleep, wait_signal, workflow
+from refold import Failure, SkillRegistry, WorkflowEngine, gather, run_workflow, skill, sleep, wait_signal, workflow
 from refold.eventstore.log import EventLog
 from refold.eventstore.store import Store
 from refold.projections.costs import CostsProjection
@@ -26,14 +26,14 @@ GROWING: list[type[GrowingProjection]] = [FailuresProjection, CostsProjection, T
 async def paid(text: str) -> str:
     """Costs a tenth of a cent, also where it fails."""
     if text == "leaky":
-        raise StepError("MADE_UP", "no: password=hunter2 at https://ada:hunter2@host/\0", retryable=False)
+        raise Failure("MADE_UP", "no: password=hunter2 at https://ada:hunter2@host/\0", retryable=False)
     return text
 
 
 @skill("stubborn", cost_cents=2)
 async def stubborn() -> None:
     """Never works."""
-    raise StepError("SKILL_ERROR", "never", retryable=True)
+    raise Failure("SKILL_ERROR", "never", retryable=True)
 
 
 @workflow("busy")
@@ -45,7 +45,7 @@ async def busy(seconds: float = 0.0) -> Any:
     said = await wait_signal("go")
     try:
         await paid("leaky")
-    except StepError:
+    except Failure:
         return said
     return None
 

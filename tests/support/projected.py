@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from refold import (
-    StepError,
+    Failure,
     WorkflowEngine,
     gather,
     open_store,
@@ -46,7 +46,7 @@ Tables = dict[str, list[tuple[Any, ...]]]
 async def double(n: int) -> int:
     """Twice as much."""
     if n == 13:
-        raise StepError("UNLUCKY", "no", retryable=False)
+        raise Failure("UNLUCKY", "no", retryable=False)
     return 2 * n
 
 

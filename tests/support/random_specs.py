@@ -8,7 +8,7 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
-from refold import SkillRegistry, StepContext, StepError, canonical_json
+from refold import Failure, SkillRegistry, StepContext, canonical_json
 
 from .oracle import SkillFailedError
 
@@ -81,7 +81,7 @@ def work_skills(gate: Callable[[], Any]) -> SkillRegistry:
         try:
             return behave(skill_id, inputs, ctx.seed, ctx.attempt)
         except SkillFailedError as error:
-            raise StepError(error.code, "as the test wants it", retryable=None if error.again else False) from None
+            raise Failure(error.code, "as the test wants it", retryable=None if error.again else False) from None
 
     @registry.skill("inline_work", deterministic=True, inline=True)
     def inline_work(ctx: StepContext, **inputs: Any) -> Any:

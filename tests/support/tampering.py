@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import psycopg
 
-from refold import SkillRegistry, StepError, WorkflowEngine, open_store
+from refold import Failure, SkillRegistry, WorkflowEngine, open_store
 from refold.core.canonical import canonical_json, decode
 from refold.core.ports import EMPTY, Head, Record
 from refold.eventstore.chain import event_hash
@@ -256,12 +256,12 @@ async def store_runs_async(store: Store) -> None:
 
     @skills.skill("refuse")
     def refuse() -> None:
-        raise StepError("TEAPOT", "short and stout", retryable=False)
+        raise Failure("TEAPOT", "short and stout", retryable=False)
 
     @skills.skill("flaky", deterministic=False, cost_cents=1.25)
     def flaky(x: int) -> None:
         attempts.append(x)
-        raise StepError("FLAKY", f"attempt {len(attempts)}", retryable=True)
+        raise Failure("FLAKY", f"attempt {len(attempts)}", retryable=True)
 
     @skills.skill("pay", side_effect=True, at_most_once=True, cost_cents=7)
     def pay(cents: float) -> float:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refold.core.canonical import canonical_json
-from refold.core.errors import StepError
+from refold.core.errors import Failure
 from refold.core.runtime.context import StepContext
 from refold.core.runtime.payloads import output_of
 from refold.core.runtime.wait import Wait
@@ -66,7 +66,7 @@ def test_random_follows_from_the_seed_alone() -> None:
 
 
 def test_random_takes_no_inputs_that_it_would_ignore() -> None:
-    with pytest.raises(StepError, match="input 'max' is unknown"):
+    with pytest.raises(Failure, match="input 'max' is unknown"):
         _run(random_value, {"max": 10})
 
 
@@ -114,7 +114,7 @@ def test_transform_evaluates_jmespath_over_the_other_inputs(
 )
 def test_a_bad_expression_fails_the_step_and_ends_soon(expression: str, reason: str) -> None:
     began = time.process_time()
-    with pytest.raises(StepError, match=reason) as caught:
+    with pytest.raises(Failure, match=reason) as caught:
         _run(transform, {"expression": expression, "n": [1, 2, 3]})
     assert caught.value.step_code == "TRANSFORM_FAILED"
     assert caught.value.retryable is False
@@ -153,12 +153,12 @@ def test_sleep_and_wait_signal_only_say_what_to_wait_for() -> None:
 @pytest.mark.parametrize("seconds", [-1, 400_000_000, 1e300])
 def test_a_wait_out_of_bounds_is_refused(seconds: float) -> None:
     for call in (lambda: sleep(seconds), lambda: wait_signal("go", seconds)):
-        with pytest.raises(StepError, match="wanted 0 to ") as caught:
+        with pytest.raises(Failure, match="wanted 0 to ") as caught:
             call()
         assert caught.value.step_code == "SKILL_INPUT_INVALID"
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 201, "\n"])
 def test_a_signal_needs_a_plain_name(name: str) -> None:
-    with pytest.raises(StepError, match="input 'name'"):
+    with pytest.raises(Failure, match="input 'name'"):
         wait_signal(name)

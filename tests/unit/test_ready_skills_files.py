@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from refold.core.canonical import canonical_json
-from refold.core.errors import StepError
+from refold.core.errors import Failure
 from refold.core.runtime.payloads import output_of
 from refold.core.skills import files
 from refold.core.skills.files import file_write
@@ -31,7 +31,7 @@ def _write(inputs: dict[str, Any]) -> Any:
 
 
 def _refused(inputs: dict[str, Any], code: str = "FILE_REFUSED") -> str:
-    with pytest.raises(StepError) as caught:
+    with pytest.raises(Failure) as caught:
         _write(inputs)
     assert caught.value.step_code == code
     return str(caught.value)
@@ -141,7 +141,7 @@ def test_what_the_system_refuses_for_good_is_not_tried_again(root: Path) -> None
     (root / "folder").mkdir()
     (root / "file").touch()
     for path in ("folder", "file/below", "n" * 300):
-        with pytest.raises(StepError) as caught:
+        with pytest.raises(Failure) as caught:
             _write({"path": path, "content": "x"})
         assert (caught.value.step_code, caught.value.retryable) == ("FILE_ERROR", False)
     assert sorted(os.listdir(root)) == ["file", "folder"], "no temporary file stays behind"
@@ -159,7 +159,7 @@ def test_a_full_disk_leaves_the_old_file_and_may_be_tried_again(root: Path, monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(StepError, match="No space left") as caught:
+    with pytest.raises(Failure, match="No space left") as caught:
         _write({"path": "a.txt", "content": "new"})
     assert (caught.value.step_code, caught.value.retryable) == ("FILE_ERROR", None)
     assert (root / "a.txt").read_text() == "old" and os.listdir(root) == ["a.txt"]

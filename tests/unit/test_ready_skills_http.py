@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from refold.core.canonical import canonical_json
-from refold.core.errors import StepError
+from refold.core.errors import Failure
 from refold.core.runtime.context import StepContext
 from refold.core.runtime.payloads import output_of
 from refold.core.skills.http import MAX_BODY_BYTES, http_call
@@ -108,8 +108,8 @@ async def _call(inputs: dict[str, Any], context: StepContext = CONTEXT) -> Any:
     return output_of(await http_call(**http_call.bind(canonical_json(inputs), context))).value
 
 
-async def _failed(inputs: dict[str, Any], code: str) -> StepError:
-    with pytest.raises(StepError) as caught:
+async def _failed(inputs: dict[str, Any], code: str) -> Failure:
+    with pytest.raises(Failure) as caught:
         await _call(inputs)
     assert caught.value.step_code == code, str(caught.value)
     return caught.value

@@ -11,7 +11,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from refold.core.errors import CallError, StepError
+from refold.core.errors import CallError, Failure
 from refold.core.retry import Retry
 from refold.core.runtime.context import StepContext
 from refold.core.runtime.payloads import output_of
@@ -212,7 +212,7 @@ def test_json_models_and_dataclasses_are_outputs(result: Any, data: bytes) -> No
     ],
 )
 def test_what_is_no_json_is_refused_with_its_place(result: Any, where: str) -> None:
-    with pytest.raises(StepError) as caught:
+    with pytest.raises(Failure) as caught:
         output_of(result)
     assert caught.value.step_code == "SKILL_OUTPUT_INVALID"
     assert caught.value.retryable is False
@@ -222,14 +222,14 @@ def test_what_is_no_json_is_refused_with_its_place(result: Any, where: str) -> N
 def test_a_value_that_contains_itself_is_refused() -> None:
     loop: list[Any] = [Point(x=1)]
     loop.append(loop)
-    with pytest.raises(StepError) as caught:
+    with pytest.raises(Failure) as caught:
         output_of(loop)
     assert caught.value.step_code == "SKILL_OUTPUT_INVALID"
 
 
 def test_an_output_may_be_as_large_as_the_limit_and_no_larger() -> None:
     assert len(output_of("x" * 98, limit=100)) == 100
-    with pytest.raises(StepError, match="101 bytes, more than 100") as caught:
+    with pytest.raises(Failure, match="101 bytes, more than 100") as caught:
         output_of("x" * 99, limit=100)
     assert caught.value.step_code == "OUTPUT_TOO_LARGE"
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refold.core.canonical import canonical_json, decode
-from refold.core.errors import NotCanonicalError, StepError
+from refold.core.errors import Failure, NotCanonicalError
 from refold.core.runtime.context import StepContext
 from refold.core.runtime.skill import skill
 
@@ -47,7 +47,7 @@ def _bound(annotation: Any, value: Any) -> Any:
 
 
 def _refusal(function: Callable[..., Any], inputs: dict[str, Any]) -> str:
-    with pytest.raises(StepError) as caught:
+    with pytest.raises(Failure) as caught:
         skill(function).bind(canonical_json(inputs), CONTEXT)
     assert caught.value.step_code == "SKILL_INPUT_INVALID"
     assert caught.value.retryable is False

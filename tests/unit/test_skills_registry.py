@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from refold.core.errors import CallError, StepError
+from refold.core.errors import CallError, Failure
 from refold.core.retry import Retry
 from refold.core.runtime.registry import SkillRegistry
 from refold.core.runtime.skill import skill
@@ -68,10 +68,10 @@ def test_registries_share_nothing() -> None:
 
 
 def test_an_unknown_skill_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(StepError, match="no skill named 'ecoh' is registered; did you mean 'echo'") as caught:
+    with pytest.raises(Failure, match="no skill named 'ecoh' is registered; did you mean 'echo'") as caught:
         SkillRegistry().get("ecoh")
     assert caught.value.step_code == "SKILL_UNKNOWN"
-    with pytest.raises(StepError) as caught:
+    with pytest.raises(Failure) as caught:
         SkillRegistry().get("zzzzzz")
     assert "did you mean" not in str(caught.value)
 

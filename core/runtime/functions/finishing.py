@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from ...decide_code import Continued, Finish, Raised, Returned, Stopped
-from ...errors import RefoldError, StepError, StepFailedError
+from ...errors import Failure, RefoldError, StepFailedError
 from ...limits import Limits
 from ..payloads import output_of
 from .workspace import ContinueAsNew
@@ -27,7 +27,7 @@ def finish_of(value: Any, error: BaseException | None, limits: Limits, *, last: 
         return _raised(error, limits)
     try:
         return Returned(output_of(value, limits.payload_bytes))
-    except StepError as refused:
+    except Failure as refused:
         code = "OUTPUT_TOO_LARGE" if refused.step_code == "OUTPUT_TOO_LARGE" else "OUTPUT_INVALID"
         return Raised(None, code, str(refused))
 
@@ -38,7 +38,7 @@ def _raised(error: BaseException, limits: Limits) -> Raised:
     except Exception:  # a user's class may fail at this
         text = ""
     step_id, code = None, "WORKFLOW_ERROR"
-    if isinstance(error, StepError) and _CODE.fullmatch(str(error.step_code)):
+    if isinstance(error, Failure) and _CODE.fullmatch(str(error.step_code)):
         code = error.step_code
         step_id = error.step_id if isinstance(error, StepFailedError) else None
     elif isinstance(error, RefoldError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...code_state import CodeState
 from ...limits import Limits
 from ...seeds import step_seed
-from ..attempt import Call, Failure, Result, told_before
+from ..attempt import Call, Cause, Result, told_before
 from ..context import StepContext
 from .open_call import OpenCall
 
@@ -15,7 +15,7 @@ def prepare_call(state: CodeState, asked: OpenCall, attempt: int, limits: Limits
     skill, inputs, started = asked.skill, asked.inputs, state.started
     if len(inputs) > limits.payload_bytes:
         reason = f"the inputs take {len(inputs)} bytes, more than {limits.payload_bytes}"
-        failure = Failure("INPUT_TOO_LARGE", reason, retryable=False)
+        failure = Cause("INPUT_TOO_LARGE", reason, retryable=False)
         return Result(asked.index, attempt, skill, inputs, failure, executed=False)
     context = None
     if skill.takes_context:

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from ...canonical import Payload
 from ...decide_code import Fault, Finish
-from ...errors import CallError, Problem, RefoldError, StepError, StepFailedError, StepTimeoutError
+from ...errors import CallError, Failure, Problem, RefoldError, StepFailedError, StepTimeoutError
 from ...events import AttributesSet, PatchApplied, RunStarted, StepCompleted, StepFailed
 from ...limits import Limits
 from ...paths import join, order_of
@@ -153,7 +153,7 @@ class Program:
         """See `Workspace.find`."""
         try:
             return self._skills.get(skill_id)
-        except StepError as error:
+        except Failure as error:
             # Another process may have it: the code, which would take its own way from here, must not go on.
             message = f"{error}; load the module that has it, then resume the run"
             self.fault = Fault(error.step_code, message, Payload.of({"skill_id": skill_id}))

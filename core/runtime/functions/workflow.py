@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from ...canonical import Payload
 from ...durations import Duration, seconds_of
-from ...errors import CallError, Problem, StepError
+from ...errors import CallError, Failure, Problem
 from ...hashing import sha256_hex
 from ...limits import Limits
 from ...spec_problems import NAME
@@ -87,7 +87,7 @@ class Workflow(Generic[P, R]):
         payload = inputs_payload(dict(inputs), limits.payload_bytes)
         try:
             self.binder(payload.data, None)
-        except StepError as error:
+        except Failure as error:
             raise CallError(Problem("/inputs", str(error), "give what the function's annotations say")) from error
         return payload
 

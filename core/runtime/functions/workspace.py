@@ -18,7 +18,7 @@ class Workspace(Protocol):
         ...
 
     def find(self, skill_id: str) -> Any:
-        """The skill of this name. Raises StepError SKILL_UNKNOWN."""
+        """The skill of this name. Raises Failure SKILL_UNKNOWN."""
         ...
 
     def check_open(self) -> None:
