@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..canonical import Payload
 from ..catalog import parse_name
 from ..errors import CallError, OwnershipLostError, Problem, RunOwnedError
 from ..events import RunContinued
@@ -18,25 +17,20 @@ from ..run_state import RunState
 from ..state import fold
 from ..state import start as begin
 from .admission import DEFAULT_QUEUE, Target, check_same, check_served, first_event
-from .answering import ANSWER_SECONDS, query
 from .children import Children
 from .clock import LoopTimers, SystemClock
+from .controls import Controls
 from .forks import Forks
-from .golden_control import GoldenControl
 from .history import History
 from .host import Host
 from .kin import Kin
-from .mailbox import Mailbox
 from .names import resolve
 from .outbox import Outbox
-from .refusals import Refusals
 from .registry import SkillRegistry
-from .relations import NO_BODY
 from .replay import Replayed
 from .replay import replay as replay_run
 from .services import Observer, Services
-from .specs import SpecRegistry
-from .telling import signal_body, tell
+from .steering import Steering
 from .threads import ThreadPool
 from .workloop import WorkLoop
 
@@ -47,7 +41,7 @@ Runnable = Target | Mapping[str, Any] | str
 """What can be run: a spec, a workflow function, or either by name."""
 
 
-class Engine:
+class Engine(Controls, Steering):
     """Runs workflows on a store. Use it from one event loop at a time; `close` it when done."""
 
     def __init__(
@@ -70,13 +64,13 @@ class Engine:
             raise CallError(Problem("", f"a lease of {lease_seconds} s is not possible", "give 0.1 s to a day"))
         self.skills = skills
         clock, limits = clock or SystemClock(), limits or Limits()
-        self.refusals = Refusals(log, journal, clock)
-        self._history = history = History(log, checkpoints, self.refusals)
+        Controls.__init__(self, log, journal, clock)
+        history = History(log, checkpoints, self.refusals)
         self._kin = Kin(
             Children(history, clock, limits, partial(self._resolved, here=not parks), None if parks else skills),
             Outbox(journal, history),
         )
-        self._services = services = Services(
+        services = Services(
             journal,
             skills,
             clock,
@@ -88,12 +82,9 @@ class Engine:
             self._kin,
             timers=timers or LoopTimers(),
         )
-        self._host = Host(services, history)
-        self._mailbox = Mailbox(services, history)
+        Steering.__init__(self, services, history, Host(services, history))
         self._forks = Forks(services, history, self._host, self._followed)
         self._kin.stir, self._kin.begun = self._host.stir, self._host.began
-        self.specs = SpecRegistry(log, journal, clock)
-        self.goldens = GoldenControl(log, journal, clock)
 
     async def run(
         self,
@@ -236,17 +227,6 @@ class Engine:
             return result_of(state), False
         return result_of(begin(started)), True
 
-    async def signal(
-        self, run_id: str, name: str, payload: Any = None, *, key: str | None = None, tenant: str = "default"
-    ) -> WorkflowResult:
-        """Send the signal `name` with a JSON `payload` to a run; a step that waits for it, now or later, outputs it.
-
-        Signals of one name are used in the order they came, each once; `key` makes a repeated call the same signal.
-        Raises RunNotFoundError, RunEndedError, CallError for what is no JSON.
-        """
-        body = signal_body(name, payload, self._services.limits)
-        return await self._tell(run_id, tenant, "signal", "", key, name, body)
-
     def work_loop(
         self,
         queues: Sequence[str],
@@ -282,33 +262,6 @@ class Engine:
             if not stopped:
                 raise
             return result_of((await self._history.load(stream))[0])
-
-    async def cancel(
-        self,
-        run_id: str,
-        reason: str = "",
-        *,
-        force: bool = False,
-        key: str | None = None,
-        tenant: str = "default",
-    ) -> WorkflowResult:
-        """Cancel a run: at once when no live process holds it, else as soon as its owner reads the message.
-
-        A workflow function is told by CancelledError where it stands, and may clean up first; with `force` it is not
-        asked. The result tells how the run stands. `key` makes a repeated call the same request. Raises
-        RunNotFoundError, RunEndedError.
-        """
-        return await self._tell(run_id, tenant, "terminate" if force else "cancel", reason, key)
-
-    async def pause(
-        self, run_id: str, reason: str = "", *, key: str | None = None, tenant: str = "default"
-    ) -> WorkflowResult:
-        """Pause a run: running steps end and are recorded, nothing new starts until `resume`. See `cancel`."""
-        return await self._tell(run_id, tenant, "pause", reason, key)
-
-    async def unpause(self, run_id: str, *, key: str | None = None, tenant: str = "default") -> WorkflowResult:
-        """Have a paused run go on in a worker; nothing is executed here. See `cancel`."""
-        return await self._tell(run_id, tenant, "resume", "", key)
 
     async def fork(
         self,
@@ -346,23 +299,6 @@ class Engine:
         """Fork a failed run at the step that made it fail: see `fork`. Raises CallError for one that has not failed."""
         return result_of(await self._forks.fork(run_id, None, {}, new_id, queue, by, tenant, retry=True, here=here))
 
-    async def query(
-        self,
-        run_id: str,
-        name: str,
-        arguments: Mapping[str, Any] | None = None,
-        *,
-        tenant: str = "default",
-        timeout_seconds: float = ANSWER_SECONDS,
-    ) -> Any:
-        """What the run's function answers to the query `name`, as its history stands; nothing is changed.
-
-        Where the function is registered here it is driven through the history; else a worker that has it is asked, and
-        `timeout_seconds` are waited for its answer. Raises RunNotFoundError, CallError, QueryUnansweredError.
-        """
-        stream = stream_of(check_tenant(tenant), check_run_id(run_id))
-        return await query(self._services, self._history, stream, name, arguments or {}, timeout_seconds)
-
     async def state(self, run_id: str, tenant: str = "default") -> RunState:
         """The state of a run, folded from all its events. Raises RunNotFoundError."""
         return fold(await self._history.events(stream_of(check_tenant(tenant), check_run_id(run_id))))
@@ -380,19 +316,3 @@ class Engine:
         """Drop what still runs, as a crash would (nothing recorded is lost), and give up the leases."""
         await self._host.close()
         await self._kin.close()
-
-    async def _tell(
-        self,
-        run_id: str,
-        tenant: str,
-        kind: str,
-        reason: str,
-        key: str | None,
-        name: str = "",
-        body: Payload = NO_BODY,
-    ) -> WorkflowResult:
-        stream = stream_of(check_tenant(tenant), check_run_id(run_id))
-        told = await tell(
-            self._services, self._history, self._mailbox, self._host, stream, kind, reason, key, name, body
-        )
-        return result_of(told)

@@ -1,0 +1,17 @@
+"""What operators decide, and where it is recorded: one attribute for each control stream."""
+
+from __future__ import annotations
+
+from ..ports import Clock, Journal, RunLog
+from .golden_control import GoldenControl
+from .refusals import Refusals
+from .specs import SpecRegistry
+
+
+class Controls:
+    """The part of an engine that reads and writes control streams."""
+
+    def __init__(self, log: RunLog, journal: Journal, clock: Clock):
+        self.refusals = Refusals(log, journal, clock)
+        self.specs = SpecRegistry(log, journal, clock)
+        self.goldens = GoldenControl(log, journal, clock)
