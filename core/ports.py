@@ -60,7 +60,7 @@ class Schedule(NamedTuple):
 
 
 class Unschedule(NamedTuple):
-    """Removes a run's dispatch row: the run has ended."""
+    """Removes a run's dispatch row: the run has ended. What it holds in the ledger goes back with it."""
 
     stream: str
 
@@ -71,8 +71,28 @@ class Wake(NamedTuple):
     stream: str
 
 
+class Settle(NamedTuple):
+    """Ends what a step's attempt holds in the ledger (`refold.core.ledger`): `spent` millionths of a cent count as
+    spent from each of its budgets, all else goes back. Without a hold of this attempt it changes nothing."""
+
+    stream: str
+    step: str
+    attempt: int
+    spent: int
+
+
+class TopUp(NamedTuple):
+    """Adds `amount` millionths of a cent to a budget's capacity (negative: takes away), making its row if need be."""
+
+    account: str
+    amount: int
+
+
 Dispatch = Schedule | Unschedule | Wake
 """A change of a dispatch row."""
+
+LedgerChange = Settle | TopUp
+"""A change of the ledger that is stored with what it belongs to."""
 
 
 class Unit(NamedTuple):
@@ -80,6 +100,7 @@ class Unit(NamedTuple):
 
     appends: Sequence[Append]
     dispatch: Sequence[Dispatch] = ()
+    ledger: Sequence[LedgerChange] = ()
 
 
 Ack = Sequence[Head] | RefoldError
