@@ -250,7 +250,8 @@ class RunHandle(Generic[T]):
         return RunInfo.read(await (await self._gateway()).look(self.run_id))
 
     async def status(self) -> str:
-        """Where it stands: queued, running, waiting, paused, parked, completed, failed, cancelled or timed_out."""
+        """Where it stands: queued, running, waiting, paused, parked, completed, failed, cancelled, timed_out or
+        rejected."""
         return (await self.describe()).status
 
     async def steps(self) -> tuple[StepResult, ...]:

@@ -85,3 +85,5 @@ class CodeState(RunState[str]):
         self.announced.clear()
         self.waits.clear()
         self.progress.clear()
+        self.cleared.clear()
+        self.deferred.clear()

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from .canonical import Payload
-from .events import Cut, Event, RunCancelled, RunFailed, RunStarted, RunTimedOut, StepCompleted, StepFailed, StepWaiting
+from .events import (
+    Cut,
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunRejected,
+    RunStarted,
+    RunTimedOut,
+    StepCompleted,
+    StepFailed,
+    StepWaiting,
+)
+from .failures import REJECTIONS
 from .hashing import step_hash, workflow_hash
 from .run_state import FIRST, RunState
 from .seeds import step_seed
@@ -202,8 +214,9 @@ def time_out(state: RunState, at: int) -> RunTimedOut:
 
 
 def run_failed(state: RunState, at: int, step_id: str | None, code: str, message: str) -> RunFailed:
-    """The event that ends the run by a failure."""
-    return RunFailed(at, step_id, code, message, hash_of_run(state, False, code), state.cost_cents)
+    """The event that ends the run by a failure, or by a refusal where the code is one."""
+    kind = RunRejected if code in REJECTIONS else RunFailed
+    return kind(at, step_id, code, message, hash_of_run(state, False, code), state.cost_cents)
 
 
 def hash_of_run(state: RunState, success: bool, error_code: str | None) -> str:

@@ -15,6 +15,8 @@
     │   ├── RunEndedError        the run has ended, so the message comes too late
     │   ├── RunFailedError       the run whose result was asked for did not complete
     │   └── QueryUnansweredError no worker answered a query in time
+    ├── PolicyViolationError     a policy, a budget, a limit or an emergency stop refuses
+    │   └── BudgetExceededError  there is not enough left in a budget
     ├── Failure                raised by skills: a failure with a code of its own
     │   └── StepFailedError      raised in a workflow function by awaiting a step that failed
     │       └── StepTimeoutError   it failed because its time was up
@@ -144,6 +146,26 @@ class QueryUnansweredError(RunError):
     """No worker that has the run's code answered a query in time. Asking again does no harm."""
 
     code = "QUERY_UNANSWERED"
+
+
+class PolicyViolationError(RefoldError):
+    """Something was refused: `step_code` is the failure code of the refusal, `rule` the policy's rule, "" for none."""
+
+    code = "POLICY_REFUSED"
+
+    def __init__(self, reason: str, step_code: str = "POLICY_REFUSED", rule: str = ""):
+        super().__init__(f"rule {rule}: {reason}" if rule else reason)
+        self.step_code = step_code
+        self.rule = rule
+
+
+class BudgetExceededError(PolicyViolationError):
+    """There is not enough left in a budget."""
+
+    code = "BUDGET_EXCEEDED"
+
+    def __init__(self, reason: str, step_code: str = "BUDGET_EXCEEDED", rule: str = ""):
+        super().__init__(reason, step_code, rule)
 
 
 class Failure(RefoldError):

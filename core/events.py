@@ -22,6 +22,18 @@ from .golden_events import (
     GoldenRestored,
     GoldenRetentionSet,
 )
+from .policy_events import PolicyAdopted, PolicyDecided, PolicyEvent
+from .run_ends import (
+    END_TOPICS,
+    Cut,
+    RunCancelled,
+    RunCompleted,
+    RunContinued,
+    RunEnd,
+    RunFailed,
+    RunRejected,
+    RunTimedOut,
+)
 from .step_events import (
     StepAttemptFailed,
     StepCompleted,
@@ -37,7 +49,9 @@ from .step_events import (
 from .store_events import ArchiveEvent, StoreArchived, StoreBroughtBack
 
 __all__ = [
+    "END_TOPICS",
     "EVENTS",
+    "ORIGINS",
     "SEMANTICS",
     "AttributesSet",
     "CheckpointRefused",
@@ -54,6 +68,8 @@ __all__ = [
     "MessageRefused",
     "MessageSent",
     "PatchApplied",
+    "PolicyAdopted",
+    "PolicyDecided",
     "RunCancelled",
     "RunCancelling",
     "RunCompleted",
@@ -62,6 +78,7 @@ __all__ = [
     "RunFailed",
     "RunParked",
     "RunPaused",
+    "RunRejected",
     "RunResumed",
     "RunStarted",
     "RunTimedOut",
@@ -79,16 +96,11 @@ __all__ = [
     "StoreBroughtBack",
 ]
 
+ORIGINS = ("", "planner")
+"""Where a run's workflow may come from: a planner is not trusted."""
+
 SEMANTICS = 1
 """The version of `decide`'s rules, recorded when a run starts: old runs are folded by the rules they ran under."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """How a run was ended from outside: by what, and after how many ended steps."""
-
-    by: str
-    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +125,12 @@ class RunStarted:
     `spec` is None when the workflow is a function, whose source then had the hash `source`, and `timeout_seconds` its
     time limit. `parent` is the run that started this one, and `awaited` the id under which it waits for its end;
     `continues` is the run whose work this one continues, and `forked` says whose outcomes it took over, which follow as
-    `step.reused`.
+    `step.reused`. `origin` is "planner" for a plan of an untrusted planner, else "", and `policy` a policy that holds
+    for this run besides that of the process.
     """
 
     topic: ClassVar = "run.started"
-    schema: ClassVar = 4
+    schema: ClassVar = 5
 
     at: int
     run_id: str
@@ -137,6 +150,8 @@ class RunStarted:
     awaited: str | None
     continues: str | None
     forked: Fork | None = None
+    origin: str = ""
+    policy: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,65 +200,6 @@ class MessageRefused:
     at: int
     message: int
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunCompleted:
-    """The run ended well."""
-
-    topic: ClassVar = "run.completed"
-    schema: ClassVar = 1
-
-    at: int
-    output: Payload
-    output_hash: str
-    workflow_hash: str
-    cost_cents: float
-
-
-@dataclass(frozen=True, slots=True)
-class RunFailed:
-    """The run ended by a failure: of the step `step_id`, or of its own output template (None)."""
-
-    topic: ClassVar = "run.failed"
-    schema: ClassVar = 1
-
-    at: int
-    step_id: str | None
-    error_code: str
-    message: str
-    workflow_hash: str
-    cost_cents: float
-
-
-@dataclass(frozen=True, slots=True)
-class RunCancelled:
-    """The run was cancelled by inbox message `message`."""
-
-    topic: ClassVar = "run.cancelled"
-    schema: ClassVar = 1
-
-    at: int
-    message: int
-    reason: str
-    cut: Cut
-    error_code: str
-    workflow_hash: str
-    cost_cents: float
-
-
-@dataclass(frozen=True, slots=True)
-class RunTimedOut:
-    """The run reached its `timeout_seconds`."""
-
-    topic: ClassVar = "run.timed_out"
-    schema: ClassVar = 1
-
-    at: int
-    cut: Cut
-    error_code: str
-    workflow_hash: str
-    cost_cents: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,19 +269,6 @@ class PatchApplied:
 
 
 @dataclass(frozen=True, slots=True)
-class RunContinued:
-    """The run ended by having its work continued by the run `successor`, started in the same unit of commit."""
-
-    topic: ClassVar = "run.continued"
-    schema: ClassVar = 1
-
-    at: int
-    successor: str
-    workflow_hash: str
-    cost_cents: float
-
-
-@dataclass(frozen=True, slots=True)
 class MessageSent:
     """A message in a run's inbox; `key` makes sending it twice harmless.
 
@@ -364,9 +307,6 @@ class SpecRegistered:
     by: str
 
 
-RunEnd = RunCompleted | RunFailed | RunCancelled | RunTimedOut | RunContinued
-"""The last event of a run."""
-
 Event = (
     RunStarted
     | StepEvent
@@ -382,6 +322,7 @@ Event = (
     | RunEnd
     | MessageSent
     | SpecRegistered
+    | PolicyEvent
     | GoldenEvent
     | CheckpointRefused
     | ArchiveEvent

@@ -66,6 +66,14 @@ FAILURES: dict[str, CatalogEntry] = _table(
     CatalogEntry("WORKFLOW_UNKNOWN", _V, False, "No workflow of this name is registered."),
     CatalogEntry("NONDETERMINISM", _P, False, "The workflow's code does not fit the run's history."),
     CatalogEntry("FOREIGN_AWAIT", _P, False, "The workflow function awaited something that no replay could repeat."),
+    CatalogEntry("POLICY_REFUSED", _A, False, "A rule of the policy refuses the step."),
+    CatalogEntry("STEP_COST_CEILING", _R, False, "The step would cost more than it may."),
+    CatalogEntry("WORKFLOW_COST_CEILING", _R, False, "The run would cost more than it may."),
+    CatalogEntry("BUDGET_EXCEEDED", _R, False, "There is not enough left in a budget."),
+    CatalogEntry("RATE_LIMITED", _R, False, "More steps begin than the rate allows."),
+    CatalogEntry("CONCURRENCY_LIMITED", _R, False, "More steps run at a time than may."),
+    CatalogEntry("IDEMPOTENCY_KEY_MISSING", _V, False, "A step with a side effect declares no idempotency key."),
+    CatalogEntry("SANDBOX_REJECTED", _A, False, "The sandbox refuses the plan."),
     CatalogEntry("RUN_TIMEOUT", _R, False, "The run took longer than its timeout_seconds."),
     CatalogEntry("RUN_CANCELLED", _P, False, "The run was cancelled."),
     CatalogEntry("SPEC_INVALID", _V, False, "The workflow spec cannot run."),
@@ -88,6 +96,24 @@ FAILURES: dict[str, CatalogEntry] = _table(
     CatalogEntry("INTERNAL_ERROR", _P, False, "A fault in Refold itself."),
 )
 """Every code that Refold itself uses, by its name."""
+
+
+REJECTIONS = frozenset(
+    {
+        "APPROVAL_EXPIRED",
+        "APPROVAL_REJECTED",
+        "BUDGET_EXCEEDED",
+        "CONCURRENCY_LIMITED",
+        "EMERGENCY_STOP",
+        "IDEMPOTENCY_KEY_MISSING",
+        "POLICY_REFUSED",
+        "RATE_LIMITED",
+        "SANDBOX_REJECTED",
+        "STEP_COST_CEILING",
+        "WORKFLOW_COST_CEILING",
+    }
+)
+"""The codes of refusals: a run that ends by one of them is rejected, it has not failed."""
 
 
 def is_retryable(code: str) -> bool:

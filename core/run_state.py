@@ -19,6 +19,7 @@ from .events import (
     RunEnd,
     RunFailed,
     RunParked,
+    RunRejected,
     RunStarted,
     RunTimedOut,
     StepCompleted,
@@ -26,15 +27,16 @@ from .events import (
     StepSkipped,
     StepWaiting,
 )
+from .policy_events import PolicyDecided
 from .step_events import StepEvent
 
-Status = Literal["running", "waiting", "paused", "parked", "completed", "failed", "cancelled", "timed_out"]
+Status = Literal["running", "waiting", "paused", "parked", "completed", "failed", "cancelled", "timed_out", "rejected"]
 """Where a run stands, as far as the log alone can say."""
 
 Index = TypeVar("Index", bound=int | str, default=Any)
 """What numbers a run's steps: positions in a plan, or paths of calls."""
 
-AnyStepEvent = StepEvent
+AnyStepEvent = StepEvent | PolicyDecided
 """An event that names a step."""
 
 
@@ -76,9 +78,11 @@ class RunState(ABC, Generic[Index]):
     """All that the log says of one run.
 
     `attempted` holds the steps between attempts, `announced` those at-most-once ones that have begun, `waits` those
-    that wait, `progress` what running ones told last. `signals` holds by name those that came and that no step has
-    used yet, `children` by run id how children ended, `reused` the steps whose outcomes a fork took over. `deadline`
-    is when the run times out, in microseconds since the epoch. `taken` is the version of the last inbox message taken.
+    that wait, `progress` what running ones told last. `cleared` holds the attempts that policies have let through and
+    for which something is held, `deferred` those that must come later. `signals` holds by name those that came and
+    that no step has used yet, `children` by run id how children ended, `reused` the steps whose outcomes a fork took
+    over. `deadline` is when the run times out, in microseconds since the epoch. `taken` is the version of the last
+    inbox message taken.
     """
 
     __slots__ = (
@@ -87,8 +91,10 @@ class RunState(ABC, Generic[Index]):
         "attributes",
         "cancelling",
         "children",
+        "cleared",
         "cost_cents",
         "deadline",
+        "deferred",
         "end",
         "ended_steps",
         "inputs",
@@ -109,6 +115,8 @@ class RunState(ABC, Generic[Index]):
         self.announced: set[Index] = set()
         self.waits: dict[Index, StepWaiting] = {}
         self.progress: dict[Index, Payload] = {}
+        self.cleared: dict[Index, int] = {}
+        self.deferred: dict[Index, int] = {}
         self.reused: dict[Index, Reused] = {}
         self.signals: dict[str, deque[Payload]] = {}
         self.children: dict[str, ChildEnded] = {}
@@ -131,7 +139,7 @@ class RunState(ABC, Generic[Index]):
             return "parked"
         if self.paused:
             return "paused"
-        return "waiting" if self.waits and self.only_waits() else "running"
+        return "waiting" if (self.waits or self.deferred) and self.only_waits() else "running"
 
     @property
     @abstractmethod
@@ -171,11 +179,19 @@ class RunState(ABC, Generic[Index]):
         self.waits.pop(index, None)
         if self.progress:
             self.progress.pop(index, None)
+        if self.cleared or self.deferred:
+            self.attempt_over(index)
+
+    def attempt_over(self, index: Index) -> None:
+        """Drop what policies said of the attempt at a step."""
+        self.cleared.pop(index, None)
+        self.deferred.pop(index, None)
 
 
 _END_STATUS: dict[type[RunEnd], Status] = {
     RunCompleted: "completed",
     RunFailed: "failed",
+    RunRejected: "rejected",
     RunCancelled: "cancelled",
     RunTimedOut: "timed_out",
     RunContinued: "completed",

@@ -61,6 +61,9 @@ def snapshot(state: RunState) -> dict[str, Any]:
             for index, _, (status, attempt, inputs_hash, _, code, message, step_hash, cost) in _ended(state)
         ],
     }
+    for name in ("cleared", "deferred"):
+        if attempts := getattr(state, name):
+            told[name] = [[index, attempt] for index, attempt in sorted(attempts.items())]
     if state.reused:
         told["reused"] = [[index, *reused] for index, reused in sorted(state.reused.items())]
     if isinstance(state, CodeState):
@@ -94,6 +97,8 @@ def _restored(told: Mapping[str, Any], outputs: Mapping[str, Any], started: Even
     waits: list[Any] = [_read(each) for each in told["waits"]]
     state.waits = {wait.index: wait for wait in waits}
     state.progress = {index: Payload.decoded(value) for index, value in told["progress"]}
+    state.cleared = dict(told.get("cleared", ()))
+    state.deferred = dict(told.get("deferred", ()))
     state.reused = {index: Reused(*reused) for index, *reused in told.get("reused", ())}
     state.signals = {name: deque(map(Payload.decoded, bodies)) for name, bodies in told["signals"].items()}
     children: list[Any] = [_read(each) for each in told["children"]]

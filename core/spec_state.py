@@ -49,7 +49,7 @@ class SpecState(RunState[int]):
 
     def only_waits(self) -> bool:
         """See `RunState.only_waits`."""
-        return all(index in self.waits or index in self.attempted for index in self.ready)
+        return all(index in self.waits or index in self.attempted or index in self.deferred for index in self.ready)
 
     def outcome(self, index: int) -> Outcome | None:
         """See `RunState.outcome`."""

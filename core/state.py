@@ -18,6 +18,7 @@ from .events import (
     Event,
     MessageRefused,
     PatchApplied,
+    PolicyDecided,
     RunCancelled,
     RunCancelling,
     RunCompleted,
@@ -25,6 +26,7 @@ from .events import (
     RunFailed,
     RunParked,
     RunPaused,
+    RunRejected,
     RunResumed,
     RunStarted,
     RunTimedOut,
@@ -83,12 +85,24 @@ def _step_progressed(state: RunState, event: StepProgressed) -> None:
     state.progress[state.check_open(event)] = event.details
 
 
+def _policy_decided(state: RunState, event: PolicyDecided) -> None:
+    index = state.check_open(event)
+    if event.attempt != state.attempted.get(index, FIRST).attempt or index in state.cleared:
+        raise IntegrityError(f"{event.topic}: it is not attempt {event.attempt} of step {event.step_id!r} that is next")
+    state.deferred.pop(index, None)
+    if event.verdict == "allowed":
+        state.cleared[index] = event.attempt
+    elif event.verdict == "deferred":
+        state.deferred[index] = event.attempt
+
+
 def _step_waiting(state: RunState, event: StepWaiting) -> None:
     index = state.check_open(event)
     if index in state.waits:
         raise IntegrityError(f"{event.topic}: step {event.step_id!r} waits already")
     state.waits[index] = event
     state.announced.discard(index)
+    state.attempt_over(index)
     state.cost_cents += event.cost_cents
 
 
@@ -97,6 +111,7 @@ def _step_attempt_failed(state: RunState, event: StepAttemptFailed) -> None:
     spent = state.attempted.get(index, FIRST).cost_cents + event.cost_cents
     state.attempted[index] = Pending(event.attempt + 1, event.retry_at, spent)
     state.announced.discard(index)
+    state.attempt_over(index)
     state.cost_cents += event.cost_cents
 
 
@@ -227,6 +242,7 @@ def _ended(state: RunState, event: RunTimedOut | RunContinued) -> None:
 
 
 _HANDLERS: dict[type[Any], Callable[[RunState, Any], None]] = {
+    PolicyDecided: _policy_decided,
     StepStarted: _step_started,
     StepProgressed: _step_progressed,
     StepWaiting: _step_waiting,
@@ -246,6 +262,7 @@ _HANDLERS: dict[type[Any], Callable[[RunState, Any], None]] = {
     MessageRefused: _message_refused,
     RunCompleted: _ended_by_steps,
     RunFailed: _ended_by_steps,
+    RunRejected: _ended_by_steps,
     RunCancelled: _cancelled,
     RunTimedOut: _ended,
     RunContinued: _ended,

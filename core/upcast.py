@@ -24,6 +24,8 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     },
     # No run was forked from another.
     ("run.started", 3): lambda data: {**data, "forked": None},
+    # No run said where its plan came from, or brought a policy.
+    ("run.started", 4): lambda data: {**data, "origin": "", "policy": None},
     # Every index was a position in a plan, and the inputs followed from it.
     ("step.started", 1): lambda data: {**data, "skill_id": ""},
     ("step.attempt_failed", 1): lambda data: data,

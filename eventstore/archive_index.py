@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..core.events import RunCancelled, RunCompleted, RunContinued, RunFailed, RunTimedOut
+from ..core.events import END_TOPICS
 from ..core.ports import Record
 from .access import Access
 from .store import Notification, StreamRow
@@ -17,7 +17,7 @@ COLUMNS = "stream, file, start, length, first_position, last_position, version, 
 """Those of `Placed`."""
 
 _IS_RUN = "length({0}) - length(replace({0}, '/', '')) = 1"
-_ENDS = ", ".join(f"'{end.topic}'" for end in (RunCancelled, RunCompleted, RunContinued, RunFailed, RunTimedOut))
+_ENDS = ", ".join(f"'{topic}'" for topic in sorted(END_TOPICS))
 
 
 class Span(NamedTuple):

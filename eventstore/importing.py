@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 import orjson
 
 from ..core.errors import CallError, IntegrityError, Problem, RefoldError, StoreError, StoreRefusedError
-from ..core.events import RunCancelled, RunCompleted, RunContinued, RunFailed, RunStarted, RunTimedOut
+from ..core.events import END_TOPICS, RunStarted
 from ..core.ids import inbox_of
 from ..core.ports import EMPTY, Head, Record
 from ..core.state import fold
@@ -35,7 +35,6 @@ LONGEST_LINE = 256 * 2**20
 _BATCH = 500
 _KINDS = (b'{"position":', b'{"head":', b'{"payload":', b'{"events":')
 _EVENT, _HEAD, _PAYLOAD, _END = range(4)
-_ENDS = {end.topic for end in (RunCancelled, RunCompleted, RunContinued, RunFailed, RunTimedOut)}
 
 Batch = Sequence[tuple[int, bytes]]
 """Lines of one kind, with their numbers."""
@@ -187,7 +186,7 @@ class Importing:
     def _note(self, record: Record) -> None:
         if record.topic == RunStarted.topic:
             self._open.add(record.stream)
-        elif record.topic in _ENDS:
+        elif record.topic in END_TOPICS:
             self._open.discard(record.stream)
 
     def _check_heads(self, change: Transaction, batch: Batch) -> None:

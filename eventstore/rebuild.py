@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..core.decide import due_of
 from ..core.errors import RefoldError
-from ..core.events import RunCancelled, RunCompleted, RunContinued, RunFailed, RunStarted, RunTimedOut
+from ..core.events import END_TOPICS, RunStarted
 from ..core.ids import inbox_of
 from ..core.ports import NEVER
 from ..core.run_state import RunState
@@ -22,7 +22,6 @@ from .owner import is_dead
 from .store import Store
 
 _PAGE = 2000
-_ENDS = {RunCompleted.topic, RunFailed.topic, RunCancelled.topic, RunTimedOut.topic, RunContinued.topic}
 _NEVER_SECONDS = seconds_of(NEVER)
 
 Progress = Callable[[int, int], None]
@@ -104,7 +103,7 @@ class Rebuild:
         """Note whether the run is open, and return its stream, also for a message to it."""
         if topic == RunStarted.topic:
             self._open.add(stream)
-        elif topic in _ENDS:
+        elif topic in END_TOPICS:
             self._open.discard(stream)
         return stream.removesuffix("/inbox")
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..core.errors import CallError, IntegrityError, StoreError
-from ..core.events import Event, RunCancelled, RunCompleted, RunContinued, RunFailed, RunTimedOut
+from ..core.events import END_TOPICS, Event
 from ..core.ids import run_of
 from ..core.ports import Record
 from ..core.state import evolve, start
@@ -21,7 +21,6 @@ from .opened import OpenedEvents, opened_of
 CACHED_RUNS = 10_000
 """How many open runs are kept folded; others are folded again from the log when they go on."""
 
-_ENDS = {RunCompleted.topic, RunFailed.topic, RunCancelled.topic, RunTimedOut.topic, RunContinued.topic}
 
 _PAGE = 1000
 
@@ -156,7 +155,7 @@ class Follower:
         run = self._runs.get(stream)
         pairs = list(zip(self._fillers, changes, strict=True))
         last = numbered[-1].record
-        ends = last.topic in _ENDS
+        ends = last.topic in END_TOPICS
         number = numbered[0]
         noted: list[tuple[Changes, Mapping[str, Sequence[Row]]]] = []
         try:

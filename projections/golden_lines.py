@@ -27,7 +27,7 @@ FORMAT = 1
 SUCCESS: Mapping[str, bool | None] = {"completed": True, "failed": False, "skipped": None}
 """What a step's status means for its hash."""
 
-ENDS = ("completed", "failed", "cancelled", "timed_out")
+ENDS = ("completed", "failed", "cancelled", "timed_out", "rejected")
 """How a run can end, as `run_end` says it."""
 
 

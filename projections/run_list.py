@@ -7,7 +7,16 @@ from itertools import islice
 
 from ..core.canonical import canonical_json
 from ..core.errors import RefoldError
-from ..core.events import Event, RunCancelled, RunCompleted, RunContinued, RunFailed, RunStarted, RunTimedOut
+from ..core.events import (
+    Event,
+    RunCancelled,
+    RunCompleted,
+    RunContinued,
+    RunFailed,
+    RunRejected,
+    RunStarted,
+    RunTimedOut,
+)
 from ..core.ids import run_of, stream_of
 from ..core.state import fold
 from ..eventstore.codec import decode, references
@@ -22,6 +31,7 @@ from .texts import column_text
 ENDS = {
     RunCompleted.topic: "completed",
     RunFailed.topic: "failed",
+    RunRejected.topic: "rejected",
     RunCancelled.topic: "cancelled",
     RunTimedOut.topic: "timed_out",
     RunContinued.topic: "completed",

@@ -16,9 +16,11 @@ from ..core.decide import end_by_steps
 from ..core.decision import Named, cancel, hash_of_run, outcome_hash, time_out
 from ..core.errors import IntegrityError, RefoldError
 from ..core.events import (
+    ORIGINS,
     SEMANTICS,
     Event,
     MessageSent,
+    PolicyDecided,
     RunCancelled,
     RunCompleted,
     RunContinued,
@@ -38,6 +40,8 @@ from ..core.ids import check_seed, stream_of
 from ..core.inbox import KINDS, Taken, take
 from ..core.limits import Limits
 from ..core.plan import PlannedStep
+from ..core.policy.document import Policy
+from ..core.policy_events import VERDICTS
 from ..core.ports import Record
 from ..core.run_state import FIRST, RunState
 from ..core.spec_state import SpecState
@@ -120,6 +124,10 @@ def _identity(state: RunState, stream: str) -> Fault | None:
     fault = _differs("semantics", started.semantics, SEMANTICS)
     if fault is None and started.awaited is not None and started.parent is None:
         return "impossible", "nobody can wait for it: it has no parent"
+    if fault is None and started.origin not in ORIGINS:
+        return "impossible", f"plans do not come from {started.origin!r}"
+    if fault is None and started.policy is not None:
+        Policy.parse(started.policy.value)
     if fault is None and started.forked is not None and started.run_id == started.forked.run_id:
         return "impossible", "it cannot be a fork of itself"
     if fault is None and isinstance(state, SpecState):
@@ -270,12 +278,23 @@ def _attempt_failed(state: RunState, step: _Step, event: StepAttemptFailed) -> F
 def _attempt(
     state: RunState,
     step: _Step,
-    event: StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepFailed,
+    event: PolicyDecided | StepStarted | StepProgressed | StepAttemptFailed | StepWaiting | StepFailed,
 ) -> Fault | None:
     return _differs("attempt", event.attempt, state.attempted.get(event.index, FIRST).attempt)
 
 
+def _decided(state: RunState, step: _Step, event: PolicyDecided) -> Fault | None:
+    """What is wrong with what policies decided; why they did follows from what is outside the log."""
+    if event.verdict not in VERDICTS or (event.verdict == "allowed") is not (event.code == ""):
+        return "impossible", f"the verdict {event.verdict!r} with the code {event.code!r} does not exist"
+    held: object = event.holds.value
+    if not isinstance(held, list) or (event.verdict == "allowed" and not held):
+        return "impossible", "it names nothing that is held"
+    return _attempt(state, step, event)
+
+
 _STEP_CHECKS: dict[type[Event], Callable[[RunState, _Step, Any], Fault | None]] = {
+    PolicyDecided: _decided,
     StepStarted: _attempt,
     StepProgressed: _attempt,
     StepAttemptFailed: _attempt_failed,

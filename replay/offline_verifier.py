@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 _SUCCESS: dict[str, bool | None] = {"step.completed": True, "step.failed": False, "step.skipped": None}
-_END = {f"run.{how}": how for how in ("completed", "failed", "cancelled", "timed_out")} | {"run.continued": "completed"}
+_END = {f"run.{how}": how for how in ("completed", "failed", "rejected", "cancelled", "timed_out")}
 _GOLDEN = ("golden.steps.jsonl", "golden.steps.jsonl.sig")  # As its files are called in the bundle.
 
 
@@ -175,9 +175,9 @@ def verify_run(events: list[dict[str, Any]], files: dict[str, bytes]) -> tuple[s
         counted = list(range(min(failed) + 1 if failed else len(spec["steps"])))
     end, hashes = events[-1], [outcomes[at]["step_hash"] if at in outcomes else None for at in counted]
     code = hashed(spec) if spec else start.get("source")
-    if end["topic"] not in _END:
+    if end["topic"] not in (*_END, "run.continued"):
         return "has not ended", code, ""
-    status, output, error = _END[end["topic"]], payload(end, "output"), end.get("error_code")
+    status, output, error = _END.get(end["topic"], "completed"), payload(end, "output"), end.get("error_code")
     about = {name: start[name] for name in ("run_id", "seed", "workflow_type")}
     whole = hashed({**about, "error_code": error, "step_hashes": hashes, "success": status == "completed"})
     need(whole == end["workflow_hash"], "fold: the workflow hash is not that of what the run did")

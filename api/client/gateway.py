@@ -17,7 +17,7 @@ Startable = Workflow[..., Any] | WorkflowSpec | Mapping[str, Any] | str
 Verb = Literal["cancel", "pause", "resume"]
 """What a run can be told."""
 
-ENDS = frozenset({"completed", "failed", "cancelled", "timed_out"})
+ENDS = frozenset({"completed", "failed", "cancelled", "timed_out", "rejected"})
 """The statuses that stay."""
 
 

@@ -26,7 +26,17 @@ MAX_LOOKED_AT = 1_000
 """How many runs one request for a list reads at most, whatever it filters."""
 
 _Status = Literal[
-    "queued", "running", "waiting", "paused", "parked", "completed", "failed", "cancelled", "timed_out", "unreadable"
+    "queued",
+    "running",
+    "waiting",
+    "paused",
+    "parked",
+    "completed",
+    "failed",
+    "cancelled",
+    "timed_out",
+    "rejected",
+    "unreadable",
 ]
 
 

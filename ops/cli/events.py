@@ -36,6 +36,7 @@ _STYLES = {
     "failed": "red",
     "cancelled": "red",
     "timed_out": "red",
+    "rejected": "magenta",
     "attempt_failed": "yellow",
     "cancelling": "yellow",
     "parked": "magenta",

@@ -21,6 +21,7 @@ STATUS_STYLES = {
     "failed": "bold red",
     "cancelled": "bold red",
     "timed_out": "bold red",
+    "rejected": "bold magenta",
     "unreadable": "bold red",
     "paused": "bold yellow",
     "parked": "bold magenta",

@@ -32,7 +32,7 @@ def test_every_line_is_canonical_and_the_whole_fits_together(each: Golden) -> No
 
 def test_there_are_goldens_of_every_kind() -> None:
     ends = {json.loads(each.data.splitlines()[-1])["status"] for each in goldens()}
-    assert ends == {"completed", "failed", "cancelled", "timed_out"}, ends
+    assert ends == {"completed", "failed", "cancelled", "timed_out", "rejected"}, ends
     functions = [each for each in goldens() if b'"index":"' in each.data]
     assert functions and any(each.run_id in ("linear", "large") for each in goldens())
 

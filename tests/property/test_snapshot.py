@@ -86,7 +86,7 @@ def test_every_status_is_one_of_four(history: History) -> None:
     for version in range(1, len(events) + 1):
         state = fold(events[:version])
         assert status_of(state) in ("running", "completed", "failed", "paused")
-    wanted = {"cancelled": "failed", "timed_out": "failed", "parked": "paused"}
+    wanted = {"cancelled": "failed", "timed_out": "failed", "rejected": "failed", "parked": "paused"}
     assert status_of(fold(events)) == wanted.get(history.status, history.status)
 
 

@@ -36,6 +36,12 @@ PINNED = {
     "message.refused": (1, "at: int, message: int, reason: str"),
     "message.sent": (2, "at: int, kind: str, key: str, reason: str, name: str, body: Payload"),
     "patch.applied": (1, "at: int, patch: str"),
+    "policy.adopted": (1, "at: int, name: str, version: str, document: Payload, sha256: str, by: str"),
+    "policy.decided": (
+        1,
+        "at: int, index: int | str, step_id: str, skill_id: str, attempt: int, verdict: str, rule: str, code: str, "
+        "reason: str, policy: str, holds: Payload",
+    ),
     "run.cancelled": (
         1,
         "at: int, message: int, reason: str, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float",
@@ -49,13 +55,17 @@ PINNED = {
     ),
     "run.parked": (1, "at: int, error_code: str, message: str, details: Payload"),
     "run.paused": (1, "at: int, message: int, reason: str"),
+    "run.rejected": (
+        1,
+        "at: int, step_id: str | None, error_code: str, message: str, workflow_hash: str, cost_cents: float",
+    ),
     "run.resumed": (1, "at: int, message: int"),
     "run.started": (
-        4,
+        5,
         "at: int, run_id: str, tenant: str, workflow_type: str, workflow_version: str, spec: Payload | None, "
         "source: str | None, timeout_seconds: float | None, inputs: Payload, seed: int, agent_id: str | "
         "None, semantics: int, queue: str, priority: int, parent: str | None, awaited: str | None, "
-        "continues: str | None, forked: Fork | None",
+        "continues: str | None, forked: Fork | None, origin: str, policy: Payload | None",
     ),
     "run.timed_out": (1, "at: int, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float"),
     "signal.received": (1, "at: int, message: int, name: str, body: Payload"),
