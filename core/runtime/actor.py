@@ -18,12 +18,15 @@ from ..decision import Decision, Execute
 from ..errors import RefoldError
 from ..events import Event, MessageSent, RunStarted, StepCompleted, StepFailed, StepProgressed, StepStarted
 from ..inbox import take
-from ..ports import NEVER, Ack, Append, Dispatch, Head, Schedule, Timer, Unit, Unschedule
+from ..limits import Limits
+from ..ports import NEVER, Ack, Append, Dispatch, Head, LedgerChange, Schedule, Timer, Unit, Unschedule
 from ..run_state import RunState
 from ..step_events import StepIndex
 from .attempt import Attempt, Call, Result, Waiting, call_inline
-from .decider import Decider, Step
-from .outcomes import outcome_event, time_limit
+from .clearance import Clearance, settlement
+from .decider import Decider
+from .outcomes import outcome_event
+from .pricing import Step, time_limit
 from .relations import Letter, beginnings, children_awaited, handover, letters
 from .services import Family, Services
 
@@ -53,6 +56,9 @@ class RunActor:
         self._timer: Timer | None = None
         self._delivered = self._stored = state.taken
         self._waiters: list[asyncio.Future[None]] = []
+        gate = services.gate
+        self._clearance = None if gate is None else Clearance(gate, stream, decider, services.limits, self._advance)
+        self._ledger: list[LedgerChange] = []
 
     def begin(self) -> None:
         """Do what the state asks for."""
@@ -80,8 +86,13 @@ class RunActor:
     @property
     def waits(self) -> bool:
         """Whether nothing will happen here before a timer or a message calls."""
-        busy = self._committing or self._running or self._results or self._messages or self._progress
-        return self._begun and not busy and not self.done.done()
+        return self._begun and not (self._committing or self._running or self._unheard or self.done.done())
+
+    @property
+    def _unheard(self) -> bool:
+        """Whether something has come in that is not yet taken."""
+        answered = self._clearance is not None and not self._clearance.idle
+        return bool(self._results or self._messages or self._progress or answered)
 
     def drain(self) -> None:
         """Start nothing more: what runs ends and is recorded, then the run is left for others, due at once."""
@@ -114,7 +125,7 @@ class RunActor:
         state, limits = self.state, self._services.limits
         if self._draining:
             limits = limits._replace(parallel_steps=0)
-        decider, at = self._decider, self._now()
+        at = self._now()
         awaited = children_awaited(state) if state.waits else ()
         events: list[Event] = []
         begun: list[RunStarted] = []
@@ -124,13 +135,14 @@ class RunActor:
             self._take_progress(at, events)
         if self._messages:
             self._take_messages(at, events)
-        decision = decider.decide(at, self._running, limits)
+        if self._clearance is not None:
+            for made in self._clearance.take_answers(at, self._running):
+                self._apply(made, events)
+        decision = self._decide(at, limits)
         while decision.events:
-            for event in decision.events:
-                decider.apply(event)
-            events.extend(decision.events)
+            self._apply(decision.events, events)
             begun.extend(decision.begins)
-            decision = decider.decide(at, self._running, limits)
+            decision = self._decide(at, limits)
         for execute in decision.execute:
             self._running[execute.index] = None
             self._announce(execute, at, events)
@@ -143,6 +155,30 @@ class RunActor:
             self._finish()
         else:
             self._launch(decision)
+
+    def _apply(self, made: Sequence[Event], events: list[Event]) -> None:
+        """Take in what has happened, for the next append."""
+        for event in made:
+            if self.state.cleared and (settled := settlement(self.state, self.stream, event)) is not None:
+                self._ledger.append(settled)
+            self._decider.apply(event)
+        events.extend(made)
+
+    def _decide(self, at: int, limits: Limits) -> Decision:
+        """What follows now, policies heard."""
+        clearance = self._clearance
+        if clearance is None:
+            return self._decider.decide(at, self._running, limits)
+        later = clearance.later(at)
+        decision = self._decider.decide(at, self._running | later if later else self._running, limits)
+        if later:
+            wake = min(later.values())
+            decision = decision._replace(wake=wake if decision.wake is None else min(wake, decision.wake))
+        if not decision.execute:
+            return decision
+        decision, asked = clearance.sift(decision, at, self._running)
+        self._running.update(dict.fromkeys(asked))
+        return decision
 
     def _now(self) -> int:
         """The time of day, never going back, nor behind the database's when the run was claimed."""
@@ -176,8 +212,7 @@ class RunActor:
             event = outcome_event(self.state, decider.step(index), result, at)
             if isinstance(result, Result) and result.begins is not None and not isinstance(event, StepFailed):
                 begun.append(result.begins)
-            decider.apply(event)
-            events.append(event)
+            self._apply((event,), events)
         self._results.clear()
 
     def _take_progress(self, at: int, events: list[Event]) -> None:
@@ -222,12 +257,13 @@ class RunActor:
             firsts, rows = beginnings(begun)
             appends.extend(firsts)
             dispatch.extend(rows)
+        ledger, self._ledger = self._ledger, []
         self._committing = True
 
         def committed(ack: Ack) -> None:
             self._committed(ack, appends, decision)
 
-        unit, family = Unit(appends, dispatch), self._services.family
+        unit, family = Unit(appends, dispatch, ledger), self._services.family
         legacy = handover(state)
         if (told or legacy) and family is not None:
             family.append(unit, told, legacy, committed)
@@ -266,7 +302,7 @@ class RunActor:
         self._cancel(abandoned)
         self._launch(decision)
         # What was abandoned held slots, and kept a run with nothing else to do from its rest.
-        if abandoned or self._results or self._messages or self._progress:
+        if abandoned or self._unheard:
             self._advance()
 
     def _launch(self, decision: Decision) -> None:
@@ -275,6 +311,8 @@ class RunActor:
         for execute in decision.execute:
             if execute.index in self._running:
                 self._start(execute.index, execute.attempt)
+        if self._clearance is not None:
+            self._clearance.send()
         if self._results:
             self._advance()
 

@@ -55,7 +55,7 @@ class Result:
     """What came of an attempt: an output, a failure, or a wait that begins.
 
     `inputs` is None when they could not be made. `executed` is False when the skill was never called. `begins` is the
-    first event of a run that the step starts.
+    first event of a run that the step starts, `charged` what the skill says that the attempt has cost, in cents.
     """
 
     index: StepIndex
@@ -65,6 +65,7 @@ class Result:
     output: Payload | Cause | Waiting
     executed: bool
     begins: RunStarted | None = None
+    charged: float | None = None
 
 
 @dataclass(slots=True)
@@ -148,7 +149,7 @@ def call_inline(call: Call, limits: Limits) -> Result:
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
             raise
         return _failed(call, error, limits)
-    return Result(call.index, call.attempt, call.skill, call.inputs, output, executed=True)
+    return _ended(call, output)
 
 
 async def _call_async(call: Call, limits: Limits) -> Result:
@@ -159,7 +160,12 @@ async def _call_async(call: Call, limits: Limits) -> Result:
         BaseException
     ) as error:  # a Ctrl-C reaches the event loop, not a skill: whatever comes here is the skill's own
         return _failed(call, error, limits)
-    return Result(call.index, call.attempt, call.skill, call.inputs, output, executed=True)
+    return _ended(call, output)
+
+
+def _ended(call: Call, output: Payload | Cause | Waiting) -> Result:
+    charged = None if call.context is None else call.context.pulse.charged
+    return Result(call.index, call.attempt, call.skill, call.inputs, output, executed=True, charged=charged)
 
 
 def _outcome(returned: Any, limits: Limits) -> Payload | Waiting:
@@ -170,8 +176,9 @@ def _outcome(returned: Any, limits: Limits) -> Payload | Waiting:
 
 def _failed(call: Call, error: BaseException, limits: Limits) -> Result:
     failure = failure_of(error, limits)
-    called = failure.code != "SKILL_INPUT_INVALID"
-    return Result(call.index, call.attempt, call.skill, call.inputs, failure, executed=called)
+    if failure.code == "SKILL_INPUT_INVALID":
+        return Result(call.index, call.attempt, call.skill, call.inputs, failure, executed=False)
+    return _ended(call, failure)
 
 
 def failure_of(error: BaseException, limits: Limits) -> Cause:
@@ -268,7 +275,7 @@ class Attempt:
         ended = self._ended
         self.cancel()
         if ended is not None:
-            ended(Result(call.index, call.attempt, call.skill, call.inputs, failure, executed=True))
+            ended(_ended(call, failure))
 
     def _settle(self, result: Result) -> None:
         ended = self._ended

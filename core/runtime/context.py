@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..canonical import Payload
+from ..errors import CallError, Problem
+from ..spec import MAX_CENTS
 from .payloads import inputs_payload
 
 MAX_DETAILS = 100_000
@@ -15,11 +17,12 @@ MAX_DETAILS = 100_000
 
 
 class Pulse:
-    """The sign of life of one attempt: when it last came, and what it told that nobody has taken yet."""
+    """The sign of life of one attempt: when it last came, what it told that nobody has taken yet, and what it cost."""
 
     def __init__(self) -> None:
         self.at = time.monotonic()
         self.details: Payload | None = None
+        self.charged: float | None = None
 
     def beat(self, details: Payload | None) -> None:
         """Give a sign of life."""
@@ -60,6 +63,15 @@ class StepContext:
     def pulse(self) -> Pulse:
         """Where `heartbeat` is felt."""
         return self._pulse
+
+    def charge(self, cents: float) -> None:
+        """Tell what the attempt has really cost, in cents, in place of what was expected; called again, it adds up.
+
+        It counts whether the attempt succeeds or not. Raises CallError for what is no amount of money.
+        """
+        if isinstance(cents, bool) or not 0 <= cents <= MAX_CENTS:
+            raise CallError(Problem("", f"{str(cents)[:100]} is no number of cents", "give 0 or more"))
+        self._pulse.charged = (self._pulse.charged or 0) + cents
 
     def heartbeat(self, details: Any = None) -> None:
         """Tell that the attempt lives, and with `details` (JSON) how far it is; from any thread, as often as you like.

@@ -6,47 +6,18 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from ..decide import decide
-from ..decision import Decision, Named
+from ..decision import Decision, step_failed
 from ..events import Event
 from ..limits import Limits
-from ..retry import Retry
+from ..policy.ceilings import Ceilings, Exceeded, Prices
 from ..run_state import RunState
-from ..spec import RetrySettings
 from ..spec_state import SpecState
 from ..state import evolve
 from ..step_events import StepIndex
 from .attempt import Call, Result, prepare
+from .pricing import Step, cost_of, retry_policy
 from .registry import SkillRegistry
 from .skill import Skill
-
-
-class Step(Named, Protocol):
-    """A step as outcomes and retries see it; None where the skill's own declaration counts."""
-
-    @property
-    def max_retries(self) -> int | None:
-        """How often a failed attempt is repeated."""
-        ...
-
-    @property
-    def backoff(self) -> RetrySettings | None:
-        """The pauses between attempts."""
-        ...
-
-    @property
-    def timeout_seconds(self) -> float | None:
-        """The time limit of an attempt."""
-        ...
-
-    @property
-    def estimated_cost_cents(self) -> float | None:
-        """What an attempt may cost."""
-        ...
-
-    @property
-    def retry(self) -> Retry | None:
-        """A whole policy in the place of both."""
-        ...
 
 
 class Decider(Protocol):
@@ -89,9 +60,13 @@ class Decider(Protocol):
 class SpecDecider:
     """Interprets a spec's plan."""
 
-    def __init__(self, state: SpecState, skills: SkillRegistry):
+    def __init__(self, state: SpecState, skills: SkillRegistry, *, enforced: bool = True):
+        """Unless `enforced`, ceilings do not count: for a replay, which is served with what they brought about."""
         self.state = state
         self._skills = skills
+        spec = state.plan.spec
+        bounded = enforced and (spec.step_ceiling_cents is not None or spec.workflow_ceiling_cents is not None)
+        self._ceilings = Ceilings(state, self._price) if bounded else None
 
     def apply(self, event: Event) -> None:
         """See `Decider.apply`."""
@@ -99,7 +74,25 @@ class SpecDecider:
 
     def decide(self, at: int, running: Collection[StepIndex], limits: Limits) -> Decision:
         """See `Decider.decide`."""
-        return decide(self.state, at, running, limits)
+        decision = decide(self.state, at, running, limits)
+        return decision if self._ceilings is None else self._affordable(self._ceilings, decision, at)
+
+    def _affordable(self, ceilings: Ceilings, decision: Decision, at: int) -> Decision:
+        state = self.state
+        wanted = sorted(decision.execute, key=lambda execute: int(execute.index))
+        judged = ceilings.judge(state, [int(execute.index) for execute in wanted])
+        refused = [
+            step_failed(state, at, self.step(each.index), "", each.attempt, None, None, found.code, found.reason)
+            for each, found in zip(wanted, judged, strict=True)
+            if isinstance(found, Exceeded)
+        ]
+        if refused:
+            return Decision(refused)
+        return decision._replace(execute=[each for each, may in zip(wanted, judged, strict=True) if may == "run"])
+
+    def _price(self, index: int) -> Prices:
+        step, skill = self.step(index), self.skill(index)
+        return Prices(cost_of(step, skill), retry_policy(step, skill).max_attempts)
 
     def step(self, index: StepIndex) -> Step:
         """See `Decider.step`."""

@@ -99,6 +99,7 @@ class Outbox:
     async def _commit(self, batch: list[_Parcel]) -> list[tuple[Sequence[Head], list[Letter]]]:
         own = [append for parcel in batch for append in parcel.unit.appends]
         dispatch = [change for parcel in batch for change in parcel.unit.dispatch]
+        ledger = [change for parcel in batch for change in parcel.unit.ledger]
         while True:
             posts: dict[str, Append] = {}
             told: list[list[Letter]] = []
@@ -109,7 +110,7 @@ class Outbox:
                     await self._hand_over(parcel.legacy, posts)
             wakes = [Wake(stream) for stream in sorted({letter.stream for sent in told for letter in sent})]
             try:
-                acks = list(await self._journal.commit(Unit([*own, *posts.values()], [*dispatch, *wakes])))
+                acks = list(await self._journal.commit(Unit([*own, *posts.values()], [*dispatch, *wakes], ledger)))
             except OwnershipLostError:
                 if await self._is_lost(own):
                     raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from ..canonical import Payload
 from ..decision import outcome_hash, step_failed
@@ -16,12 +15,10 @@ from ..events import (
     StepWaiting,
 )
 from ..ids import check_signal
-from ..retry import Retry
 from ..run_state import RunState
 from ..seeds import step_seed
 from .attempt import Cause, Result, Waiting
-from .decider import Step
-from .skill import Skill
+from .pricing import Step, cost_of, retry_policy, time_limit
 from .wait import Wait
 
 StepEvent = StepCompleted | StepAttemptFailed | StepFailed | StepWaiting
@@ -33,7 +30,7 @@ def outcome_event(state: RunState, step: Step, result: Result | StepCompleted | 
     if not isinstance(result, Result):
         return replace(result, at=at)
     skill, output = result.skill, result.output
-    cost = _cost(step, skill) if result.executed else 0
+    cost = 0 if not result.executed else cost_of(step, skill) if result.charged is None else result.charged
     version = "" if skill is None else skill.version
     if isinstance(output, Cause):
         return _failed(state, at, step, result, output, version, cost)
@@ -132,30 +129,3 @@ def _fault_of(wait: Wait) -> str | None:
         except CallError as error:
             return f"for a signal of an impossible name: {error}"
     return None
-
-
-def _cost(step: Step, skill: Skill[..., Any] | None) -> float:
-    """What one attempt costs: what the skill declares, else what the step estimates, else nothing."""
-    if skill is not None and skill.cost_cents is not None:
-        return skill.cost_cents
-    return step.estimated_cost_cents or 0
-
-
-def retry_policy(step: Step, skill: Skill[..., Any] | None) -> Retry:
-    """The step's own retries where the spec gives any, else the skill's default; none for at-most-once skills."""
-    if skill is not None and skill.at_most_once:
-        return Retry()
-    if step.retry is not None:
-        return step.retry
-    default = skill.retry if skill is not None and skill.retry is not None else Retry()
-    retries = default.max_attempts - 1 if step.max_retries is None else step.max_retries
-    if step.backoff is not None:
-        return step.backoff.retry(retries)
-    return Retry(retries + 1, default.initial_seconds, default.multiplier, default.max_seconds, default.jitter)
-
-
-def time_limit(step: Step, skill: Skill[..., Any] | None) -> float | None:
-    """The time limit of an attempt, in seconds: the step's own, else what the skill declares."""
-    if step.timeout_seconds is not None or skill is None:
-        return step.timeout_seconds
-    return skill.timeout_seconds

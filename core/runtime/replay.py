@@ -11,6 +11,7 @@ from ..canonical import Payload
 from ..code_state import CodeState
 from ..errors import IntegrityError, NondeterminismError, ReplayDivergenceError
 from ..events import Event, RunCancelled, RunEnd, RunTimedOut, StepCompleted, StepFailed, StepReused, StepWaiting
+from ..failures import REJECTIONS
 from ..limits import Limits
 from ..ports import Ack, Head, Timer, Unit
 from ..run_state import RunState
@@ -29,7 +30,7 @@ from .services import Services
 from .skill import Skill
 from .threads import ThreadPool
 
-_NOT_REPRODUCED = {"STEP_TIMEOUT", "INTERRUPTED"}
+_NOT_REPRODUCED = {"STEP_TIMEOUT", "INTERRUPTED", *REJECTIONS}
 """Failures that come from outside the skill: recorded and replayed, not brought about again."""
 
 
@@ -100,7 +101,7 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
     from_log = served(events, services.skills)
     time = _HastyTime(events[0].at)
     quiet = replace(
-        services, journal=NoJournal(), clock=time, timers=time, observer=None, family=None, recorded=from_log
+        services, journal=NoJournal(), clock=time, timers=time, observer=None, family=None, recorded=from_log, gate=None
     )
     state = await _run_again(quiet, recorded)
     index = _first_difference(recorded, state)
@@ -215,7 +216,7 @@ def _check_end(decider: CodeDecider, end: RunEnd) -> None:
 async def _run_again(quiet: Services, recorded: SpecState) -> SpecState:
     state = SpecState(recorded.started, recorded.plan)
     state.deadline = None  # The record says that it was met; the clock has gone on since.
-    actor = RunActor(quiet, "replay", SpecDecider(state, quiet.skills), Head(1, None))
+    actor = RunActor(quiet, "replay", SpecDecider(state, quiet.skills, enforced=False), Head(1, None))
     try:
         actor.begin()
         await actor.done

@@ -13,6 +13,7 @@ from ..run_state import RunState
 from ..step_events import StepIndex
 from .attempt import Result
 from .clock import LoopTimers
+from .gate import Gate
 from .registry import SkillRegistry
 from .relations import Handover, Letter
 from .threads import ThreadPool
@@ -44,7 +45,7 @@ class Services:
     """What all actors of an engine share.
 
     With `parks`, runs with nothing to do for a while leave memory. `family` connects runs with each other. `recorded`
-    holds outcomes to serve instead of executing (for a replay).
+    holds outcomes to serve instead of executing (for a replay). Attempts go through the `gate`, if there is one.
     """
 
     journal: Journal
@@ -60,3 +61,4 @@ class Services:
         default_factory=dict[StepIndex, StepCompleted | StepFailed]
     )
     timers: Timers = field(default_factory=LoopTimers)
+    gate: Gate | None = None

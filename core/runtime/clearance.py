@@ -1,0 +1,206 @@
+"""What policies make of one run's attempts: which may begin, which are refused, and which come later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ..canonical import Payload
+from ..decision import Decision, Execute
+from ..errors import RefoldError
+from ..events import Event, PolicyDecided, StepAttemptFailed, StepCompleted, StepFailed, StepWaiting
+from ..ledger import Answer, Deferred, Granted, Limit, Request
+from ..limits import Limits
+from ..policy.enforcer import PolicyCheckResult, PolicyEnforcer, millionths
+from ..ports import Settle
+from ..run_state import FIRST, RunState
+from ..step_events import StepIndex
+from .attempt import Cause, Result
+from .decider import Decider
+from .gate import Gate
+from .outcomes import outcome_event
+from .pricing import cost_of
+
+_CODES = {"budget": "BUDGET_EXCEEDED", "rate": "RATE_LIMITED", "concurrency": "CONCURRENCY_LIMITED"}
+
+
+class _Asked(NamedTuple):
+    """An attempt that waits for the ledger's answer."""
+
+    execute: Execute
+    enforcer: PolicyEnforcer
+    checked: PolicyCheckResult
+
+
+class Clearance:
+    """The clearance of one run's attempts. Its actor asks `sift` before it starts any, applies the events that this
+    gives, and calls `send` once they are durable. `changed` is called when answers have come."""
+
+    def __init__(self, gate: Gate, stream: str, decider: Decider, limits: Limits, changed: Callable[[], None]):
+        self._gate = gate
+        self._stream = stream
+        self._decider = decider
+        self._limits = limits
+        self._changed = changed
+        self._asked: dict[StepIndex, _Asked] = {}
+        self._unsent: list[StepIndex] = []
+        self._answers: list[tuple[StepIndex, Answer]] = []
+        self._later: dict[StepIndex, int] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether no answer waits to be taken."""
+        return not self._answers
+
+    def later(self, at: int) -> dict[StepIndex, int]:
+        """The steps that must not be asked for again yet, and until when."""
+        if self._later:
+            self._later = {index: until for index, until in self._later.items() if until > at}
+        return self._later
+
+    def sift(self, decision: Decision, at: int, running: Collection[StepIndex]) -> tuple[Decision, Sequence[StepIndex]]:
+        """Those executions of a decision that may start, and the steps whose attempts must first be asked for.
+
+        A refusal takes the place of all else: the decision then holds its events, to be applied before anything.
+        """
+        state = self._decider.state
+        enforcer = self._gate.enforcer(state)
+        if enforcer is None:
+            return decision, ()
+        free: list[Execute] = []
+        asked: dict[StepIndex, _Asked] = {}
+        in_flight = 0.0
+        if any(rule.max_run_cents is not None for policy in enforcer.policies for rule in policy.rules):
+            in_flight = sum(self._cost(index) for index in running)
+        for execute in decision.execute:
+            index = execute.index
+            if state.cleared.get(index) == execute.attempt:
+                free.append(execute)
+                continue
+            step, skill = self._decider.step(index), self._decider.skill(index)
+            checked = self._gate.check(enforcer, state, step, skill, at, in_flight)
+            if not checked.allowed:
+                return Decision(self._refused(execute, checked, (), at)), ()
+            in_flight += cost_of(step, skill)
+            if checked.limits:
+                asked[index] = _Asked(execute, enforcer, checked)
+            else:
+                free.append(execute)
+        self._asked |= asked
+        self._unsent.extend(asked)
+        return decision._replace(execute=free), tuple(asked)
+
+    def _cost(self, index: StepIndex) -> float:
+        return cost_of(self._decider.step(index), self._decider.skill(index))
+
+    def send(self) -> None:
+        """Ask the ledger for what `sift` has found."""
+        unsent, self._unsent = self._unsent, []
+        for index in unsent:
+            asked = self._asked.get(index)
+            if asked is not None:
+                request = Request(self._stream, str(index), asked.execute.attempt, asked.checked.limits)
+                self._gate.ask(request, lambda answer, index=index: self._answered(index, answer))
+
+    def _answered(self, index: StepIndex, answer: Answer) -> None:
+        self._answers.append((index, answer))
+        self._changed()
+
+    def take_answers(self, at: int, waiting: dict[StepIndex, Any]) -> Iterator[Sequence[Event]]:
+        """The events that follow from the answers that have come, for the caller to apply before it asks for more.
+
+        Steps that were answered are taken out of `waiting`; what was granted for those that nobody waits for goes back.
+        """
+        answers, self._answers = self._answers, []
+        for index, answer in answers:
+            asked = self._asked.pop(index, None)
+            if asked is None or index not in waiting or self._decider.abandoned((index,)):
+                self._give_back(index)
+                continue
+            del waiting[index]
+            execute, enforcer, checked = asked
+            if isinstance(answer, Granted):
+                yield [self._decided(execute, at, "allowed", checked, "", "", "", checked.limits)]
+                continue
+            short = [limit for limit in checked.limits if limit.account == answer.account]
+            rule, code = enforcer.rule_of(answer.account), _CODES[short[0].kind]
+            if isinstance(answer, Deferred):
+                self._later[index] = answer.until
+                if self._decider.state.deferred.get(index) != execute.attempt:
+                    reason = f"{answer.account} has not enough now"
+                    yield [self._decided(execute, at, "deferred", checked, rule, code, reason, short)]
+                continue
+            reason = f"{answer.account} has {_amount(short[0], answer.left)} left, {_amount(short[0])} is asked for"
+            refusal = PolicyCheckResult(False, code, rule, reason, checked.policy)
+            yield self._refused(execute, refusal, short, at)
+
+    def _refused(self, execute: Execute, refusal: PolicyCheckResult, short: Sequence[Limit], at: int) -> list[Event]:
+        """What records a refusal: the decision, and the failure of the step."""
+        decider, index, attempt = self._decider, execute.index, execute.attempt
+        code, rule, reason = refusal.code, refusal.rule, refusal.reason
+        decided = self._decided(execute, at, "refused", refusal, rule, code, reason, short)
+        cause = Cause(code, f"rule {rule}: {reason}" if rule else reason, retryable=False)
+        made = decider.prepare(index, attempt, self._limits)
+        result = Result(index, attempt, decider.skill(index), made.inputs, cause, executed=False)
+        return [decided, outcome_event(decider.state, decider.step(index), result, at)]
+
+    def _decided(
+        self,
+        execute: Execute,
+        at: int,
+        verdict: str,
+        checked: PolicyCheckResult,
+        rule: str,
+        code: str,
+        reason: str,
+        limits: Sequence[Limit],
+    ) -> PolicyDecided:
+        step = self._decider.step(execute.index)
+        holds = [
+            {"account": each.account, "kind": each.kind, "amount": each.amount, "capacity": each.capacity}
+            for each in limits
+        ]
+        return PolicyDecided(
+            at=at,
+            index=step.index,
+            step_id=step.step_id,
+            skill_id=step.skill_id,
+            attempt=execute.attempt,
+            verdict=verdict,
+            rule=rule,
+            code=code,
+            reason=reason,
+            policy=checked.policy,
+            holds=Payload.of(holds),
+        )
+
+    def _give_back(self, index: StepIndex) -> None:
+        async def withdraw() -> None:
+            try:
+                await self._gate.withdraw(self._stream, str(index))
+            except RefoldError:  # The end of the run gives it back.
+                return
+
+        task = asyncio.get_running_loop().create_task(withdraw())
+        _WITHDRAWALS.add(task)
+        task.add_done_callback(_WITHDRAWALS.discard)
+
+
+_WITHDRAWALS: set[asyncio.Task[None]] = set()
+"""Kept from the garbage collector while they go on."""
+
+
+def settlement(state: RunState, stream: str, event: Event) -> Settle | None:
+    """How `event`, which is about to be applied to `state`, settles what its attempt holds."""
+    if not isinstance(event, StepCompleted | StepFailed | StepAttemptFailed | StepWaiting):
+        return None
+    if event.index not in state.cleared:
+        return None
+    attempt = state.attempted.get(event.index, FIRST).attempt
+    return Settle(stream, str(event.index), attempt, millionths(event.cost_cents))
+
+
+def _amount(limit: Limit, amount: int | None = None) -> str:
+    amount = limit.amount if amount is None else amount
+    return f"{amount / 1_000_000:g} cents" if limit.kind == "budget" else str(amount)

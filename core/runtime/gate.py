@@ -1,0 +1,125 @@
+"""Where attempts are held against policies, and asked for in the ledger, before they begin."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+from ..canonical import Payload
+from ..errors import StoreError
+from ..ledger import Answer, Ledger, Request
+from ..policy.document import Policy
+from ..policy.enforcer import PolicyCheckResult, PolicyContext, PolicyEnforcer
+from ..run_state import FIRST, RunState
+from .pricing import Step, cost_of
+from .skill import Skill
+
+ASK_AGAIN_SECONDS = 0.5
+"""How long to wait after the store did not answer."""
+
+
+class PolicySource(Protocol):
+    """The policy that a process goes by; it may change at any moment."""
+
+    def current(self) -> Policy | None:
+        """The policy in force now, None if there is none."""
+        ...
+
+
+class NoPolicy:
+    """A process without a policy of its own."""
+
+    def current(self) -> Policy | None:
+        """None."""
+        return None
+
+
+class Gate:
+    """One for an engine: the policies in force, and the way to the ledger. Asks of many runs share a call."""
+
+    def __init__(self, policies: PolicySource, ledger: Ledger):
+        self._policies = policies
+        self._ledger = ledger
+        self._queue: list[tuple[Request, Callable[[Answer], None]]] = []
+        self._pump: asyncio.Task[None] | None = None
+        self._enforcer: PolicyEnforcer | None = None
+
+    def enforcer(self, state: RunState) -> PolicyEnforcer | None:
+        """What applies to a run now; None where there is neither a policy of the process nor one of the run."""
+        current, own = self._policies.current(), state.started.policy
+        if current is None and own is None:
+            return None
+        if own is not None:
+            return PolicyEnforcer([each for each in (current, _parsed(own)) if each is not None])
+        if current is not None and (self._enforcer is None or self._enforcer.policies[0] is not current):
+            self._enforcer = PolicyEnforcer(current)
+        return self._enforcer
+
+    def check(
+        self,
+        enforcer: PolicyEnforcer,
+        state: RunState,
+        step: Step,
+        skill: Skill[..., Any] | None,
+        at: int,
+        in_flight: float,
+    ) -> PolicyCheckResult:
+        """Whether an attempt may begin at the time `at`; `in_flight` is what those that run now may cost, in cents."""
+        started = state.started
+        pending = state.attempted.get(step.index, FIRST)
+        context = PolicyContext(
+            run_id=started.run_id,
+            tenant=started.tenant,
+            workflow_type=started.workflow_type,
+            queue=started.queue,
+            source=started.origin,
+            attempt=pending.attempt,
+            at=at,
+            cost_cents=cost_of(step, skill),
+            spent_cents=state.cost_cents + in_flight,
+            step_spent_cents=pending.cost_cents,
+            side_effect=skill is not None and skill.side_effect,
+            inputs=state.inputs,
+        )
+        return enforcer.check_can_execute(step, context, started.agent_id)
+
+    def ask(self, request: Request, answered: Callable[[Answer], None]) -> None:
+        """Have the ledger asked; `answered` is called on this event loop. The store may be away for a while."""
+        self._queue.append((request, answered))
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.get_running_loop().create_task(self._ask_all())
+
+    async def _ask_all(self) -> None:
+        while self._queue:
+            asked, self._queue = self._queue, []
+            answers = await self._answers([request for request, _ in asked])
+            for (_, answered), answer in zip(asked, answers, strict=True):
+                answered(answer)
+
+    async def _answers(self, requests: Sequence[Request]) -> list[Answer]:
+        while True:
+            try:
+                return await asyncio.to_thread(self._ledger.ask, requests)
+            except StoreError:
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+    async def withdraw(self, stream: str, step: str) -> None:
+        """Give back what a step was granted that will not run."""
+        await asyncio.to_thread(self._ledger.withdraw, stream, step)
+
+    async def close(self) -> None:
+        """Ask no more."""
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.wait([self._pump])
+
+
+@lru_cache(maxsize=256)
+def _policy_of(document: bytes) -> Policy:
+    return Policy.parse(Payload.from_canonical(document).value)
+
+
+def _parsed(payload: Payload) -> Policy:
+    return _policy_of(payload.data)
