@@ -68,7 +68,8 @@ Answer = Granted | Refused | Deferred
 
 class Account(NamedTuple):
     """A guarded row as it stands. `extra` is what was added to a budget's capacity; `full_at` is when a rate's bucket
-    is full again (microseconds since the epoch, 0 for others)."""
+    is full again (microseconds since the epoch, 0 for others). `capacity` and `token_seconds` are those of the last
+    request, for people to see; each request is held to its own."""
 
     name: str
     kind: Kind
@@ -76,6 +77,8 @@ class Account(NamedTuple):
     spent: int
     extra: int
     full_at: int
+    capacity: int = 0
+    token_seconds: float = 0.0
 
 
 class Hold(NamedTuple):

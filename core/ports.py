@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from .errors import RefoldError
 from .events import Event, RunStarted
+from .ledger import Ledger
 from .run_state import RunState
 
 
@@ -181,6 +182,11 @@ class RunLog(Protocol):
     @property
     def queries(self) -> QueryStore:
         """Questions to workers."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """Budgets, rates and places."""
         ...
 
     def head(self, stream: str) -> Head:

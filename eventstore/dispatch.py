@@ -146,7 +146,8 @@ POSTGRES = Dialect(
     among="= ANY(?)",
     listed=list,
     mark="%s",
-    skip_locked="FOR UPDATE SKIP LOCKED",
+    # Not FOR UPDATE: it would leave out rows that the ledger keeps from being deleted for a moment.
+    skip_locked="FOR NO KEY UPDATE SKIP LOCKED",
 )
 """PostgreSQL's."""
 

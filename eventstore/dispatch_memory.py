@@ -53,6 +53,11 @@ class MemoryDispatch:
         heard = NEVER if taken is None else taken
         return 0 if inbox is not None and inbox.version > heard else seconds_of(due)
 
+    def has(self, stream: str) -> bool:
+        """Whether the run has a row: it has not ended."""
+        with self._lock:
+            return stream in self._rows
+
     def lease(self, stream: str) -> LeaseRow | None:
         """See `DispatchStore.lease`."""
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ..core.events import Event
+from ..core.ledger import Ledger
 from ..core.ports import EMPTY, Claimed, Head, Lease, QueryStore
 from .codec import decode, references
 from .owner import is_dead
@@ -22,6 +23,11 @@ class EventLog:
     def queries(self) -> QueryStore:
         """Questions to workers."""
         return self.store.queries
+
+    @property
+    def ledger(self) -> Ledger:
+        """Budgets, rates and places."""
+        return self.store.ledger
 
     def head(self, stream: str) -> Head:
         """The head of `stream`, `EMPTY` if it does not exist."""

@@ -14,9 +14,10 @@ from eventsourcing.persistence import Notification as LibraryNotification
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.popo import POPOProcessRecorder
 
-from ..core.ports import EMPTY, Head, Record
+from ..core.ports import EMPTY, Head, Record, Unschedule
 from .dispatch_memory import MemoryDispatch
 from .hints import LocalHints
+from .ledger_memory import MemoryLedger
 from .parts import share_of
 from .queries_memory import MemoryQueries
 from .sealing import SealedUnit
@@ -37,6 +38,7 @@ class MemoryStore(POPOProcessRecorder):
         self._large: dict[str, bytes] = {}
         self._hints = LocalHints()
         self.dispatch = MemoryDispatch(self._database_lock, self._heads, seconds)
+        self.ledger = MemoryLedger(self._database_lock, self.dispatch.has, seconds)
         self.queries = MemoryQueries(self._database_lock, seconds)
         self.tables = MemoryTables(self._database_lock, seconds)
         self.parts = self.tables.parts
@@ -59,7 +61,15 @@ class MemoryStore(POPOProcessRecorder):
         self._large.update(unit.large)
         for change in unit.dispatch:
             self.dispatch.apply(change, owner)
+        self._change_ledger(unit)
         return True
+
+    def _change_ledger(self, unit: SealedUnit) -> None:
+        for change in unit.ledger:
+            self.ledger.apply(change)
+        for change in unit.dispatch:
+            if isinstance(change, Unschedule):
+                self.ledger.release(change.stream)
 
     def heads(self, streams: Sequence[str]) -> dict[str, Head]:
         """See `Store.heads`."""

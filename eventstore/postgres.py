@@ -24,6 +24,7 @@ from .access import Access
 from .arrays import ARRAYS, register
 from .dispatch import POSTGRES, SQLDispatch
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
+from .ledger import LOCK, UNDELETED, SQLLedger
 from .migrate import Migration, pending
 from .parts_sql import SQLParts
 from .postgres_append import columns
@@ -54,7 +55,9 @@ _CONNECTION: dict[str, Any] = {
     "tcp_user_timeout": 25_000,
     # Somebody else's table lock must not hold us for ever. A plan that is kept from when a table was small must not
     # scan it when it is large.
-    "options": f"-c lock_timeout={LOCK_SECONDS}s -c enable_seqscan=off -c jit=off",
+    "options": f"-c lock_timeout={LOCK_SECONDS}s -c enable_seqscan=off -c jit=off "
+    # Under a stricter level a transaction would see what stood before it was granted a lock.
+    "-c default_transaction_isolation=read\\ committed",
 }
 
 _PLANNING = {
@@ -71,7 +74,7 @@ _RENUMBER = (
     "SELECT setval(pg_get_serial_sequence('stored_events', 'notification_id'), max(notification_id)) FROM stored_events"
 )
 
-_COMMIT = f"SELECT refold_commit({', '.join(['%b'] * 23)})".encode()
+_COMMIT = f"SELECT refold_commit({', '.join(['%b'] * 30)})".encode()
 
 
 # The large texts of rows take longer to compress by default than to write.
@@ -128,6 +131,7 @@ class PostgresStore(PostgresProcessRecorder):
         self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
         self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
+        self.ledger = SQLLedger(self._rows, self._transaction, POSTGRES, LOCK, UNDELETED)
         self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, ARRAYS))
         self.parts = SQLParts(self._rows, self._transaction, POSTGRES, self.tables)
         ways = (self._rows, self._appending, self._at_length)
@@ -152,9 +156,12 @@ class PostgresStore(PostgresProcessRecorder):
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """See `Store.commit`."""
-        parameters = columns(units, owner)
         with self._write() as connection, _WATCHDOG.over(connection.fileno):
-            row = connection.execute(_COMMIT, parameters, prepare=True).fetchone()
+            try:
+                row = connection.execute(_COMMIT, columns(units, owner), prepare=True).fetchone()
+            except psycopg.errors.SerializationFailure:
+                # A run ends that holds something in the ledger: now with the ledger's lock, which comes first.
+                row = connection.execute(_COMMIT, columns(units, owner, alone=True), prepare=True).fetchone()
         refused = set(row[0]) if row else set[int]()
         return [number not in refused for number in range(1, len(units) + 1)]
 

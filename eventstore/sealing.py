@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import NamedTuple
 
-from ..core.ports import Append, Dispatch, Head, Record, Unit
+from ..core.ports import Append, Dispatch, Head, LedgerChange, Record, Unit
 from .chain import event_hash
 from .codec import encode
 
@@ -27,6 +27,7 @@ class SealedUnit(NamedTuple):
     appends: Sequence[SealedAppend]
     large: dict[str, bytes]
     dispatch: Sequence[Dispatch]
+    ledger: Sequence[LedgerChange] = ()
 
 
 class Sealer:
@@ -41,7 +42,7 @@ class Sealer:
         """`unit` as the bytes that will be stored."""
         large: dict[str, bytes] = {}
         appends = [self._seal(append, large) for append in unit.appends]
-        return SealedUnit(appends, large, unit.dispatch)
+        return SealedUnit(appends, large, unit.dispatch, unit.ledger)
 
     def _seal(self, append: Append, large: dict[str, bytes]) -> SealedAppend:
         stream = append.stream

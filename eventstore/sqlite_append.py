@@ -16,6 +16,7 @@ import orjson
 
 from ..core.ports import NEVER, Dispatch, Schedule, Unschedule, Wake
 from .dispatch import SQLITE, seconds_of
+from .ledger_sqlite import change_ledger
 from .sealing import SealedUnit
 
 _SIZES = (1, 4, 16, 64, 128, 256, 512, 1024)
@@ -55,7 +56,10 @@ def insert_units(connection: sqlite3.Connection, units: Sequence[SealedUnit], ow
         _insert(connection, "large_payloads", large, "ON CONFLICT DO NOTHING")
         named = [(digest, append.stream) for unit in units for digest in unit.large for append in unit.appends]
         _insert(connection, "large_references", named, "ON CONFLICT DO NOTHING")
-    _change_dispatch(connection, [change for unit in units for change in unit.dispatch], owner)
+    dispatch = [change for unit in units for change in unit.dispatch]
+    _change_dispatch(connection, dispatch, owner)
+    ended = [change.stream for change in dispatch if isinstance(change, Unschedule)]
+    change_ledger(connection, [change for unit in units for change in unit.ledger], ended)
 
 
 def _change_dispatch(connection: sqlite3.Connection, changes: Sequence[Dispatch], owner: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from ..core.ledger import Ledger
 from ..core.ports import Head, QueryStore, Record
 from .dispatch import DispatchStore
 from .parts import PartStore
@@ -40,6 +41,11 @@ class Store(Protocol):
     @property
     def queries(self) -> QueryStore:
         """Questions to workers, and their answers."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """Budgets, rates and places."""
         ...
 
     @property

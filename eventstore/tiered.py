@@ -43,6 +43,7 @@ class TieredStore:
         self.cache = ArchiveCache(folder)
         self.dispatch = hot.dispatch
         self.queries = hot.queries
+        self.ledger = hot.ledger
         self.tables = hot.tables
         self.parts = hot.parts
         self._sweep = Sweep(self.index, self.cache)

@@ -184,8 +184,8 @@ def test_the_librarys_database_functions_stay_off(postgres_url: str, monkeypatch
     assert len(store.hot.select_events("default/a")) == 1  # pyright: ignore[reportAttributeAccessIssue]
     store.close()
     with raw(postgres_url) as connection:
-        ours = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
-        assert connection.execute(ours.encode()).fetchall() == [("refold_commit",)]
+        ours = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY proname"
+        assert connection.execute(ours.encode()).fetchall() == [("refold_commit",), ("refold_settle",)]
 
 
 def test_a_database_without_the_schema_says_what_to_do(postgres_url: str) -> None:

@@ -144,6 +144,11 @@ class Outage:
         """The questions to workers, as far away as the store."""
         return Outage(self._inner.queries, self._away)
 
+    @property
+    def ledger(self) -> Outage:
+        """Budgets, rates and places, as far away as the store."""
+        return Outage(self._inner.ledger, self._away)
+
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any, **named: Any) -> Any:
             if self._away():

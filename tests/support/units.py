@@ -7,7 +7,7 @@ from typing import Any
 
 from refold.core.canonical import Payload
 from refold.core.events import Event, MessageSent, RunStarted
-from refold.core.ports import EMPTY, Append, Head, Schedule, Unit, Unschedule
+from refold.core.ports import EMPTY, Append, Head, LedgerChange, Schedule, Unit, Unschedule
 from refold.eventstore.sealing import SealedUnit, Sealer
 from refold.eventstore.store import Store
 
@@ -49,10 +49,15 @@ class Writer:
         self._sealer = Sealer("build under test", name)
         self.heads: dict[str, Head] = {}
 
-    def unit(self, *appends: tuple[str, Sequence[Event]], dispatch: Sequence[Schedule | Unschedule] = ()) -> SealedUnit:
+    def unit(
+        self,
+        *appends: tuple[str, Sequence[Event]],
+        dispatch: Sequence[Schedule | Unschedule] = (),
+        ledger: Sequence[LedgerChange] = (),
+    ) -> SealedUnit:
         """Events for streams, each built on the head that this writer believes in; it believes in its own at once."""
         made = [Append(stream, self.heads.get(stream, EMPTY), events) for stream, events in appends]
-        sealed = self._sealer.seal(Unit(made, dispatch))
+        sealed = self._sealer.seal(Unit(made, dispatch, ledger))
         for append in sealed.appends:
             self.heads[append.stream] = append.head
         return sealed
@@ -74,5 +79,6 @@ def contents(store: Store) -> dict[str, Any]:
     return {
         "log": notifications,
         "heads": store.heads([*streams, "default/nobody"]),
+        "ledger": (store.ledger.accounts(), store.ledger.holds()),
         "owners": [(row.stream, row.owner) for stream in streams if (row := store.dispatch.lease(stream))],
     }

@@ -109,6 +109,35 @@ CREATE UNLOGGED TABLE queries (
     answered_at float8
 );
 
+-- Budgets, rates and places: see core/ledger.py. Changed only by who holds the ledger's lock.
+CREATE TABLE ledger_accounts (
+    name text COLLATE "C" PRIMARY KEY,
+    kind text COLLATE "C" NOT NULL,
+    reserved bigint NOT NULL,
+    spent bigint NOT NULL,
+    extra bigint NOT NULL,
+    full_at bigint NOT NULL,
+    capacity bigint NOT NULL,
+    token_seconds float8 NOT NULL
+) WITH (fillfactor = 70);
+
+-- What attempts of steps hold of accounts, or wait for in the order of their tickets until they ask again.
+CREATE TABLE ledger_holds (
+    stream text COLLATE "C" NOT NULL,
+    step text COLLATE "C" NOT NULL,
+    account text COLLATE "C" NOT NULL,
+    attempt bigint NOT NULL,
+    amount bigint NOT NULL,
+    granted boolean NOT NULL,
+    ticket bigint NOT NULL,
+    until bigint NOT NULL,
+    PRIMARY KEY (stream, step, account)
+);
+
+CREATE INDEX ledger_holds_ticket ON ledger_holds (ticket);
+
+CREATE INDEX ledger_lines ON ledger_holds (account, ticket) WHERE NOT granted;
+
 -- How far each projection has followed the log.
 CREATE TABLE notification_tracking (
     application_name text PRIMARY KEY,
@@ -160,6 +189,46 @@ CREATE TABLE parked (
     PRIMARY KEY (name, generation, stream)
 );
 
+-- Settles what attempts held (l_kind 0: of the stream l_name), tops budgets up (1: the account l_name), and takes back
+-- what ended runs hold. The caller holds the ledger's lock.
+CREATE FUNCTION refold_settle(
+    refused bigint[],
+    l_unit bigint[], l_kind bigint[], l_name text[], l_step text[], l_attempt bigint[], l_amount bigint[],
+    d_unit bigint[], d_kind bigint[], d_stream text[]
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    WITH settled AS (
+        DELETE FROM ledger_holds h
+        USING unnest(l_unit, l_kind, l_name, l_step, l_attempt, l_amount) AS l (unit, kind, name, step, attempt, spent)
+        WHERE l.kind = 0 AND NOT l.unit = ANY (refused)
+        AND h.stream = l.name AND h.step = l.step AND h.attempt = l.attempt
+        RETURNING h.account, h.granted, h.amount, l.spent
+    ), sums AS (
+        SELECT account, sum(amount) AS amount, sum(spent) AS spent FROM settled WHERE granted GROUP BY account
+    )
+    UPDATE ledger_accounts a
+    SET reserved = a.reserved - s.amount, spent = a.spent + CASE WHEN a.kind = 'budget' THEN s.spent ELSE 0 END
+    FROM sums s WHERE a.name = s.account AND a.kind <> 'rate';
+
+    WITH released AS (
+        DELETE FROM ledger_holds h
+        USING unnest(d_unit, d_kind, d_stream) AS d (unit, kind, stream)
+        WHERE d.kind = 0 AND NOT d.unit = ANY (refused) AND h.stream = d.stream
+        RETURNING h.account, h.granted, h.amount
+    ), sums AS (
+        SELECT account, sum(amount) AS amount FROM released WHERE granted GROUP BY account
+    )
+    UPDATE ledger_accounts a SET reserved = a.reserved - s.amount
+    FROM sums s WHERE a.name = s.account AND a.kind <> 'rate';
+
+    INSERT INTO ledger_accounts AS a (name, kind, reserved, spent, extra, full_at, capacity, token_seconds)
+    SELECT l.name, 'budget', 0, 0, sum(l.amount), 0, 0, 0
+    FROM unnest(l_unit, l_kind, l_name, l_amount) AS l (unit, kind, name, amount)
+    WHERE l.kind = 1 AND NOT l.unit = ANY (refused) GROUP BY l.name
+    ON CONFLICT (name) DO UPDATE SET extra = a.extra + excluded.extra;
+END;
+$$;
+
 -- Stores the units whose every expected head is the stream's head, and answers with the numbers of the others.
 --
 -- Rows belong to appends, appends to units: parallel arrays, with each append's unit in a_unit and each event's append
@@ -170,11 +239,16 @@ CREATE FUNCTION refold_commit(
     e_append bigint[], e_version bigint[], e_topic text[], e_state bytea[],
     p_unit bigint[], p_hash text[], p_data bytea[],
     d_unit bigint[], d_kind bigint[], d_stream text[], d_seconds float8[], d_due float8[], d_taken bigint[],
-    d_queue text[], d_priority bigint[], d_needs text[], d_owner text
+    d_queue text[], d_priority bigint[], d_needs text[], d_owner text,
+    l_unit bigint[], l_kind bigint[], l_name text[], l_step text[], l_attempt bigint[], l_amount bigint[], l_alone boolean
 ) RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     refused bigint[];
 BEGIN
+    IF l_alone THEN
+        -- Before the lock of the appends: who waits here keeps nobody from appending.
+        PERFORM pg_advisory_xact_lock(7310203118230115);
+    END IF;
     PERFORM pg_advisory_xact_lock(7310203118230113);
     SELECT coalesce(array_agg(DISTINCT a.unit), '{}') INTO refused
     FROM unnest(a_unit, a_stream, a_version, a_hash) AS a (unit, stream, version, hash)
@@ -231,6 +305,18 @@ BEGIN
         WHERE d.kind = 1 AND NOT d.unit = ANY (refused)
         ON CONFLICT (stream) DO UPDATE
         SET due_at = excluded.due_at, owner = excluded.owner, lease_until = excluded.lease_until;
+    END IF;
+    IF l_alone THEN
+        PERFORM refold_settle(refused, l_unit, l_kind, l_name, l_step, l_attempt, l_amount, d_unit, d_kind, d_stream);
+    ELSIF 0 = ANY (d_kind) THEN
+        -- Without its row in dispatch a run is given nothing more, so what is seen here is all there will be.
+        IF EXISTS (
+            SELECT 1 FROM unnest(d_unit, d_kind, d_stream) AS d (unit, kind, stream)
+            JOIN ledger_holds h ON h.stream = d.stream
+            WHERE d.kind = 0 AND NOT d.unit = ANY (refused)
+        ) THEN
+            RAISE EXCEPTION 'a run that ends holds something in the ledger' USING ERRCODE = 'serialization_failure';
+        END IF;
     END IF;
     RETURN refused;
 END;

@@ -105,6 +105,35 @@ CREATE TABLE queries (
     answered_at REAL
 ) WITHOUT ROWID;
 
+-- Budgets, rates and places: see core/ledger.py.
+CREATE TABLE ledger_accounts (
+    name TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    reserved INTEGER NOT NULL,
+    spent INTEGER NOT NULL,
+    extra INTEGER NOT NULL,
+    full_at INTEGER NOT NULL,
+    capacity INTEGER NOT NULL,
+    token_seconds REAL NOT NULL
+) WITHOUT ROWID;
+
+-- What attempts of steps hold of accounts, or wait for in the order of their tickets until they ask again.
+CREATE TABLE ledger_holds (
+    stream TEXT NOT NULL,
+    step TEXT NOT NULL,
+    account TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    amount INTEGER NOT NULL,
+    granted INTEGER NOT NULL,
+    ticket INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (stream, step, account)
+) WITHOUT ROWID;
+
+CREATE INDEX ledger_holds_ticket ON ledger_holds (ticket);
+
+CREATE INDEX ledger_lines ON ledger_holds (account, ticket) WHERE NOT granted;
+
 -- How far each projection has followed the log.
 CREATE TABLE tracking (
     application_name TEXT PRIMARY KEY,
