@@ -14,9 +14,12 @@ from urllib.parse import unquote
 from .core.errors import CallError, Problem
 from .core.ids import check_queue
 from .core.limits import Limits
+from .core.policy.document import Policy
 from .core.ports import Clock, Timers
 from .core.runtime.admission import DEFAULT_QUEUE
 from .core.runtime.engine import LEASE_SECONDS, Engine
+from .core.runtime.gate import PolicySource
+from .core.runtime.policy_file import PolicyFile
 from .core.runtime.registry import SkillRegistry
 from .core.runtime.scheduling.schedules import Schedules
 from .core.runtime.services import Observer
@@ -144,8 +147,10 @@ class WorkflowEngine(Engine):
         patience: float = 30.0,
         parks: bool = False,
         timers: Timers | None = None,
+        policy: str | Path | Policy | None = None,
     ):
-        """`patience` is for how many seconds a store that does not answer is asked again."""
+        """`patience` is for how many seconds a store that does not answer is asked again. `policy` is the policy of
+        this process, or the file that it is in (and that is looked at again and again), else REFOLD_POLICY names it."""
         self._opened_here = store is None or isinstance(store, str)
         self.store = open_store(store) if store is None or isinstance(store, str) else store
         label = os.environ.get("REFOLD_BUILD")
@@ -168,6 +173,8 @@ class WorkflowEngine(Engine):
             parks=parks,
             timers=timers,
             checkpoints=RunCheckpoints(self.store.tables),
+            policies=_policies(policy),
+            by=owner,
         )
         self.schedules = Schedules(self, log, self._streams_needing)
 
@@ -190,6 +197,24 @@ class WorkflowEngine(Engine):
         await self.close()
 
 
+class _Fixed:
+    """A policy that does not change while the process lives."""
+
+    def __init__(self, policy: Policy):
+        self._policy = policy
+
+    def current(self) -> Policy:
+        """See `PolicySource.current`."""
+        return self._policy
+
+
+def _policies(policy: str | Path | Policy | None) -> PolicySource | None:
+    if isinstance(policy, Policy):
+        return _Fixed(policy)
+    named = policy or os.environ.get("REFOLD_POLICY")
+    return PolicyFile(named) if named else None
+
+
 class Worker:
     """A worker on the store at a database URL, or on a store given: works on runs that `start` has recorded.
 
@@ -210,9 +235,11 @@ class Worker:
         observer: Observer | None = None,
         patience: float = 30.0,
         pins: Mapping[str, Collection[str]] | None = None,
+        policy: str | Path | Policy | None = None,
     ):
         """`concurrency` is how many runs are worked on at a time; `lease_seconds` after how long without a sign of
-        life another worker may take them over. Of the workflow types in `pins` it serves the versions given only."""
+        life another worker may take them over. Of the workflow types in `pins` it serves the versions given only.
+        `policy` as of `WorkflowEngine`."""
         self._engine = WorkflowEngine(
             store,
             skills,
@@ -222,6 +249,7 @@ class Worker:
             observer=observer,
             patience=patience,
             parks=True,
+            policy=policy,
         )
         self._loop = self._engine.work_loop([check_queue(queue) for queue in queues], concurrency, BUILD, pins)
 

@@ -21,6 +21,9 @@ GOLDEN_KEYS = f"{CONTROL}/golden_keys"
 CHECKPOINTS = f"{CONTROL}/checkpoints"
 """The control stream of what is found out about checkpoints."""
 
+POLICIES = f"{CONTROL}/policies"
+"""The control stream of the policies that were ever in use."""
+
 ARCHIVES = f"{CONTROL}/archives"
 """The control stream of the files that ended runs were moved to."""
 

@@ -262,6 +262,8 @@ class RunActor:
 
         def committed(ack: Ack) -> None:
             self._committed(ack, appends, decision)
+            if ledger and self._services.gate is not None:
+                self._services.gate.gave_back(len(ledger))
 
         unit, family = Unit(appends, dispatch, ledger), self._services.family
         legacy = handover(state)

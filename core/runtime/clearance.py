@@ -126,7 +126,7 @@ class Clearance:
             short = [limit for limit in checked.limits if limit.account == answer.account]
             rule, code = enforcer.rule_of(answer.account), _CODES[short[0].kind]
             if isinstance(answer, Deferred):
-                self._later[index] = answer.until
+                self._stand(index, answer.until)
                 if self._decider.state.deferred.get(index) != execute.attempt:
                     reason = f"{answer.account} has not enough now"
                     yield [self._decided(execute, at, "deferred", checked, rule, code, reason, short)]
@@ -134,6 +134,17 @@ class Clearance:
             reason = f"{answer.account} has {_amount(short[0], answer.left)} left, {_amount(short[0])} is asked for"
             refusal = PolicyCheckResult(False, code, rule, reason, checked.policy)
             yield self._refused(execute, refusal, short, at)
+
+    def _stand(self, index: StepIndex, until: int) -> None:
+        def recall(promised: int) -> bool:
+            if self._later.get(index) != promised:
+                return False
+            del self._later[index]
+            self._changed()
+            return True
+
+        self._later[index] = until
+        self._gate.stand(until, recall)
 
     def _refused(self, execute: Execute, refusal: PolicyCheckResult, short: Sequence[Limit], at: int) -> list[Event]:
         """What records a refusal: the decision, and the failure of the step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..ports import Clock, Journal, RunLog
 from .golden_control import GoldenControl
+from .policy_control import PolicyControl
 from .refusals import Refusals
 from .specs import SpecRegistry
 
@@ -15,3 +16,4 @@ class Controls:
         self.refusals = Refusals(log, journal, clock)
         self.specs = SpecRegistry(log, journal, clock)
         self.goldens = GoldenControl(log, journal, clock)
+        self.policies = PolicyControl(log, journal, clock)

@@ -21,6 +21,7 @@ from .children import Children
 from .clock import LoopTimers, SystemClock
 from .controls import Controls
 from .forks import Forks
+from .gate import Gate, NoPolicy, PolicySource
 from .history import History
 from .host import Host
 from .kin import Kin
@@ -57,9 +58,12 @@ class Engine(Controls, Steering):
         parks: bool = False,
         timers: Timers | None = None,
         checkpoints: Checkpoints | None = None,
+        policies: PolicySource | None = None,
+        by: str = "",
     ):
         """With `parks`, runs with nothing to do for a while leave memory: for workers, to whom they come back. With
-        `checkpoints`, long runs of specs are taken up from theirs."""
+        `checkpoints`, long runs of specs are taken up from theirs. `policies` is where the policy of this process comes
+        from, and `by` who it is."""
         if not 0.1 <= lease_seconds <= 86_400:
             raise CallError(Problem("", f"a lease of {lease_seconds} s is not possible", "give 0.1 s to a day"))
         self.skills = skills
@@ -81,6 +85,7 @@ class Engine(Controls, Steering):
             parks,
             self._kin,
             timers=timers or LoopTimers(),
+            gate=Gate(policies or NoPolicy(), log.ledger, self.policies, by),
         )
         Steering.__init__(self, services, history, Host(services, history))
         self._forks = Forks(services, history, self._host, self._followed)
@@ -316,3 +321,5 @@ class Engine(Controls, Steering):
         """Drop what still runs, as a crash would (nothing recorded is lost), and give up the leases."""
         await self._host.close()
         await self._kin.close()
+        if self._services.gate is not None:
+            await self._services.gate.close()

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, Protocol
 
 from ..canonical import Payload
-from ..errors import StoreError
+from ..errors import CallError, StoreError
 from ..ledger import Answer, Ledger, Request
 from ..policy.document import Policy
 from ..policy.enforcer import PolicyCheckResult, PolicyContext, PolicyEnforcer
 from ..run_state import FIRST, RunState
+from .policy_control import PolicyControl
 from .pricing import Step, cost_of
 from .skill import Skill
 
 ASK_AGAIN_SECONDS = 0.5
 """How long to wait after the store did not answer."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class PolicySource(Protocol):
@@ -37,18 +44,42 @@ class NoPolicy:
 
 
 class Gate:
-    """One for an engine: the policies in force, and the way to the ledger. Asks of many runs share a call."""
+    """One for an engine: the policies in force, and the way to the ledger. Asks of many runs share a call.
 
-    def __init__(self, policies: PolicySource, ledger: Ledger):
+    A policy is in force once it was adopted (`refold.core.runtime.policy_control`): `refresh` sees to that.
+    """
+
+    def __init__(self, policies: PolicySource, ledger: Ledger, control: PolicyControl, by: str = ""):
         self._policies = policies
         self._ledger = ledger
+        self._control = control
+        self._by = by
+        self._current: Policy | None = None
+        self._refused: Policy | None = None
         self._queue: list[tuple[Request, Callable[[Answer], None]]] = []
         self._pump: asyncio.Task[None] | None = None
         self._enforcer: PolicyEnforcer | None = None
+        self._line: list[tuple[int, int, Callable[[int], bool]]] = []
+        self._count = count()
+
+    async def refresh(self) -> None:
+        """Go by the policy that there is now. Raises CallError while none is in force and this one cannot be."""
+        policy = self._policies.current()
+        if policy is self._current or policy is None or (policy is self._refused and self._current is not None):
+            return
+        try:
+            await self._control.adopt(policy, self._by)
+        except CallError as error:
+            if self._current is None:
+                raise
+            self._refused = policy
+            _log.error("policy %s stays in force: %s", self._current.label, error)
+            return
+        self._current = policy
 
     def enforcer(self, state: RunState) -> PolicyEnforcer | None:
         """What applies to a run now; None where there is neither a policy of the process nor one of the run."""
-        current, own = self._policies.current(), state.started.policy
+        current, own = self._current, state.started.policy
         if current is None and own is None:
             return None
         if own is not None:
@@ -104,6 +135,17 @@ class Gate:
                 return await asyncio.to_thread(self._ledger.ask, requests)
             except StoreError:
                 await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+    def stand(self, until: int, recall: Callable[[int], bool]) -> None:
+        """Somebody here has to ask again at `until`. `recall` is called with this time should something come back
+        before, and says whether that was still waited for."""
+        heappush(self._line, (until, next(self._count), recall))
+
+    def gave_back(self, times: int) -> None:
+        """Attempts of this process have settled what they held: so many of those who wait here ask again at once."""
+        while times and self._line:
+            until, _, recall = heappop(self._line)
+            times -= recall(until)
 
     async def withdraw(self, stream: str, step: str) -> None:
         """Give back what a step was granted that will not run."""

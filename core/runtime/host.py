@@ -214,6 +214,9 @@ class Host:
 
     async def _drive(self, actor: RunActor, *, fresh: bool) -> RunState:
         stream = actor.stream
+        gate = self._services.gate
+        if gate is not None:
+            await gate.refresh()
         self._actors[stream] = actor
         if self._keeper is None or self._keeper.done():
             self._keeper = asyncio.get_running_loop().create_task(self._keep())
@@ -268,6 +271,8 @@ class Host:
             await asyncio.sleep(POLL_SECONDS)
             streams = list(self._actors)
             try:
+                if self._services.gate is not None:
+                    await self._services.gate.refresh()
                 if streams and loop.time() - renewed > self._services.lease_seconds / 4:
                     await self._history.renew(streams, self._services.lease_seconds)
                     renewed = loop.time()
