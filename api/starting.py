@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Request
 from pydantic import Field
@@ -16,6 +16,7 @@ from ..core.errors import CallError, InvalidError, Problem, SpecError
 from ..core.events import RunStarted
 from ..core.ids import check_queue, check_run_id, check_seed
 from ..core.limits import Limits
+from ..core.policy.document import Policy
 from ..core.results import WorkflowResult
 from ..core.runtime.admission import DEFAULT_QUEUE, Target, first_event
 from ..core.spec import WorkflowSpec
@@ -29,6 +30,7 @@ _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 class StartBody(Body):
     """A run to be started: either `spec`, or the name of a registered `workflow` with its `version` (else the latest).
 
+    The plan of an untrusted planner (`source`) must pass the sandbox; `policy` holds for this run besides the worker's.
     Without `run_id` one is made: from the Idempotency-Key header, if there is one. `inputs` are laid over the spec's.
     """
 
@@ -40,6 +42,9 @@ class StartBody(Body):
     seed: int = 0
     queue: str = DEFAULT_QUEUE
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
+    agent_id: Annotated[str, Field(max_length=200)] | None = None
+    source: Literal["", "planner"] = ""
+    policy: dict[str, Any] | None = None
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -73,6 +78,9 @@ async def start(ports: Ports, tenant: str, body: StartBody, key: str | None) -> 
         tenant=tenant,
         queue=body.queue,
         priority=body.priority,
+        agent_id=body.agent_id,
+        source=body.source,
+        policy=body.policy,
     )
 
 
@@ -82,6 +90,8 @@ def _check(body: StartBody) -> None:
         problems += _problems("/run_id", check_run_id, body.run_id)
     problems += _problems("/seed", check_seed, body.seed)
     problems += _problems("/queue", check_queue, body.queue)
+    if body.policy is not None:
+        problems += _problems("/policy", Policy.parse, body.policy)
     if (body.spec is None) == (body.workflow is None):
         problems.append(Problem("", "either spec or workflow must be given, and not both", "give one of them"))
     elif body.version is not None and body.workflow is None:
@@ -111,10 +121,11 @@ def _checked(target: Target, tenant: str, run_id: str | None, body: StartBody) -
             run_id,
             body.seed,
             body.inputs,
-            None,
+            body.agent_id,
             tenant,
             queue=body.queue,
             priority=body.priority,
+            source=body.source,
             skills=None,
             limits=Limits(),
             at=0,

@@ -219,6 +219,12 @@ def run_failed(state: RunState, at: int, step_id: str | None, code: str, message
     return kind(at, step_id, code, message, hash_of_run(state, False, code), state.cost_cents)
 
 
+def is_judgement(state: RunState, event: Event) -> bool:
+    """Whether `event` ends a run before its first step, because the sandbox refuses its plan."""
+    refused = isinstance(event, RunRejected) and event.error_code == "SANDBOX_REJECTED" and event.step_id is None
+    return refused and not (state.ended_steps or state.attempted or state.waits or state.announced or state.taken)
+
+
 def hash_of_run(state: RunState, success: bool, error_code: str | None) -> str:
     """The workflow hash of a run that ends like this."""
     started = state.started

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from .code_state import CodeState
+from .decision import is_judgement
 from .errors import IntegrityError
 from .events import (
     AttributesSet,
@@ -226,6 +227,9 @@ def _patch_applied(state: RunState, event: PatchApplied) -> None:
 
 
 def _ended_by_steps(state: RunState, event: RunCompleted | RunFailed) -> None:
+    if is_judgement(state, event):
+        state.end = event
+        return
     if isinstance(state, SpecState) and state.leading < state.counted:
         raise IntegrityError(f"{event.topic} while step {state.plan.steps[state.leading].step_id!r} has no outcome")
     state.end = event

@@ -97,7 +97,7 @@ class Bench:
 
 
 def _step(skill_id: str, **inputs: Any) -> dict[str, Any]:
-    return {"step_id": "faulty", "skill_id": skill_id, "inputs": inputs}
+    return {"step_id": "faulty", "skill_id": skill_id, "inputs": inputs, "idempotency_key": "once"}
 
 
 def _of(*steps: dict[str, Any], **fields: Any) -> Callable[[Bench], Awaitable[str | None]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.canonical import canonical_json
 from ..core.decide import decide
+from ..core.decision import is_judgement
 from ..core.errors import RefoldError
 from ..core.events import Event, RunCompleted, RunFailed, RunStarted, StepCompleted, StepFailed, StepReused, StepSkipped
 from ..core.hashing import sha256_hex
@@ -53,7 +54,7 @@ def _unasked(state: SpecState, event: Event) -> str | None:
     if isinstance(event, StepCompleted | StepFailed | StepReused):
         if not _is_open(state, event.index) or event.index in state.skippable:
             return f"step {event.step_id!r} was not to be run when it ended"
-    elif isinstance(event, StepSkipped | RunCompleted | RunFailed):
+    elif isinstance(event, StepSkipped | RunCompleted | RunFailed) and not is_judgement(state, event):
         forced = decide(state, event.at, state.ready, _NO_LIMITS).events
         if type(event) not in map(type, forced):
             return f"{event.topic} was recorded where the rules ask for {forced[0].topic if forced else 'nothing'}"
@@ -68,6 +69,8 @@ def _is_open(state: SpecState, index: StepIndex) -> bool:
 def _otherwise(state: SpecState, event: Event) -> str | None:
     """What another plan asks for instead."""
     if isinstance(event, RunCompleted | RunFailed):
+        if is_judgement(state, event):
+            return None
         forced = decide(state, event.at, state.ready, _NO_LIMITS).events
         if not forced:
             left = ", ".join(state.plan.steps[index].step_id for index in state.ready[:5])

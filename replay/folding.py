@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from ..core.canonical import Payload, canonical_json
 from ..core.code_state import CodeState
 from ..core.decide import end_by_steps
-from ..core.decision import Named, cancel, hash_of_run, outcome_hash, time_out
+from ..core.decision import Named, cancel, hash_of_run, is_judgement, outcome_hash, run_failed, time_out
 from ..core.errors import IntegrityError, RefoldError
 from ..core.events import (
     ORIGINS,
@@ -326,6 +326,8 @@ def _cleaned_up(state: RunState, event: RunCancelled) -> Fault | None:
 
 
 def _run_ended(state: RunState, event: RunCompleted | RunFailed | RunContinued) -> Fault | None:
+    if isinstance(event, RunFailed) and is_judgement(state, event):
+        return _same(event, run_failed(state, event.at, None, event.error_code, event.message))
     if isinstance(state, CodeState):
         return _code_ended(state, event)
     if not isinstance(state, SpecState) or state.leading < state.counted:

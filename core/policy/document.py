@@ -108,8 +108,8 @@ class Rule(_Model):
     """What a step may cost, all its attempts together."""
     max_run_cents: _Cents | None = None
     """What a run may have cost when the step has run."""
-    require_idempotency_key: bool | None = None
-    """With true, steps must declare an idempotency key; with false, those with side effects need none."""
+    require_idempotency_key: Literal[True] | None = None
+    """Steps must declare an idempotency key, also those without side effects. Calls of functions always have one."""
 
     def __init__(self, /, **fields: Any) -> None:
         super().__init__(**fields)

@@ -13,6 +13,9 @@ from ..errors import BudgetExceededError, PolicyViolationError
 from ..ledger import MILLIONTHS, Limit
 from .document import Budget, LimitRule, Match, Policy, Rule
 
+NO_KEY = "a step with a side effect must declare an idempotency_key"
+"""Why a step of a spec is refused that has an effect and no key."""
+
 
 class PolicyStep(Protocol):
     """A step as policies see it."""
@@ -39,8 +42,9 @@ class PolicyContext:
 
     `cost_cents` is what the attempt will cost as far as is known, None: what the step estimates. `spent_cents` is
     what the run has cost so far with what is being run, `step_spent_cents` what the step's earlier attempts have. The
-    ceilings are those of the run's spec. `keyed` says whether the step declares an idempotency key, `side_effect`
-    whether its skill declares an effect, `stopped` why an emergency stop holds it up, None while none does.
+    ceilings are those of the run's spec. `keyed` says whether the step has an idempotency key, `side_effect` whether
+    its skill declares an effect, `effect` whether this very call has one as far as is known: it then needs a key.
+    `stopped` is why an emergency stop holds it up, None while none does.
     """
 
     run_id: str = ""
@@ -56,6 +60,7 @@ class PolicyContext:
     step_ceiling_cents: float | None = None
     workflow_ceiling_cents: float | None = None
     side_effect: bool = False
+    effect: bool = False
     keyed: bool = True
     inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     stopped: str | None = None
@@ -122,7 +127,7 @@ class PolicyEnforcer:
             ctx.source,
             ctx.side_effect,
         )
-        against = _built_in(ctx, cost, self._key_needed(facts))
+        against = _built_in(ctx, cost)
         limits: dict[str, Limit] = {}
         for policy in self.policies:
             for rule in policy.rules:
@@ -142,15 +147,6 @@ class PolicyEnforcer:
         kind, name, *_ = account.split("/")
         return "budget" if kind == "budget" else name
 
-    def _key_needed(self, facts: _Facts) -> bool:
-        """Whether the step must declare an idempotency key; the last rule that says so counts, else its effect."""
-        needed = facts.side_effect
-        for policy in self.policies:
-            for rule in policy.rules:
-                if rule.require_idempotency_key is not None and _fits(rule.match, facts):
-                    needed = rule.require_idempotency_key
-        return needed
-
 
 _Refusal = tuple[str, str, str]
 """Code, rule, reason."""
@@ -160,7 +156,7 @@ def _cost(step: PolicyStep, ctx: PolicyContext) -> float:
     return ctx.cost_cents if ctx.cost_cents is not None else step.estimated_cost_cents or 0
 
 
-def _built_in(ctx: PolicyContext, cost: float, key_needed: bool) -> _Refusal | None:
+def _built_in(ctx: PolicyContext, cost: float) -> _Refusal | None:
     """What is refused without any rule."""
     if ctx.stopped is not None:
         return "EMERGENCY_STOP", "", ctx.stopped
@@ -170,8 +166,8 @@ def _built_in(ctx: PolicyContext, cost: float, key_needed: bool) -> _Refusal | N
     ceiling = ctx.workflow_ceiling_cents
     if ceiling is not None and ctx.spent_cents + cost > ceiling:
         return "WORKFLOW_COST_CEILING", "", _too_much("the run", ctx.spent_cents, cost, ceiling)
-    if key_needed and not ctx.keyed:
-        return "IDEMPOTENCY_KEY_MISSING", "", "a step with a side effect must declare an idempotency_key"
+    if ctx.effect and not ctx.keyed:
+        return "IDEMPOTENCY_KEY_MISSING", "", NO_KEY
     return None
 
 
@@ -184,6 +180,8 @@ def _refusal(rule: Rule, ctx: PolicyContext, facts: _Facts, cost: float) -> _Ref
         return "POLICY_REFUSED", rule.rule, rule.deny
     if rule.allow_skills is not None and not _any(rule.allow_skills, facts.skill):
         return "POLICY_REFUSED", rule.rule, f"skill {facts.skill!r} is none of those allowed"
+    if rule.require_idempotency_key and not ctx.keyed:
+        return "IDEMPOTENCY_KEY_MISSING", rule.rule, "the step declares no idempotency_key"
     if rule.max_step_cents is not None and ctx.step_spent_cents + cost > rule.max_step_cents:
         return "STEP_COST_CEILING", rule.rule, _too_much("the step", ctx.step_spent_cents, cost, rule.max_step_cents)
     if rule.max_run_cents is not None and ctx.spent_cents + cost > rule.max_run_cents:

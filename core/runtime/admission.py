@@ -10,10 +10,11 @@ import uuid_utils
 
 from ..canonical import Payload
 from ..errors import CallError, Problem, RunConflictError, SpecError
-from ..events import SEMANTICS, RunStarted
+from ..events import ORIGINS, SEMANTICS, RunStarted
 from ..ids import check_queue, check_run_id, check_seed, check_tenant
 from ..limits import Limits
 from ..plan import Plan, merge_inputs, plan_of
+from ..policy.document import Policy
 from ..run_state import RunState
 from ..spec import WorkflowSpec, check_skills
 from ..spec_problems import kind_of
@@ -57,6 +58,8 @@ def first_event(
     *,
     queue: str = DEFAULT_QUEUE,
     priority: int = 0,
+    source: str = "",
+    policy: Policy | Mapping[str, Any] | None = None,
     skills: SkillRegistry | None,
     limits: Limits,
     at: int,
@@ -84,7 +87,22 @@ def first_event(
         parent=None,
         awaited=None,
         continues=None,
+        origin=_checked_source(source),
+        policy=_checked_policy(policy),
     )
+
+
+def _checked_source(source: object) -> str:
+    if source not in ORIGINS:
+        fix = "leave it out, or give 'planner' for the plan of an untrusted planner"
+        raise CallError(Problem("", f"there is no source {str(source)[:100]!r}", fix))
+    return str(source)
+
+
+def _checked_policy(policy: Policy | Mapping[str, Any] | None) -> Payload | None:
+    if policy is None:
+        return None
+    return Payload.from_canonical((policy if isinstance(policy, Policy) else Policy.parse(policy)).canonical)
 
 
 class _Wanted(NamedTuple):

@@ -20,8 +20,10 @@ from ..events import RunStarted
 from ..failures import is_retryable
 from ..limits import Limits, exceeds
 from ..plan import PlannedStep
+from ..policy.enforcer import NO_KEY
 from ..references import TextTooLongError, UnresolvedReferenceError
 from ..run_state import RunState
+from ..sandbox.effects import has_effect
 from ..seeds import step_seed
 from ..spec_state import SpecState
 from ..step_events import StepIndex
@@ -110,6 +112,8 @@ def prepare(state: SpecState, index: int, attempt: int, skills: SkillRegistry, l
         inputs = Payload.of({} if repeated else value)
         if repeated or len(inputs.data) > limits.payload_bytes:
             raise Failure("INPUT_TOO_LARGE", f"the inputs take more than {limits.payload_bytes} bytes")
+        if step.idempotency_key is None and skill.side_effect and has_effect(skill.skill_id, True, inputs.value):
+            raise Failure("IDEMPOTENCY_KEY_MISSING", NO_KEY, retryable=False)
         context = _context(state, step, attempt) if skill.takes_context else None
     except (UnresolvedReferenceError, TextTooLongError, NotCanonicalError, Failure) as error:
         return Result(index, attempt, skill, None, failure_of(error, limits), executed=False)

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..canonical import Payload
 from ..decision import Named
-from ..errors import InvalidError, RefoldError
-from ..events import RunStarted
+from ..errors import Failure, InvalidError, RefoldError
+from ..events import RunFailed, RunStarted
 from ..ids import child_of, stream_of
 from ..limits import Limits
 from ..ports import EMPTY, Clock
@@ -27,9 +27,19 @@ Resolve = Callable[[str, str | None, str], Awaitable[Target]]
 
 
 class Children:
-    """Admits the children of runs. With `skills`, only those that can be run with them."""
+    """Admits the children of runs. With `skills`, only those that can be run with them; and none whose first event
+    `judged` refuses."""
 
-    def __init__(self, history: History, clock: Clock, limits: Limits, resolve: Resolve, skills: SkillRegistry | None):
+    def __init__(
+        self,
+        history: History,
+        clock: Clock,
+        limits: Limits,
+        resolve: Resolve,
+        skills: SkillRegistry | None,
+        judged: Callable[[RunStarted], Awaitable[RunFailed | None]],
+    ):
+        self._judged = judged
         self._skills = skills
         self._history = history
         self._clock = clock
@@ -51,6 +61,8 @@ class Children:
             if (await self._history.heads([stream])).get(stream, EMPTY) != EMPTY:
                 reason = f"the run id {started.run_id!r} is taken"
                 return replace(result, output=Cause("RUN_CONFLICT", reason, retryable=False))
+        except Failure as error:
+            return replace(result, output=Cause(error.step_code, str(error), retryable=False))
         except InvalidError as error:
             return replace(result, output=Cause(error.code, str(error), retryable=False))
         except RefoldError as error:
@@ -81,4 +93,9 @@ class Children:
             at=self._clock.now(),
         )
         awaited = None if child.detached else started.run_id
-        return replace(started, parent=parent.run_id, awaited=awaited)
+        # A child is of the same plan, and under the same policy.
+        begun = replace(started, parent=parent.run_id, awaited=awaited, origin=parent.origin, policy=parent.policy)
+        refusal = await self._judged(begun)
+        if refusal is not None:
+            raise Failure(refusal.error_code, f"run {begun.run_id}: {refusal.message}", retryable=False)
+        return begun

@@ -11,11 +11,11 @@ from ..errors import CallError, OwnershipLostError, Problem, RunOwnedError
 from ..events import RunContinued
 from ..ids import check_run_id, check_tenant, stream_of
 from ..limits import Limits
+from ..policy.document import Policy
 from ..ports import Checkpoints, Clock, Journal, RunLog, Timers
 from ..results import WorkflowResult, result_of
 from ..run_state import RunState
 from ..state import fold
-from ..state import start as begin
 from .admission import DEFAULT_QUEUE, Target, check_same, check_served, first_event
 from .children import Children
 from .clock import LoopTimers, SystemClock
@@ -69,9 +69,12 @@ class Engine(Controls, Steering):
         self.skills = skills
         clock, limits = clock or SystemClock(), limits or Limits()
         Controls.__init__(self, log, journal, clock)
+        gate = Gate(policies or NoPolicy(), log.ledger, self.policies, by)
         history = History(log, checkpoints, self.refusals)
         self._kin = Kin(
-            Children(history, clock, limits, partial(self._resolved, here=not parks), None if parks else skills),
+            Children(
+                history, clock, limits, partial(self._resolved, here=not parks), None if parks else skills, gate.judged
+            ),
             Outbox(journal, history),
         )
         services = Services(
@@ -85,7 +88,7 @@ class Engine(Controls, Steering):
             parks,
             self._kin,
             timers=timers or LoopTimers(),
-            gate=Gate(policies or NoPolicy(), log.ledger, self.policies, by),
+            gate=gate,
         )
         Steering.__init__(self, services, history, Host(services, history))
         self._forks = Forks(services, history, self._host, self._followed)
@@ -100,6 +103,9 @@ class Engine(Controls, Steering):
         replay: bool = False,
         agent_id: str | None = None,
         tenant: str = "default",
+        *,
+        source: str = "",
+        policy: Policy | Mapping[str, Any] | None = None,
     ) -> WorkflowResult:
         """Run a spec or a workflow function, itself or by name, to its end or until it is paused; return the result.
 
@@ -107,7 +113,8 @@ class Engine(Controls, Steering):
         `inputs` are laid over the spec's. Without a run id a UUIDv7 is made. Called again with the same id, spec,
         inputs and seed it returns the ended run, or goes on with an unfinished one that no live process holds. With
         `replay` it appends nothing, executes the recorded run again and raises ReplayDivergenceError if anything came
-        out otherwise.
+        out otherwise. The plan of an untrusted planner (`source` is "planner") is rejected unless the sandbox lets it
+        pass; `policy` holds for this run besides that of the process.
 
         Raises SpecError or CallError (for an unknown name SpecNotFoundError) before anything is written;
         RunConflictError when the id is taken by something else; RunOwnedError when another live process holds the run;
@@ -121,6 +128,8 @@ class Engine(Controls, Steering):
             inputs,
             agent_id,
             tenant,
+            source=source,
+            policy=policy,
             skills=services.skills,
             limits=services.limits,
             at=services.clock.now(),
@@ -186,6 +195,8 @@ class Engine(Controls, Steering):
         tenant: str = "default",
         queue: str = DEFAULT_QUEUE,
         priority: int = 0,
+        source: str = "",
+        policy: Policy | Mapping[str, Any] | None = None,
     ) -> WorkflowResult:
         """Record a run for workers to take up, and return how it stands; nothing is executed here.
 
@@ -193,7 +204,18 @@ class Engine(Controls, Steering):
         `queue` that has all of it takes the run up, higher `priority` first. Called again with the same id, spec,
         inputs and seed it changes nothing. Raises as `run` does.
         """
-        how = self.record(spec, run_id, seed, inputs, agent_id=agent_id, tenant=tenant, queue=queue, priority=priority)
+        how = self.record(
+            spec,
+            run_id,
+            seed,
+            inputs,
+            agent_id=agent_id,
+            tenant=tenant,
+            queue=queue,
+            priority=priority,
+            source=source,
+            policy=policy,
+        )
         return (await how)[0]
 
     async def record(
@@ -207,6 +229,8 @@ class Engine(Controls, Steering):
         tenant: str = "default",
         queue: str = DEFAULT_QUEUE,
         priority: int = 0,
+        source: str = "",
+        policy: Policy | Mapping[str, Any] | None = None,
     ) -> tuple[WorkflowResult, bool]:
         """As `start`, and says besides whether it was this call that recorded the run."""
         services = self._services
@@ -219,18 +243,21 @@ class Engine(Controls, Steering):
             tenant,
             queue=queue,
             priority=priority,
+            source=source,
+            policy=policy,
             skills=None,
             limits=services.limits,
             at=services.clock.now(),
         )
         stream = stream_of(started.tenant, started.run_id)
+        refusal = await self._host.judged(started)
         try:
-            await self._host.record_start(stream, started, 0)
+            await self._host.record_start(stream, started, 0, refusal)
         except OwnershipLostError:
             state, _ = await self._history.load(stream)
             check_same(started, state.started)
             return result_of(state), False
-        return result_of(begin(started)), True
+        return result_of(fold((started, *refusal))), True
 
     def work_loop(
         self,

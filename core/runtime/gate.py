@@ -12,10 +12,13 @@ from typing import Any, Protocol
 
 from ..canonical import Payload
 from ..errors import CallError, StoreError
+from ..events import RunFailed, RunStarted
 from ..ledger import Answer, Ledger, Request
+from ..plan import PlannedStep
 from ..policy.document import Policy
 from ..policy.enforcer import PolicyCheckResult, PolicyContext, PolicyEnforcer
 from ..run_state import FIRST, RunState
+from .judging import Judge
 from .policy_control import PolicyControl
 from .pricing import Step, cost_of
 from .skill import Skill
@@ -23,6 +26,9 @@ from .skill import Skill
 ASK_AGAIN_SECONDS = 0.5
 """How long to wait after the store did not answer."""
 
+
+FORGOTTEN = 60_000_000
+"""Microseconds after which nobody stands in line any more who was promised a time."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +60,7 @@ class Gate:
         self._ledger = ledger
         self._control = control
         self._by = by
+        self._judge = Judge()
         self._current: Policy | None = None
         self._refused: Policy | None = None
         self._queue: list[tuple[Request, Callable[[Answer], None]]] = []
@@ -76,6 +83,13 @@ class Gate:
             _log.error("policy %s stays in force: %s", self._current.label, error)
             return
         self._current = policy
+
+    async def judged(self, started: RunStarted) -> RunFailed | None:
+        """The event that ends a run before its first step, because the sandbox refuses its plan; else None."""
+        await self.refresh()
+        own = None if started.policy is None else _parsed(started.policy)
+        asked = any(each is not None and each.sandbox == "all" for each in (self._current, own))
+        return await self._judge.refusal(started) if asked or started.origin == "planner" else None
 
     def enforcer(self, state: RunState) -> PolicyEnforcer | None:
         """What applies to a run now; None where there is neither a policy of the process nor one of the run."""
@@ -112,6 +126,7 @@ class Gate:
             spent_cents=state.cost_cents + in_flight,
             step_spent_cents=pending.cost_cents,
             side_effect=skill is not None and skill.side_effect,
+            keyed=not isinstance(step, PlannedStep) or step.idempotency_key is not None,
             inputs=state.inputs,
         )
         return enforcer.check_can_execute(step, context, started.agent_id)
@@ -139,6 +154,8 @@ class Gate:
     def stand(self, until: int, recall: Callable[[int], bool]) -> None:
         """Somebody here has to ask again at `until`. `recall` is called with this time should something come back
         before, and says whether that was still waited for."""
+        while self._line and self._line[0][0] < until - FORGOTTEN:
+            heappop(self._line)
         heappush(self._line, (until, next(self._count), recall))
 
     def gave_back(self, times: int) -> None:

@@ -18,10 +18,11 @@ from ..errors import (
     StoreError,
     StoreUnreachableError,
 )
-from ..events import Event, RunContinued, RunStarted
+from ..events import Event, RunContinued, RunEnd, RunStarted
 from ..ids import stream_of
 from ..ports import Head, Unit
 from ..run_state import RunState
+from ..state import fold
 from .actor import RunActor
 from .admission import check_same, check_served
 from .decider import Decider, SpecDecider
@@ -93,23 +94,35 @@ class Host:
 
     async def start(self, stream: str, started: RunStarted) -> RunState:
         """Record `started` and run; if the run exists and is the same one, go on with it."""
+        refusal = await self.judged(started)
         try:
-            heads = await self.record_start(stream, started, self._services.lease_seconds)
+            heads = await self.record_start(stream, started, self._services.lease_seconds, refusal)
         except OwnershipLostError:
             state, _ = await self._history.load(stream)
             check_same(started, state.started)
             return await self.go_on(stream)
         if self._services.observer is not None:
-            self._services.observer(stream, 1, started)
+            for number, event in enumerate((started, *refusal), 1):
+                self._services.observer(stream, number, event)
+        if refusal:
+            return fold((started, *refusal))
         decider = decider_of([started], self._services.skills, self._services.limits)
         return await self._act(stream, decider, heads[0], fresh=True)
+
+    async def judged(self, started: RunStarted) -> Sequence[Event]:
+        """What follows the first event at once: the end, if the sandbox refuses the plan; else nothing."""
+        gate = self._services.gate
+        refusal = None if gate is None else await gate.judged(started)
+        return () if refusal is None else (refusal,)
 
     async def record_start(
         self, stream: str, started: RunStarted, lease_seconds: float, following: Sequence[Event] = ()
     ) -> Sequence[Head]:
-        """Append the run's first events with its dispatch row. Raises OwnershipLostError when the run exists."""
+        """Append the run's first events, with its dispatch row unless they end it. Raises OwnershipLostError when the
+        run exists."""
         append, row = beginning(started, lease_seconds, following)
-        return await self._services.journal.commit(Unit((append,), (row,)))
+        ended = bool(following) and isinstance(following[-1], RunEnd)
+        return await self._services.journal.commit(Unit((append,), () if ended else (row,)))
 
     async def work_on(self, stream: str, at: int) -> RunState:
         """Work on a run whose lease was claimed at the database's time `at`, until it ends or rests."""

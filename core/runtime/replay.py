@@ -10,7 +10,17 @@ from typing import Any, NamedTuple
 from ..canonical import Payload
 from ..code_state import CodeState
 from ..errors import IntegrityError, NondeterminismError, ReplayDivergenceError
-from ..events import Event, RunCancelled, RunEnd, RunTimedOut, StepCompleted, StepFailed, StepReused, StepWaiting
+from ..events import (
+    Event,
+    RunCancelled,
+    RunEnd,
+    RunRejected,
+    RunTimedOut,
+    StepCompleted,
+    StepFailed,
+    StepReused,
+    StepWaiting,
+)
 from ..failures import REJECTIONS
 from ..limits import Limits
 from ..ports import Ack, Head, Timer, Unit
@@ -92,7 +102,8 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
     """
     if recorded.end is None and isinstance(recorded, CodeState):
         await replay_code(events, recorded, services.skills, services.limits)
-    if recorded.end is None or isinstance(recorded.end, RunCancelled | RunTimedOut):
+    judged = isinstance(recorded.end, RunRejected) and not recorded.ended_steps and recorded.end.step_id is None
+    if recorded.end is None or judged or isinstance(recorded.end, RunCancelled | RunTimedOut):
         return Replayed(recorded, 0, 0)
     if isinstance(recorded, CodeState):
         return await replay_code(events, recorded, services.skills, services.limits, services)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .origins import Agent, Origin, PolicyOption, Source
+
 _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 app = typer.Typer(
@@ -106,6 +108,9 @@ def run(
     ] = None,
     version: SpecVersion = None,
     skills: Skills = None,
+    agent: Agent = None,
+    source: Source = "",
+    policy: PolicyOption = None,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -116,7 +121,8 @@ def run(
     """
     from .running import run_spec
 
-    raise typer.Exit(run_spec((spec, version), inputs, seed, run_id, skills or [], tenant, database, json))
+    origin = Origin(agent, source, policy)
+    raise typer.Exit(run_spec((spec, version), inputs, seed, run_id, origin, skills or [], tenant, database, json))
 
 
 @app.command("resume")
@@ -142,6 +148,9 @@ def start(
     version: SpecVersion = None,
     queue: Annotated[str, typer.Option(metavar="Q", help="Whose workers take it up.")] = "default",
     priority: Annotated[int, typer.Option(metavar="N", help="Higher first.")] = 0,
+    agent: Agent = None,
+    source: Source = "",
+    policy: PolicyOption = None,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
@@ -152,7 +161,8 @@ def start(
     """
     from .starting import start_run
 
-    raise typer.Exit(start_run((spec, version), inputs, seed, run_id, tenant, queue, priority, database, json))
+    origin = Origin(agent, source, policy)
+    raise typer.Exit(start_run((spec, version), inputs, seed, run_id, tenant, queue, priority, origin, database, json))
 
 
 @app.command("worker")

@@ -15,12 +15,15 @@ from ...core.catalog import is_name, parse_name
 from ...core.documents import MAX_DOCUMENT_BYTES, parse_document, parse_json
 from ...core.errors import CallError, InvalidError, Problem, SpecNotFoundError
 from ...core.limits import Limits
+from ...core.policy.document import Policy
 from ...core.runtime.admission import first_event
 from ...core.runtime.engine import Engine, Runnable
+from ...core.runtime.policy_file import read_policy
 from ...core.runtime.registry import SkillRegistry
 from ...core.spec import WorkflowSpec
 from ...eventstore.memory import MemoryStore
 from ...eventstore.store import Store
+from .origins import Origin
 from .streams import note
 
 
@@ -120,6 +123,11 @@ def read_skills(modules: Sequence[str]) -> SkillRegistry:
     for module in modules:
         registry.load_module(module)
     return registry
+
+
+def read_policy_of(origin: Origin) -> Policy | None:
+    """The policy that a run is to be started under. Raises CallError."""
+    return None if origin.policy is None else read_policy(Path(origin.policy))
 
 
 def check_call(spec: WorkflowSpec, inputs: Any, run_id: str, seed: int, tenant: str, skills: SkillRegistry) -> None:

@@ -23,10 +23,20 @@ from ...core.runtime.registry import SkillRegistry
 from ...core.spec import WorkflowSpec
 from ...eventstore.store import Store
 from ..settings import store_patience
-from .faults import FAILED, OK, secrets_of
+from .faults import FAILED, OK, REFUSED, secrets_of
 from .live import Watch, json_line, progress
+from .origins import Origin
 from .output import STATUS_STYLES, cents, console, excerpt, plain, stdout_for_json_only, write_json
-from .reading import check_call, existing_store, read_inputs, read_skills, read_spec_or_name, resolved, store_for
+from .reading import (
+    check_call,
+    existing_store,
+    read_inputs,
+    read_policy_of,
+    read_skills,
+    read_spec_or_name,
+    resolved,
+    store_for,
+)
 from .signals import CutOffError, StoppedError, run_until_stopped
 from .streams import ReaderGoneError, UnwritableError, note
 
@@ -39,6 +49,7 @@ def run_spec(
     inputs: str | None,
     seed: int,
     run_id: str | None,
+    origin: Origin,
     modules: Sequence[str],
     tenant: str,
     database: str | None,
@@ -47,6 +58,7 @@ def run_spec(
     """Check everything, then run what `source`, a file or name and a version, stands for; returns the exit code."""
     spec = read_spec_or_name(*source)
     given = read_inputs(inputs)
+    policy = read_policy_of(origin)
     # Named here, so that whoever stops the run at any moment can be told its name.
     name = str(uuid_utils.uuid7()) if run_id is None else run_id
     run = Run(name, modules, tenant, database)
@@ -56,7 +68,10 @@ def run_spec(
             check_call(spec, given, name, seed, tenant, skills)
 
         async def work(engine: WorkflowEngine) -> WorkflowResult:
-            return await engine.run(await resolved(spec, engine, tenant), name, seed, given, tenant=tenant)
+            what = await resolved(spec, engine, tenant)
+            return await engine.run(
+                what, name, seed, given, agent_id=origin.agent, tenant=tenant, source=origin.source, policy=policy
+            )
 
         with store_for(spec, database, skills) as store:
             return drive(work, run, store, skills, json)
@@ -136,7 +151,7 @@ def drive(work: Work, run: Run, store: Store, skills: SkillRegistry, json: bool)
     except UnwritableError as error:
         error.args = (f"{error}; the run is {result.status}. See: {run.command('show')}",)
         raise
-    return OK if result.success else FAILED
+    return OK if result.success else REFUSED if result.status == "rejected" else FAILED
 
 
 def _readable(owned: str) -> str:

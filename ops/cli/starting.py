@@ -12,10 +12,12 @@ from ...core.runtime.admission import MAX_LABEL, MAX_REASON, check_text, first_e
 from ...core.spec import WorkflowSpec
 from ...projections.standing import result_json
 from ..settings import store_patience
-from .faults import OK
-from .output import console, write_json
-from .reading import existing_store, read_inputs, read_payload, read_spec_or_name, store_for
+from .faults import OK, REFUSED
+from .origins import Origin
+from .output import console, plain, write_json
+from .reading import existing_store, read_inputs, read_payload, read_policy_of, read_spec_or_name, store_for
 from .signals import run_until_stopped
+from .streams import note
 
 
 def start_run(
@@ -26,6 +28,7 @@ def start_run(
     tenant: str,
     queue: str,
     priority: int,
+    origin: Origin,
     database: str | None,
     json: bool,
 ) -> int:
@@ -33,6 +36,7 @@ def start_run(
     code."""
     spec = read_spec_or_name(*source)
     given = read_inputs(inputs)
+    policy = read_policy_of(origin)
     name = str(uuid_utils.uuid7()) if run_id is None else run_id
     patience = store_patience()
     if isinstance(spec, WorkflowSpec):
@@ -43,7 +47,18 @@ def start_run(
 
     async def work() -> WorkflowResult:
         async with WorkflowEngine(store, patience=patience) as engine:
-            return await engine.start(spec, name, seed, given, tenant=tenant, queue=queue, priority=priority)
+            return await engine.start(
+                spec,
+                name,
+                seed,
+                given,
+                agent_id=origin.agent,
+                tenant=tenant,
+                queue=queue,
+                priority=priority,
+                source=origin.source,
+                policy=policy,
+            )
 
     with store_for(spec, database) as store:
         result = run_until_stopped(work)
@@ -51,7 +66,9 @@ def start_run(
             write_json(result_json(store, stream_of(tenant, name), result))
         else:
             console().print(result.run_id, soft_wrap=True)
-    return OK
+            if result.status == "rejected":
+                note(f"rejected: [{result.error_code}] {plain(result.message or '')}")
+    return REFUSED if result.status == "rejected" else OK
 
 
 def send_signal(

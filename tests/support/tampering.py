@@ -35,7 +35,12 @@ SPECS: Mapping[str, dict[str, Any]] = {
             {"step_id": "greet", "skill_id": "echo", "inputs": {"text": "Hello ${inputs.who}"}},
             {"step_id": "digest", "skill_id": "hash", "inputs": {"text": "${greet.text}"}},
             {"step_id": "dice", "skill_id": "random", "depends_on": ["digest"]},
-            {"step_id": "pay", "skill_id": "pay", "inputs": {"cents": "${dice.value}"}},
+            {
+                "step_id": "pay",
+                "skill_id": "pay",
+                "inputs": {"cents": "${dice.value}"},
+                "idempotency_key": "pay-once",
+            },
         ],
     },
     "fan-out": {
