@@ -24,7 +24,8 @@ from .access import Access
 from .arrays import ARRAYS, register
 from .dispatch import POSTGRES, SQLDispatch
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
-from .ledger import LOCK, UNDELETED, SQLLedger
+from .ledger import Exchange, SQLLedger
+from .ledger_postgres import UNDELETED, exchange_over
 from .migrate import Migration, pending
 from .parts_sql import SQLParts
 from .postgres_append import columns
@@ -131,7 +132,7 @@ class PostgresStore(PostgresProcessRecorder):
         self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
         self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
-        self.ledger = SQLLedger(self._rows, self._transaction, POSTGRES, LOCK, UNDELETED)
+        self.ledger = SQLLedger(self._rows, self._exchange, POSTGRES, UNDELETED)
         self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, ARRAYS))
         self.parts = SQLParts(self._rows, self._transaction, POSTGRES, self.tables)
         ways = (self._rows, self._appending, self._at_length)
@@ -287,6 +288,16 @@ class PostgresStore(PostgresProcessRecorder):
                 return connection.cursor(row_factory=tuple_row).execute(sql.encode(), given or None).fetchall()
 
             yield Transaction(run, each, ask)
+
+    @contextmanager
+    def _exchange(self) -> Generator[Exchange]:
+        with (
+            _reported(),
+            self.datastore.get_connection() as connection,
+            _WATCHDOG.over(connection.fileno),
+            exchange_over(connection) as exchange,
+        ):
+            yield exchange
 
     @contextmanager
     def _appending(self) -> Generator[Transaction]:
