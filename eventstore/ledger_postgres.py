@@ -11,11 +11,11 @@ from psycopg.rows import tuple_row
 
 from .ledger import Exchange
 
-_LOCK = (
-    # A process that stands still in the middle must not keep the others waiting for ever.
-    b"SELECT set_config('idle_in_transaction_session_timeout', '5s', true), pg_advisory_xact_lock(7310203118230115)"
-)
-"""The lock that `refold_commit` takes, too, when it changes the ledger."""
+LEDGER_LOCK = b"SELECT pg_advisory_xact_lock(7310203118230115)"
+"""The lock that `refold_commit` takes, too, when it changes the ledger; always before that of the appends."""
+
+# A process that stands still in the middle must not keep the others waiting for ever.
+_NOT_FOR_EVER = b"SET LOCAL idle_in_transaction_session_timeout = '5s'"
 
 UNDELETED = "FOR KEY SHARE SKIP LOCKED"
 """The words for rows that stay until the transaction ends; those that are just being deleted are left out."""
@@ -25,7 +25,8 @@ UNDELETED = "FOR KEY SHARE SKIP LOCKED"
 def exchange_over(connection: psycopg.Connection[Any]) -> Generator[Exchange]:
     """A transaction on `connection` that holds the ledger's lock."""
     with connection.pipeline(), connection.transaction():
-        connection.execute(_LOCK)
+        connection.execute(_NOT_FOR_EVER)
+        connection.execute(LEDGER_LOCK)
 
         def ask(statements: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:
             cursors = [connection.cursor(row_factory=tuple_row) for _ in statements]

@@ -68,7 +68,9 @@ class SQLiteStore(SQLiteProcessRecorder):
         self.parts = SQLParts(self._ask, self._transaction, SQLITE, self.tables)
         # Left to itself SQLite sorts all runs of a tenant for every page; positions go on by themselves.
         index = "INDEXED BY runs_by_start"
-        self.access = Access(self._ask, self._transaction, self._transaction, SQLITE, "rowid", index, "SELECT 1")
+        self.access = Access(
+            self._ask, self._transaction, self._transaction, SQLITE, "rowid", index, "SELECT 1", self._transaction
+        )
         self.sweep = SQLSweep(self._ask, SQLITE, SQLITE_COLUMNS)
         with reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
