@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
+from .budget_events import BudgetToppedUp
 from .canonical import Payload
 from .checkpoint_events import CheckpointRefused
 from .golden_events import (
@@ -54,6 +55,7 @@ __all__ = [
     "ORIGINS",
     "SEMANTICS",
     "AttributesSet",
+    "BudgetToppedUp",
     "CheckpointRefused",
     "ChildEnded",
     "Cut",
@@ -326,6 +328,7 @@ Event = (
     | GoldenEvent
     | CheckpointRefused
     | ArchiveEvent
+    | BudgetToppedUp
 )
 """Anything that can happen."""
 

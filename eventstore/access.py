@@ -12,7 +12,8 @@ from .tables_sql import Transaction
 
 class Access(NamedTuple):
     """Ways in. `ask` runs one statement; `appending` is a transaction that holds the append lock throughout, and
-    `at_length` one that may take hours. `position` is the column of positions, `by_start` has the planner use the index
+    `at_length` one that may take hours; `books` is one in which the
+    ledger cannot change either. `position` is the column of positions, `by_start` has the planner use the index
     `runs_by_start`, and `renumber` is a statement that lets positions go on after the greatest there is."""
 
     ask: Query
@@ -22,6 +23,7 @@ class Access(NamedTuple):
     position: str
     by_start: str
     renumber: str
+    books: Callable[[], AbstractContextManager[Transaction]]
 
     def sql(self, text: str) -> str:
         """`text` in the database's words: {position}, {by_start}, {among} and ? are replaced."""

@@ -9,31 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.ledger import Account, Answer, Hold, Limit, Request
 from ..core.ledger_page import Entry, Page, Step
 from ..core.ledger_rules import GRACE, NOBODY, Ahead
 from .dispatch import Dialect, Query
-from .tables_sql import Transaction
 
 AT_ONCE = 200
 """Requests answered in one transaction: a call with more does not keep the others waiting until all are answered."""
 
-LOCK = (
-    # A process that stands still in the middle must not keep the others waiting for ever.
-    "SELECT set_config('idle_in_transaction_session_timeout', '5s', true), pg_advisory_xact_lock(7310203118230115)"
-)
-"""PostgreSQL's lock of the ledger."""
 
-UNDELETED = "FOR KEY SHARE SKIP LOCKED"
-"""PostgreSQL's words for rows that stay until the transaction ends; those that are just being deleted are left out."""
+class Exchange(NamedTuple):
+    """A transaction that nobody else asks in at the same time. `ask` puts several questions at once, each a statement
+    with its parameters, and gives the rows of each; `put` runs a statement for each row of parameters."""
+
+    ask: Callable[[Sequence[tuple[str, Sequence[Any]]]], list[list[tuple[Any, ...]]]]
+    put: Callable[[str, Sequence[Sequence[Any]]], object]
+
 
 _ACCOUNT = "name, kind, reserved, spent, extra, full_at, capacity, token_seconds"
 
 _ACCOUNTS = f"""
 SELECT {_ACCOUNT}, EXISTS (SELECT 1 FROM ledger_holds h WHERE h.account = name AND NOT h.granted)
-FROM ledger_accounts WHERE name {{among}}
+FROM ledger_accounts
+WHERE name {{among}} OR name IN (SELECT h.account FROM ledger_holds h WHERE h.stream {{among}} AND h.step {{among}})
 """
 
 _PUT_ACCOUNT = f"""
@@ -62,22 +62,19 @@ WHERE account = ? AND NOT granted AND ticket < ? AND until >= ? AND amount <= ?
 class SQLLedger:
     """The tables `ledger_accounts` and `ledger_holds`; fulfils `refold.core.ledger.Ledger`.
 
-    `transaction` is one that writes; `lock` is the statement that lets one of them at a time go on, and `undeleted`
-    what keeps rows that were read from being deleted before its end, where that needs words.
+    `undeleted` are the words that keep rows that were read from being deleted before a transaction ends.
     """
 
     def __init__(
         self,
         read: Query,
-        transaction: Callable[[], AbstractContextManager[Transaction]],
+        exchange: Callable[[], AbstractContextManager[Exchange]],
         dialect: Dialect,
-        lock: str = "",
         undeleted: str = "",
     ):
         self._read = read
-        self._transaction = transaction
+        self._exchange = exchange
         self._dialect = dialect
-        self._lock = lock
         self._undeleted = undeleted
 
     def ask(self, requests: Sequence[Request]) -> list[Answer]:
@@ -111,38 +108,40 @@ class SQLLedger:
     @contextmanager
     def _page(self, steps: set[Step], names: set[str]) -> Generator[Page]:
         """A page with what `steps` have and the accounts of these `names`, kept when nothing was raised."""
-        with self._transaction() as change:
-            if self._lock:
-                change.run(self._lock, ())
-            page, before = self._opened(change, steps, names)
+        with self._exchange() as exchange:
+            page, before = self._opened(exchange, steps, names)
             yield page
-            self._keep(change, page, before)
+            self._keep(exchange, page, before)
 
-    def _opened(self, change: Transaction, steps: set[Step], names: set[str]) -> tuple[Page, set[Step]]:
+    def _opened(self, exchange: Exchange, steps: set[Step], names: set[str]) -> tuple[Page, set[Step]]:
         listed = self._dialect.listed
         streams = listed(sorted({stream for stream, _ in steps}))
-        seconds, ticket = change.ask(self._sql(_NOW), ())[0]
-        now = int(seconds * 1_000_000)
-        live = [row[0] for row in change.ask(self._sql(_LIVE), (streams,))]
-        rows = change.ask(self._sql(_ENTRIES), (streams, listed(sorted({step for _, step in steps}))))
+        numbers = listed(sorted({step for _, step in steps}))
+        ((now_and_ticket,), live, rows, found) = exchange.ask(
+            [
+                (self._sql(_NOW), ()),
+                (self._sql(_LIVE), (streams,)),
+                (self._sql(_ENTRIES), (streams, numbers)),
+                (self._sql(_ACCOUNTS), (listed(sorted(names)), streams, numbers)),
+            ]
+        )
+        now, ticket = int(now_and_ticket[0] * 1_000_000), now_and_ticket[1]
         entries: dict[Step, Entry] = {}
         for stream, step, attempt, number, granted, until, account, amount in rows:
             if (stream, step) in steps:
                 new = Entry(stream, step, attempt, number, bool(granted), until)
                 entries.setdefault((stream, step), new).amounts[account] = amount
-        wanted = names.union(*(entry.amounts for entry in entries.values()))
-        found = change.ask(self._sql(_ACCOUNTS), (listed(sorted(wanted)),))
         lines = {row[0] for row in found if row[8]}
-        others = _Others(lambda given: change.ask(self._sql(_AHEAD), given)[0], lines, now, ticket, entries)
+        others = _Others(lambda given: exchange.ask([(self._sql(_AHEAD), given)])[0][0], lines, now, ticket, entries)
         accounts = {row[0]: Account(*row[:8]) for row in found}
-        return Page(now, ticket, live, accounts, entries, others), set(entries)
+        return Page(now, ticket, (row[0] for row in live), accounts, entries, others), set(entries)
 
-    def _keep(self, change: Transaction, page: Page, before: set[Step]) -> None:
+    def _keep(self, exchange: Exchange, page: Page, before: set[Step]) -> None:
         if page.changed_accounts:
-            change.each(self._sql(_PUT_ACCOUNT), [page.accounts[name] for name in sorted(page.changed_accounts)])
+            exchange.put(self._sql(_PUT_ACCOUNT), [page.accounts[name] for name in sorted(page.changed_accounts)])
         gone = sorted(page.changed_entries & before)
         if gone:
-            change.each(self._sql("DELETE FROM ledger_holds WHERE stream = ? AND step = ?"), gone)
+            exchange.put(self._sql("DELETE FROM ledger_holds WHERE stream = ? AND step = ?"), gone)
         changed = (page.entries.get(step) for step in sorted(page.changed_entries))
         rows = [
             (e.stream, e.step, account, e.attempt, amount, e.granted, e.ticket, e.until)
@@ -151,7 +150,7 @@ class SQLLedger:
             for account, amount in e.amounts.items()
         ]
         if rows:
-            change.each(self._sql("INSERT INTO ledger_holds VALUES (?, ?, ?, ?, ?, ?, ?, ?)"), rows)
+            exchange.put(self._sql("INSERT INTO ledger_holds VALUES (?, ?, ?, ?, ?, ?, ?, ?)"), rows)
 
     def _sql(self, text: str) -> str:
         d = self._dialect

@@ -39,7 +39,10 @@ ON CONFLICT DO UPDATE SET extra = extra + excluded.extra
 
 def change_ledger(connection: sqlite3.Connection, changes: Sequence[LedgerChange], ended: Sequence[str]) -> None:
     """Carry out `changes`, and give back what the runs hold that have `ended`."""
-    settled = {(c.stream, c.step, c.attempt): c.spent for c in changes if isinstance(c, Settle)}
+    settled: dict[tuple[str, str, int], int] = {}
+    for change in changes:
+        if isinstance(change, Settle):
+            settled.setdefault(change[:3], change.spent)
     if settled:
         given = _json([(*attempt, spent) for attempt, spent in settled.items()])
         connection.execute(_COUNT_ATTEMPTS, given)

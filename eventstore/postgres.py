@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -24,7 +25,8 @@ from .access import Access
 from .arrays import ARRAYS, register
 from .dispatch import POSTGRES, SQLDispatch
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
-from .ledger import LOCK, UNDELETED, SQLLedger
+from .ledger import Exchange, SQLLedger
+from .ledger_postgres import LEDGER_LOCK, UNDELETED, exchange_over
 from .migrate import Migration, pending
 from .parts_sql import SQLParts
 from .postgres_append import columns
@@ -67,7 +69,7 @@ _PLANNING = {
     "enable_mergejoin": "off",
 }
 
-_LOCK = "SELECT pg_advisory_xact_lock(7310203118230113)"
+_LOCK = b"SELECT pg_advisory_xact_lock(7310203118230113)"
 """The lock that `refold_commit` takes."""
 
 _RENUMBER = (
@@ -131,11 +133,12 @@ class PostgresStore(PostgresProcessRecorder):
         self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
         self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
-        self.ledger = SQLLedger(self._rows, self._transaction, POSTGRES, LOCK, UNDELETED)
+        self.ledger = SQLLedger(self._rows, self._exchange, POSTGRES, UNDELETED)
         self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, ARRAYS))
         self.parts = SQLParts(self._rows, self._transaction, POSTGRES, self.tables)
-        ways = (self._rows, self._appending, self._at_length)
-        self.access = Access(*ways, POSTGRES, "notification_id", "", _RENUMBER)
+        appending, books = partial(self._locked, _LOCK), partial(self._locked, LEDGER_LOCK, _LOCK, watched=False)
+        ways = (self._rows, appending, partial(appending, watched=False))
+        self.access = Access(*ways, POSTGRES, "notification_id", "", _RENUMBER, books)
         self.sweep = SQLSweep(self._rows, POSTGRES, POSTGRES_COLUMNS)
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
@@ -289,15 +292,20 @@ class PostgresStore(PostgresProcessRecorder):
             yield Transaction(run, each, ask)
 
     @contextmanager
-    def _appending(self) -> Generator[Transaction]:
-        with self._transaction() as change:
-            change.run(_LOCK, ())
-            yield change
+    def _exchange(self) -> Generator[Exchange]:
+        with (
+            _reported(),
+            self.datastore.get_connection() as connection,
+            _WATCHDOG.over(connection.fileno),
+            exchange_over(connection) as exchange,
+        ):
+            yield exchange
 
     @contextmanager
-    def _at_length(self) -> Generator[Transaction]:
-        with self._transaction(watched=False) as change:
-            change.run(_LOCK, ())
+    def _locked(self, *locks: bytes, watched: bool = True) -> Generator[Transaction]:
+        with self._transaction(watched) as change:
+            for lock in locks:
+                change.run(lock.decode(), ())
             yield change
 
     def _notify(self) -> None:

@@ -27,7 +27,7 @@ from .access import Access
 from .dispatch import SQLITE, SQLDispatch
 from .gate import Gate
 from .hints_sqlite import SQLiteHints
-from .ledger import SQLLedger
+from .ledger import Exchange, SQLLedger
 from .migrate import Migration, pending
 from .migrate_sqlite import applied_to, statements_of
 from .parts import share_of
@@ -63,12 +63,14 @@ class SQLiteStore(SQLiteProcessRecorder):
         self._hints = SQLiteHints(path)
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
         self.queries = SQLQueries(self._ask, self._change, SQLITE)
-        self.ledger = SQLLedger(self._ask, self._transaction, SQLITE)
+        self.ledger = SQLLedger(self._ask, self._exchange, SQLITE)
         self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES))
         self.parts = SQLParts(self._ask, self._transaction, SQLITE, self.tables)
         # Left to itself SQLite sorts all runs of a tenant for every page; positions go on by themselves.
         index = "INDEXED BY runs_by_start"
-        self.access = Access(self._ask, self._transaction, self._transaction, SQLITE, "rowid", index, "SELECT 1")
+        self.access = Access(
+            self._ask, self._transaction, self._transaction, SQLITE, "rowid", index, "SELECT 1", self._transaction
+        )
         self.sweep = SQLSweep(self._ask, SQLITE, SQLITE_COLUMNS)
         with reported(f"SQLite: {path}"):
             # Not from the pool: the library's connections keep a single prepared statement.
@@ -231,6 +233,15 @@ class SQLiteStore(SQLiteProcessRecorder):
                 return connection.execute(sql, given).fetchall()
 
             yield Transaction(run, connection.executemany, ask)
+
+    @contextmanager
+    def _exchange(self) -> Generator[Exchange]:
+        with self._write() as connection:
+
+            def ask(statements: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:
+                return [connection.execute(sql, given).fetchall() for sql, given in statements]
+
+            yield Exchange(ask, connection.executemany)
 
     @contextmanager
     def _read(self) -> Generator[sqlite3.Connection]:

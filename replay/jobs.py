@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self
 from ..core.errors import CallError, Problem
 from ..eventstore.store import Store
 from .archives import ArchivesVerification, verify_archives
+from .budget_control import verify_top_ups
 from .control import ControlVerification, verify_refusals, verify_specs
 from .fleet import Chunk, ChunkProof, Order, chunks_of, prove_chunk
 from .golden_control import verify_golden_control
@@ -121,11 +122,11 @@ def run_job(
 
 
 def control_streams(store: Store, tenant: str) -> list[ControlVerification]:
-    """The proofs of the streams that belong to no run: registered specs, what was decided about goldens, and which
-    checkpoints were refused."""
-    one_each = (verify_specs(store, tenant), verify_refusals(store, tenant))
-    specs, refusals = ([] if each is None else [each] for each in one_each)
-    return [*specs, *verify_golden_control(store, tenant), *refusals]
+    """The proofs of the streams that belong to no run: registered specs, what was decided about goldens, which
+    checkpoints were refused, and what was added to budgets."""
+    one_each = (verify_specs(store, tenant), verify_refusals(store, tenant), verify_top_ups(store, tenant))
+    specs, refusals, top_ups = ([] if each is None else [each] for each in one_each)
+    return [*specs, *verify_golden_control(store, tenant), *refusals, *top_ups]
 
 
 def _proofs(store: Store, order: Order, crew: Crew, file: JobFile | None) -> Iterator[ChunkProof]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..ports import Clock, Journal, RunLog
+from .budget_control import BudgetControl
 from .golden_control import GoldenControl
 from .policy_control import PolicyControl
 from .refusals import Refusals
@@ -13,6 +14,7 @@ class Controls:
     """The part of an engine that reads and writes control streams."""
 
     def __init__(self, log: RunLog, journal: Journal, clock: Clock):
+        self.budgets = BudgetControl(log, journal, clock)
         self.refusals = Refusals(log, journal, clock)
         self.specs = SpecRegistry(log, journal, clock)
         self.goldens = GoldenControl(log, journal, clock)

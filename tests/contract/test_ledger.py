@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 
+from refold.core.errors import StoreUnreachableError
 from refold.core.ledger import Account, Deferred, Granted, Hold, Limit, Refused, Request
 from refold.core.ports import LedgerChange, Schedule, Settle, TopUp, Unschedule
+from refold.eventstore.ledger import SQLLedger
 from refold.eventstore.store import Store
 from refold.tests.contract.conftest import Place
 from refold.tests.support.units import Writer, contents, said
@@ -339,3 +343,54 @@ def test_many_settlements_and_ends_share_one_commit(store: Store) -> None:
     ]
     assert store.commit(units, "me") == [True] * 300
     assert account(store, BUDGET)[2:4] == (300, 900) and account(store, PLACES).reserved == 150
+
+
+LEDGER_LOCK = 7310203118230115
+
+
+def test_appends_of_others_go_on_while_a_settlement_waits_for_the_ledger(postgres_place: Place) -> None:
+    store, other, writer = postgres_place.open(), postgres_place.open(), Writer()
+    store.commit([writer.run("run"), writer.run("other")], "me")
+    asked(store, 1, budget(60))
+    with psycopg.connect(postgres_place.url, autocommit=True) as connection, ThreadPoolExecutor(1) as pool:
+        connection.execute("SELECT pg_advisory_lock(%s)", (LEDGER_LOCK,))
+        waiting = pool.submit(settle, store, writer, Settle(RUN, "1", 1, 5))
+        deadline = time.monotonic() + 30
+        waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while not connection.execute(waits).fetchall():
+            assert time.monotonic() < deadline
+        assert other.commit([Writer().one("default/third")], "me") == [True]
+        assert not waiting.done()
+        connection.execute("SELECT pg_advisory_unlock(%s)", (LEDGER_LOCK,))
+        assert waiting.result(30)
+    assert account(store, BUDGET)[2:4] == (0, 5)
+
+
+def test_one_who_stands_still_while_asking_does_not_stop_the_others_for_ever(postgres_place: Place) -> None:
+    store, stopped = postgres_place.open(), postgres_place.open()
+    store.commit([Writer().run("run")], "me")
+    ledger = stopped.ledger
+    assert isinstance(ledger, SQLLedger)
+    with pytest.raises(StoreUnreachableError), ledger._exchange() as exchange:
+        assert exchange.ask([("SELECT 1", ())]) == [[(1,)]]
+        assert asked(store, 1, budget(60)) == Granted(), "the server has ended the other's transaction"
+        exchange.ask([("SELECT 1", ())])
+    assert asked(stopped, 2, budget(40)) == Granted(), "it has a new connection"
+
+
+def test_a_run_that_ends_while_it_is_given_something_gives_it_back(postgres_place: Place) -> None:
+    store, other, writer = postgres_place.open(), postgres_place.open(), Writer()
+    store.commit([writer.run("run")], "me")
+    ledger = other.ledger
+    assert isinstance(ledger, SQLLedger)
+    with ThreadPoolExecutor(1) as pool:
+        with ledger._page({(RUN, "1")}, {BUDGET}) as page:
+            assert page.ask(Request(RUN, "1", 1, [budget(60)])) == Granted()
+            ending = pool.submit(settle, store, writer, ends=True)
+            waits = "SELECT 1 FROM pg_locks WHERE NOT granted"
+            deadline = time.monotonic() + 4
+            with psycopg.connect(postgres_place.url, autocommit=True) as connection:
+                while not connection.execute(waits).fetchall():
+                    assert time.monotonic() < deadline
+        assert ending.result(30)
+    assert account(store, BUDGET).reserved == 0 and store.ledger.holds() == []

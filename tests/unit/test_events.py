@@ -19,6 +19,7 @@ from refold.tests.support.histories import History, examples, histories
 
 PINNED = {
     "attributes.set": (1, "at: int, attributes: Payload"),
+    "budget.topped_up": (1, "at: int, account: str, cents: float, reason: str, by: str"),
     "child.ended": (
         1,
         "at: int, message: int, child: str, status: str, output: Payload, error_code: str | None, reason: str",

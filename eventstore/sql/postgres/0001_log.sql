@@ -136,7 +136,7 @@ CREATE TABLE ledger_holds (
 
 CREATE INDEX ledger_holds_ticket ON ledger_holds (ticket);
 
-CREATE INDEX ledger_lines ON ledger_holds (account, ticket) WHERE NOT granted;
+CREATE INDEX ledger_lines ON ledger_holds (account, ticket, until, amount, granted) WHERE NOT granted;
 
 -- How far each projection has followed the log.
 CREATE TABLE notification_tracking (
@@ -199,9 +199,14 @@ CREATE FUNCTION refold_settle(
 BEGIN
     WITH settled AS (
         DELETE FROM ledger_holds h
-        USING unnest(l_unit, l_kind, l_name, l_step, l_attempt, l_amount) AS l (unit, kind, name, step, attempt, spent)
-        WHERE l.kind = 0 AND NOT l.unit = ANY (refused)
-        AND h.stream = l.name AND h.step = l.step AND h.attempt = l.attempt
+        USING (
+            SELECT DISTINCT ON (l.name, l.step, l.attempt) l.name, l.step, l.attempt, l.spent
+            FROM unnest(l_unit, l_kind, l_name, l_step, l_attempt, l_amount) WITH ORDINALITY
+                AS l (unit, kind, name, step, attempt, spent, place)
+            WHERE l.kind = 0 AND NOT l.unit = ANY (refused)
+            ORDER BY l.name, l.step, l.attempt, l.place
+        ) AS l
+        WHERE h.stream = l.name AND h.step = l.step AND h.attempt = l.attempt
         RETURNING h.account, h.granted, h.amount, l.spent
     ), sums AS (
         SELECT account, sum(amount) AS amount, sum(spent) AS spent FROM settled WHERE granted GROUP BY account

@@ -132,7 +132,7 @@ CREATE TABLE ledger_holds (
 
 CREATE INDEX ledger_holds_ticket ON ledger_holds (ticket);
 
-CREATE INDEX ledger_lines ON ledger_holds (account, ticket) WHERE NOT granted;
+CREATE INDEX ledger_lines ON ledger_holds (account, ticket, until, amount, granted) WHERE NOT granted;
 
 -- How far each projection has followed the log.
 CREATE TABLE tracking (
