@@ -13,6 +13,7 @@ from typing import ClassVar, get_args
 
 from .canonical import Payload
 from .checkpoint_events import CheckpointRefused
+from .emergency_events import EmergencyEvent, EmergencyReleased, EmergencyStopped
 from .golden_events import (
     GoldenArchived,
     GoldenArchiveResigned,
@@ -57,6 +58,8 @@ __all__ = [
     "CheckpointRefused",
     "ChildEnded",
     "Cut",
+    "EmergencyReleased",
+    "EmergencyStopped",
     "Event",
     "Fork",
     "GoldenArchiveResigned",
@@ -326,6 +329,7 @@ Event = (
     | GoldenEvent
     | CheckpointRefused
     | ArchiveEvent
+    | EmergencyEvent
 )
 """Anything that can happen."""
 

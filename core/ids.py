@@ -27,6 +27,9 @@ POLICIES = f"{CONTROL}/policies"
 ARCHIVES = f"{CONTROL}/archives"
 """The control stream of the files that ended runs were moved to."""
 
+EMERGENCY = f"{CONTROL}/emergency"
+"""The control stream of emergency stops."""
+
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
 _SIGNAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")

@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self
 from ..core.errors import CallError, Problem
 from ..eventstore.store import Store
 from .archives import ArchivesVerification, verify_archives
-from .control import ControlVerification, verify_refusals, verify_specs
+from .control import ControlVerification, verify_emergency, verify_refusals, verify_specs
 from .fleet import Chunk, ChunkProof, Order, chunks_of, prove_chunk
 from .golden_control import verify_golden_control
 from .job_files import JobFile
@@ -121,11 +121,11 @@ def run_job(
 
 
 def control_streams(store: Store, tenant: str) -> list[ControlVerification]:
-    """The proofs of the streams that belong to no run: registered specs, what was decided about goldens, and which
-    checkpoints were refused."""
-    one_each = (verify_specs(store, tenant), verify_refusals(store, tenant))
-    specs, refusals = ([] if each is None else [each] for each in one_each)
-    return [*specs, *verify_golden_control(store, tenant), *refusals]
+    """The proofs of the streams that belong to no run: registered specs, what was decided about goldens, which
+    checkpoints were refused, and the emergency stops."""
+    one_each = (verify_specs(store, tenant), verify_refusals(store, tenant), verify_emergency(store, tenant))
+    specs, refusals, stops = ([] if each is None else [each] for each in one_each)
+    return [*specs, *verify_golden_control(store, tenant), *refusals, *stops]
 
 
 def _proofs(store: Store, order: Order, crew: Crew, file: JobFile | None) -> Iterator[ChunkProof]:

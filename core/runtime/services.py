@@ -13,6 +13,7 @@ from ..run_state import RunState
 from ..step_events import StepIndex
 from .attempt import Result
 from .clock import LoopTimers
+from .emergency_watch import EmergencyWatch
 from .gate import Gate
 from .registry import SkillRegistry
 from .relations import Handover, Letter
@@ -45,7 +46,8 @@ class Services:
     """What all actors of an engine share.
 
     With `parks`, runs with nothing to do for a while leave memory. `family` connects runs with each other. `recorded`
-    holds outcomes to serve instead of executing (for a replay). Attempts go through the `gate`, if there is one.
+    holds outcomes to serve instead of executing (for a replay). Attempts go through the `gate`, if there is one, and
+    under no stop of `emergency` do they begin.
     """
 
     journal: Journal
@@ -62,3 +64,4 @@ class Services:
     )
     timers: Timers = field(default_factory=LoopTimers)
     gate: Gate | None = None
+    emergency: EmergencyWatch | None = None
