@@ -14,7 +14,7 @@ DEVELOPMENT := .venv/.development-$(PLACE)
 PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers crash chaos shadow determinism goldens canonical fleet sleepers readers wheel clean
+.PHONY: help demo test check bench bench-peers crash chaos shadow determinism goldens canonical fleet sleepers emergency readers wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,10 @@ sleepers: $(DEVELOPMENT) ## put RUNS=100000 runs to sleep on each store, kill th
 fleet: RUNS ?= 5000
 fleet: $(DEVELOPMENT) ## prove RUNS=5000 mixed runs as a job, killed and resumed, without a false alarm
 	@REFOLD_FLEET_RUNS=$(RUNS) $(PYTEST) -q --timeout 7200 tests/replay/test_jobs.py
+
+emergency: ROUNDS ?= 20
+emergency: $(DEVELOPMENT) ## stop four busy workers ROUNDS=20 times, and measure how soon nothing begins
+	@REFOLD_EMERGENCY_ROUNDS=$(ROUNDS) $(PYTEST) -q -s --timeout 7200 tests/emergency
 
 readers: APPENDS ?= 1000000
 readers: $(DEVELOPMENT) ## 32 writers append APPENDS=1000000 events on each store while a projection follows

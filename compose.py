@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import unquote
 
+from .core.emergency import Stop
 from .core.errors import CallError, Problem
 from .core.ids import check_queue
 from .core.limits import Limits
@@ -257,6 +258,11 @@ class Worker:
     def running(self) -> int:
         """How many runs it holds in memory."""
         return self._loop.running
+
+    @property
+    def stops(self) -> Sequence[Stop]:
+        """The emergency stops that it heeds."""
+        return self._engine.emergency.watch.stops.all()
 
     def drain(self) -> None:
         """Stop with grace: running steps end and are recorded, the runs are left to others, and `run` returns."""

@@ -16,7 +16,8 @@
     │   ├── RunFailedError       the run whose result was asked for did not complete
     │   └── QueryUnansweredError no worker answered a query in time
     ├── PolicyViolationError     a policy, a budget, a limit or an emergency stop refuses
-    │   └── BudgetExceededError  there is not enough left in a budget
+    │   ├── BudgetExceededError  there is not enough left in a budget
+    │   └── EmergencyStopError   an emergency stop is in force
     ├── Failure                raised by skills: a failure with a code of its own
     │   └── StepFailedError      raised in a workflow function by awaiting a step that failed
     │       └── StepTimeoutError   it failed because its time was up
@@ -166,6 +167,15 @@ class BudgetExceededError(PolicyViolationError):
 
     def __init__(self, reason: str, step_code: str = "BUDGET_EXCEEDED", rule: str = ""):
         super().__init__(reason, step_code, rule)
+
+
+class EmergencyStopError(PolicyViolationError):
+    """An emergency stop is in force: nothing was begun, or the run rests. It can be resumed after the release."""
+
+    code = "EMERGENCY_STOP"
+
+    def __init__(self, reason: str):
+        super().__init__(reason, self.code)
 
 
 class Failure(RefoldError):

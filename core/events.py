@@ -14,6 +14,7 @@ from typing import ClassVar, get_args
 from .budget_events import BudgetToppedUp
 from .canonical import Payload
 from .checkpoint_events import CheckpointRefused
+from .emergency_events import EmergencyEvent, EmergencyReleased, EmergencyStopped
 from .golden_events import (
     GoldenArchived,
     GoldenArchiveResigned,
@@ -59,6 +60,8 @@ __all__ = [
     "CheckpointRefused",
     "ChildEnded",
     "Cut",
+    "EmergencyReleased",
+    "EmergencyStopped",
     "Event",
     "Fork",
     "GoldenArchiveResigned",
@@ -329,6 +332,7 @@ Event = (
     | CheckpointRefused
     | ArchiveEvent
     | BudgetToppedUp
+    | EmergencyEvent
 )
 """Anything that can happen."""
 

@@ -74,6 +74,7 @@ FAILURES: dict[str, CatalogEntry] = _table(
     CatalogEntry("CONCURRENCY_LIMITED", _R, False, "More steps run at a time than may."),
     CatalogEntry("IDEMPOTENCY_KEY_MISSING", _V, False, "A step with a side effect declares no idempotency key."),
     CatalogEntry("SANDBOX_REJECTED", _A, False, "The sandbox refuses the plan."),
+    CatalogEntry("EMERGENCY_STOP", _A, False, "An emergency stop is in force; nothing begins until it is released."),
     CatalogEntry("RUN_TIMEOUT", _R, False, "The run took longer than its timeout_seconds."),
     CatalogEntry("RUN_CANCELLED", _P, False, "The run was cancelled."),
     CatalogEntry("SPEC_INVALID", _V, False, "The workflow spec cannot run."),

@@ -30,6 +30,9 @@ ARCHIVES = f"{CONTROL}/archives"
 BUDGETS = f"{CONTROL}/budgets"
 """The control stream of what operators add to budgets."""
 
+EMERGENCY = f"{CONTROL}/emergency"
+"""The control stream of emergency stops."""
+
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
 _SIGNAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")

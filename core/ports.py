@@ -43,6 +43,18 @@ NEVER = 2**62
 """A due time that does not come: only a message brings the run back."""
 
 
+HELD = 2 * 10**18
+"""From here up to NEVER lie due times of runs that an emergency stop holds back: see `held_at`."""
+
+
+def held_at(version: int) -> int:
+    """The due time of a run held back by who had seen `version` events of the emergency stops' control stream.
+
+    The time does not come. Who sees a release of a later version makes the row due: whoever wrote it knew less.
+    """
+    return HELD + version * 1_000_000
+
+
 class Schedule(NamedTuple):
     """A run's dispatch row: from when on it may be worked on, and that this process leases it (0 s: it is free).
 
@@ -215,6 +227,10 @@ class RunLog(Protocol):
 
     def claim_due(self, queues: Sequence[str], serves: Callable[[str], bool], limit: int, seconds: float) -> Claimed:
         """Lease up to `limit` runs of `queues` that are due and whose needs (`Schedule.needs`) `serves` says yes to."""
+        ...
+
+    def free_held(self, before: int) -> int:
+        """Make those runs due that are held back (`held_at`) by less than `before` events; how many there were."""
         ...
 
     def bury_the_dead(self) -> int:

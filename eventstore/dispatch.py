@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from ..core.ports import NEVER
+from ..core.ports import HELD, NEVER, held_at
 
 Query = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 """Runs one statement with its parameters and returns the rows."""
@@ -87,6 +87,11 @@ class DispatchStore(Protocol):
         """Free the leases of `owner`, who is known to be dead, but for those that are being changed; tells how many."""
         ...
 
+    def free_held(self, before: int) -> int:
+        """Make those rows due that are held back (`refold.core.ports.held_at`) by less than `before` events, but for
+        those that are being changed; tells how many."""
+        ...
+
     def now(self) -> int:
         """The database's time, in microseconds since the epoch."""
         ...
@@ -152,6 +157,11 @@ POSTGRES = Dialect(
 """PostgreSQL's."""
 
 
+def seconds_of(due: int) -> float:
+    """A due time in microseconds as the tables hold it."""
+    return due / 1_000_000 if due < NEVER else float(NEVER)
+
+
 _DUE_GROUPS = """
 WITH RECURSIVE heads (stream) AS (
     SELECT (SELECT stream FROM dispatch ORDER BY queue, {kind:needs}, priority LIMIT 1)
@@ -196,17 +206,19 @@ _GROUPS = 100
 """One claim looks at no more groups; SQLite joins up to 500."""
 
 
+_HELD_BEFORE = f"due_at >= {seconds_of(HELD):.0f} AND due_at < 3000000000000 AND due_at < ?"
+"""Held back by less than so many events. The first two conditions are those of the index `dispatch_held`."""
+
+_FREED = 1000
+"""So many rows are made due in one transaction."""
+
+
 class _Group(NamedTuple):
     """Rows of one queue that need the same skills and have the same priority."""
 
     queue: str
     needs: str
     priority: int
-
-
-def seconds_of(due: int) -> float:
-    """A due time in microseconds as the tables hold it."""
-    return due / 1_000_000 if due < NEVER else float(NEVER)
 
 
 class SQLDispatch:
@@ -304,6 +316,20 @@ class SQLDispatch:
             "SELECT stream FROM dispatch WHERE owner = ? {skip_locked}) RETURNING 1"
         )
         return len(self._write(sql, (owner,)))
+
+    def free_held(self, before: int) -> int:
+        """See `DispatchStore.free_held`."""
+        freed, until = 0, seconds_of(held_at(before))
+        if not self._read(self._sql(f"SELECT 1 FROM dispatch WHERE {_HELD_BEFORE} LIMIT 1"), (until,)):
+            return 0
+        # In pieces: an append that changes one of these rows waits for us, and everybody else for it.
+        sql = self._sql(
+            "UPDATE dispatch SET due_at = 0 WHERE stream IN ("
+            f"SELECT stream FROM dispatch WHERE {_HELD_BEFORE} LIMIT {_FREED} {{skip_locked}}) RETURNING 1"
+        )
+        while found := len(self._write(sql, (until,))):
+            freed += found
+        return freed
 
     def now(self) -> int:
         """See `DispatchStore.now`."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import RLock
 
-from ..core.ports import NEVER, Dispatch, Head, Schedule, Unschedule
+from ..core.ports import HELD, NEVER, Dispatch, Head, Schedule, Unschedule, held_at
 from .dispatch import DispatchRow, LeaseRow, WorkerRow, seconds_of
 
 
@@ -132,6 +132,15 @@ class MemoryDispatch:
             held = [row for row in self._rows.values() if row.owner == owner]
             for row in held:
                 row.owner, row.lease_until = None, 0
+            return len(held)
+
+    def free_held(self, before: int) -> int:
+        """See `DispatchStore.free_held`."""
+        with self._lock:
+            first, until = seconds_of(HELD), seconds_of(held_at(before))
+            held = [row for row in self._rows.values() if first <= row.due_at < until]
+            for row in held:
+                row.due_at = 0
             return len(held)
 
     def now(self) -> int:

@@ -79,6 +79,10 @@ class EventLog:
         """Tell those who listen."""
         self.store.hint()
 
+    def free_held(self, before: int) -> int:
+        """Make those runs due that are held back by less than `before` events."""
+        return self.store.dispatch.free_held(before)
+
     def bury_the_dead(self) -> int:
         """Free the leases of ended processes of this host."""
         dispatch = self.store.dispatch

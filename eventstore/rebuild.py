@@ -13,7 +13,7 @@ from ..core.decide import due_of
 from ..core.errors import RefoldError
 from ..core.events import END_TOPICS, RunStarted
 from ..core.ids import inbox_of
-from ..core.ports import NEVER
+from ..core.ports import HELD, NEVER
 from ..core.run_state import RunState
 from ..core.state import fold
 from .dispatch import DispatchRow, LeaseRow, seconds_of
@@ -22,7 +22,7 @@ from .owner import is_dead
 from .store import Store
 
 _PAGE = 2000
-_NEVER_SECONDS = seconds_of(NEVER)
+_HELD_SECONDS, _NEVER_SECONDS = seconds_of(HELD), seconds_of(NEVER)
 
 Progress = Callable[[int, int], None]
 """Told how far a scan is: what is done, and of how much."""
@@ -62,7 +62,9 @@ def compare(wanted: Mapping[str, DispatchRow], found: Iterable[DispatchRow], now
 def _same(wanted: DispatchRow, found: DispatchRow, now: float) -> bool:
     # Of a time in microseconds some digits are lost in a float of seconds, and more in the end of time.
     near = abs(wanted.due_at - found.due_at) < 0.001 or min(wanted.due_at, found.due_at) >= _NEVER_SECONDS
-    due = near or max(wanted.due_at, found.due_at) <= now
+    # Whether a stop holds the run back is not for its own log to say.
+    held = _HELD_SECONDS <= found.due_at < _NEVER_SECONDS
+    due = near or held or max(wanted.due_at, found.due_at) <= now
     return due and wanted._replace(due_at=0) == found._replace(due_at=0)
 
 

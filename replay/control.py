@@ -8,8 +8,9 @@ from typing import Any
 
 from ..core.catalog import Catalog
 from ..core.checkpoint_events import CheckpointRefused
+from ..core.emergency import Stops
 from ..core.errors import RefoldError
-from ..core.ids import CHECKPOINTS, specs_of
+from ..core.ids import CHECKPOINTS, EMERGENCY, specs_of
 from ..core.ports import EMPTY, Record
 from ..eventstore.codec import decode
 from ..eventstore.store import Store
@@ -76,6 +77,26 @@ def verify_refusals(store: Store, tenant: str = "default") -> ControlVerificatio
     about = "the refused checkpoints"
     folded = () if fold is None else (fold,)
     return ControlVerification(about, CHECKPOINTS, tenant, len(records), tuple(chain), folded)
+
+
+def verify_emergency(store: Store, tenant: str = "default") -> ControlVerification | None:
+    """Prove the emergency stops and releases, of all tenants; None when there never was one."""
+    heads, (records,) = snapshot(store, [EMERGENCY])
+    if not records and not heads:
+        return None
+    chain = prove_chain(EMERGENCY, records, heads.get(EMERGENCY, EMPTY), {})
+    fold = next(_wrong_stops(records), None)
+    folded = () if fold is None else (fold,)
+    return ControlVerification("the emergency stops", EMERGENCY, tenant, len(records), tuple(chain), folded)
+
+
+def _wrong_stops(records: Sequence[Record]) -> Iterator[Finding]:
+    stops = Stops()
+    for record in records:
+        try:
+            stops = stops.after(decode(record, {}))
+        except RefoldError as error:
+            yield Finding(EMERGENCY, record.version, "impossible", str(error))
 
 
 def _no_refusals(records: Sequence[Record]) -> Iterator[Finding]:

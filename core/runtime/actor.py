@@ -23,6 +23,7 @@ from ..ports import NEVER, Ack, Append, Dispatch, Head, LedgerChange, Schedule, 
 from ..run_state import RunState
 from ..step_events import StepIndex
 from .attempt import Attempt, Call, Result, Waiting, call_inline
+from .brake import Brake
 from .clearance import Clearance, settlement
 from .decider import Decider
 from .outcomes import outcome_event
@@ -41,6 +42,7 @@ class RunActor:
         """`floor` is a time, in microseconds since the epoch, before which it certainly is not."""
         self.stream = stream
         self.rest: int | None = None
+        self.brake = Brake(services.emergency, decider.state.started)
         self.state = state = decider.state
         self.head = head
         self._decider = decider
@@ -99,6 +101,12 @@ class RunActor:
         self._draining = True
         self._advance()
 
+    def heed(self) -> None:
+        """Emergency stops have changed: hold back, or go on."""
+        self.brake.moved = True
+        if self._begun:
+            self._advance()
+
     async def taken(self, version: int) -> None:
         """Wait until the inbox message of `version` is taken and that is durable, or until the run is done."""
         while self._stored < version and not self.done.done():
@@ -135,6 +143,7 @@ class RunActor:
             self._take_progress(at, events)
         if self._messages:
             self._take_messages(at, events)
+        self._cancel(self.brake.look(self._running, draining=self._draining))
         if self._clearance is not None:
             for made in self._clearance.take_answers(at, self._running):
                 self._apply(made, events)
@@ -165,15 +174,16 @@ class RunActor:
         events.extend(made)
 
     def _decide(self, at: int, limits: Limits) -> Decision:
-        """What follows now, policies heard."""
+        """What follows now, emergency stops and policies heard."""
         clearance = self._clearance
         if clearance is None:
-            return self._decider.decide(at, self._running, limits)
+            return self.brake.withhold(self._decider.decide(at, self._running, limits))
         later = clearance.later(at)
         decision = self._decider.decide(at, self._running | later if later else self._running, limits)
         if later:
             wake = min(later.values())
             decision = decision._replace(wake=wake if decision.wake is None else min(wake, decision.wake))
+        decision = self.brake.withhold(decision)
         if not decision.execute:
             return decision
         decision, asked = clearance.sift(decision, at, self._running)
@@ -190,9 +200,12 @@ class RunActor:
         if self._running or self.state.end is not None:
             return None
         until = NEVER if decision.wake is None else decision.wake
+        if self.brake.withheld:
+            return self.brake.due(at, until)
         if self._draining:
             return min(at, until)
         parks = self._services.parks and until - at > PARK_MICROSECONDS
+        parks = parks or (self.brake.stop is not None and not self._services.parks)
         return until if self.state.paused or self.state.parked is not None or parks else None
 
     def _rests(self) -> bool:
@@ -219,25 +232,19 @@ class RunActor:
         for index, (attempt, details) in self._progress.items():
             if index in self._running:
                 step = self._decider.step(index)
-                event = StepProgressed(at, index, step.step_id, step.skill_id, attempt, details)
-                self._decider.apply(event)
-                events.append(event)
+                self._apply((StepProgressed(at, index, step.step_id, step.skill_id, attempt, details),), events)
         self._progress.clear()
 
     def _take_messages(self, at: int, events: list[Event]) -> None:
         while self._messages and self.state.end is None:
             version, message = self._messages.popleft()
-            event = take(self.state, at, version, message)
-            self._decider.apply(event)
-            events.append(event)
+            self._apply((take(self.state, at, version, message),), events)
 
     def _announce(self, execute: Execute, at: int, events: list[Event]) -> None:
         skill = self._decider.skill(execute.index)
         if skill is not None and skill.at_most_once:
             step = self._decider.step(execute.index)
-            event = StepStarted(at, step.index, step.step_id, step.skill_id, execute.attempt)
-            self._decider.apply(event)
-            events.append(event)
+            self._apply((StepStarted(at, step.index, step.step_id, step.skill_id, execute.attempt),), events)
 
     def _append(
         self, events: list[Event], decision: Decision, begun: Sequence[RunStarted], told: Sequence[Letter]
@@ -287,15 +294,7 @@ class RunActor:
 
     def _stored_now(self, ack: Sequence[Head], appends: Sequence[Append], decision: Decision) -> None:
         self.head = ack[0]
-        observer = self._services.observer
-        if observer is not None:
-            for append in appends:
-                for number, event in enumerate(append.events, append.expected.version + 1):
-                    observer(append.stream, number, event)
-        family = self._services.family
-        for append in appends[1:]:
-            if family is not None:
-                family.began(append.stream)
+        self._services.stored(appends)
         self._stored = self.state.taken
         if self._rests():
             self._finish()
@@ -304,18 +303,20 @@ class RunActor:
         self._cancel(abandoned)
         self._launch(decision)
         # What was abandoned held slots, and kept a run with nothing else to do from its rest.
-        if abandoned or self._unheard:
+        if abandoned or self._unheard or self.brake.moved:
             self._advance()
 
     def _launch(self, decision: Decision) -> None:
         if self._timer is not None or decision.wake is not None:
             self._wake_at(decision.wake)
-        for execute in decision.execute:
-            if execute.index in self._running:
+        for execute, begins in self.brake.permitted(decision.execute, self.state.announced):
+            if execute.index in self._running and begins:
                 self._start(execute.index, execute.attempt)
+            elif not begins:
+                self._running.pop(execute.index, None)
         if self._clearance is not None:
             self._clearance.send()
-        if self._results:
+        if self._results or self.brake.moved:
             self._advance()
 
     def _start(self, index: StepIndex, attempt: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..ports import Clock, Journal, RunLog
 from .budget_control import BudgetControl
+from .emergency import EmergencyControl
 from .golden_control import GoldenControl
 from .policy_control import PolicyControl
 from .refusals import Refusals
@@ -19,3 +20,4 @@ class Controls:
         self.specs = SpecRegistry(log, journal, clock)
         self.goldens = GoldenControl(log, journal, clock)
         self.policies = PolicyControl(log, journal, clock)
+        self.emergency = EmergencyControl(log, journal, clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -89,6 +90,7 @@ class Engine(Controls, Steering):
             self._kin,
             timers=timers or LoopTimers(),
             gate=gate,
+            emergency=self.emergency.watch,
         )
         Steering.__init__(self, services, history, Host(services, history))
         self._forks = Forks(services, history, self._host, self._followed)
@@ -118,7 +120,7 @@ class Engine(Controls, Steering):
 
         Raises SpecError or CallError (for an unknown name SpecNotFoundError) before anything is written;
         RunConflictError when the id is taken by something else; RunOwnedError when another live process holds the run;
-        StoreUnreachableError, OwnershipLostError.
+        EmergencyStopError; StoreUnreachableError, OwnershipLostError.
         """
         services = self._services
         started = first_event(
@@ -274,13 +276,15 @@ class Engine(Controls, Steering):
 
         When another live process holds it and is told by this call to go on, the run is returned as it stands.
 
-        Raises RunNotFoundError, RunOwnedError; SpecError or CallError for what is not registered here.
+        Raises RunNotFoundError, RunOwnedError, EmergencyStopError; SpecError or CallError for what is not registered
+        here.
         """
         stream = await self._mailbox.latest(stream_of(check_tenant(tenant), check_run_id(run_id)))
         state, _ = await self._history.load(stream)
         if state.end is not None:
             return result_of(await self._followed(state))
         check_served(state, self.skills)
+        await self._host.check_stops(state.started)
         # Taken before the message is sent, which wakes the workers: the run is to go on here.
         await self._history.claim(stream, self._services.lease_seconds)
         waiting = await self._history.inbox_head(stream)
@@ -350,3 +354,4 @@ class Engine(Controls, Steering):
         await self._kin.close()
         if self._services.gate is not None:
             await self._services.gate.close()
+        await asyncio.to_thread(self.emergency.watch.close)

@@ -67,6 +67,7 @@ class Forks:
         )
         if here:
             check_served(state, self._services.skills)
+            await self._host.check_stops(state.started)
         events = self._of_function(parent, state, wanted) if isinstance(state, CodeState) else forked(parent, wanted)
         self._check_sizes(events)
         made = await self._record(events, here)

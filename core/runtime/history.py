@@ -153,6 +153,10 @@ class History:
         """Tell those who listen, in any process, that there is something to look for."""
         await asyncio.to_thread(self._log.hint)
 
+    async def free_held(self, before: int) -> int:
+        """Make runs due that an emergency stop held back. See `RunLog.free_held`."""
+        return await asyncio.to_thread(self._log.free_held, before)
+
     async def bury_the_dead(self) -> int:
         """Free the leases of ended processes of this host."""
         return await asyncio.to_thread(self._log.bury_the_dead)

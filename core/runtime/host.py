@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from ..errors import (
     CallError,
+    EmergencyStopError,
     OwnershipLostError,
     Problem,
     RefoldError,
     RunConflictError,
+    RunNotFoundError,
     RunOwnedError,
     StoreError,
     StoreUnreachableError,
@@ -26,6 +29,7 @@ from ..state import fold
 from .actor import RunActor
 from .admission import check_same, check_served
 from .decider import Decider, SpecDecider
+from .emergency_watch import refusal
 from .functions.code_decider import decider_of
 from .history import History, Past
 from .relations import beginning, children_awaited
@@ -51,6 +55,7 @@ class Host:
         self._keeper: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsettled: set[asyncio.Task[None]] = set()
+        self._stopped_beside: set[str] = set()
         self._closed = self._draining = False
 
     def actor(self, stream: str) -> RunActor | None:
@@ -93,7 +98,17 @@ class Host:
             del self._live[stream]
 
     async def start(self, stream: str, started: RunStarted) -> RunState:
-        """Record `started` and run; if the run exists and is the same one, go on with it."""
+        """Record `started` and run; if the run exists and is the same one, go on with it. Raises EmergencyStopError,
+        but returns a run that has ended already."""
+        try:
+            await self.check_stops(started)
+        except EmergencyStopError:
+            with suppress(RunNotFoundError):
+                state, _ = await self._history.load(stream)
+                check_same(started, state.started)
+                if state.end is not None:
+                    return state
+            raise
         refusal = await self.judged(started)
         try:
             heads = await self.record_start(stream, started, self._services.lease_seconds, refusal)
@@ -141,6 +156,7 @@ class Host:
         if state.end is not None:
             return state
         check_served(state, self._services.skills)
+        await self.check_stops(state.started)
         lease = await self._history.claim(stream, self._services.lease_seconds)
         # Between the first look and the lease the former owner may have written more.
         past = await self._history.past(stream, past)
@@ -153,6 +169,20 @@ class Host:
             left = f"{max(lease.seconds_left, 0):.0f} s"
             raise RunOwnedError(f"run {state.started.run_id} is held by {lease.owner} for another {left}")
         return await self._act(stream, decider, past.head, again=again)
+
+    async def check_stops(self, started: RunStarted) -> None:
+        """Raises EmergencyStopError when the run of `started` is to go on here and must not. Workers' runs are held
+        back instead."""
+        if self._services.emergency is not None and not self._services.parks:
+            await self._services.emergency.check(started)
+
+    def heed(self) -> None:
+        """Emergency stops have changed: runs hold back or go on."""
+        for actor in list(self._actors.values()):
+            actor.heed()
+        stopped, self._stopped_beside = self._stopped_beside, set()
+        for stream in stopped:
+            self.began(stream)
 
     def _decider(self, past: Past) -> Decider:
         skills = self._services.skills
@@ -176,6 +206,8 @@ class Host:
     async def _work_beside(self, stream: str, *, follow: bool = False) -> None:
         if (task := asyncio.current_task()) is not None:
             self._unsettled.discard(task)  # From here on the run itself is looked at.
+        watch = self._services.emergency
+        seen = None if watch is None else watch.stops
         try:
             state = await self.enter(stream, lambda: self.go_on(stream))
             while follow and isinstance(state.end, RunContinued):
@@ -183,6 +215,11 @@ class Host:
                 state = await self.enter(stream, partial(self.go_on, stream))
         except RunOwnedError as error:  # a worker was faster
             _log.info("%s: %s", stream, error)
+        except EmergencyStopError:
+            self._stopped_beside.add(stream)
+            self._keep_up()
+            if watch is not None and watch.stops is not seen:
+                self.heed()  # The release may have come before anybody was there to be told.
         except RefoldError as error:
             _log.warning("%s: %s", stream, error)
 
@@ -231,8 +268,7 @@ class Host:
         if gate is not None:
             await gate.refresh()
         self._actors[stream] = actor
-        if self._keeper is None or self._keeper.done():
-            self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        self._keep_up()
         try:
             if self._draining:  # It was being read as the draining began.
                 actor.drain()
@@ -269,6 +305,8 @@ class Host:
         workers find it due; without them it is for us."""
         if not actor.lease_given_up:
             await self._history.release(stream, actor.rest, state.taken)
+        if actor.brake.stop is not None and not self._services.parks and not state.paused and state.parked is None:
+            raise refusal(state.started, actor.brake.stop)
         if self._services.parks or not await self._history.messages(stream, state.taken):
             return state
         try:
@@ -276,26 +314,54 @@ class Host:
         except RunOwnedError:  # somebody else goes on with it; here it came to a pause
             return state
 
+    def _keep_up(self) -> None:
+        if self._keeper is None or self._keeper.done():
+            self._keeper = asyncio.get_running_loop().create_task(self._keep())
+
     async def _keep(self) -> None:
         """While runs live: look at their inboxes, and renew their leases well before they end."""
         renewed = 0.0
         loop = asyncio.get_running_loop()
-        while self._actors:
-            await asyncio.sleep(POLL_SECONDS)
-            streams = list(self._actors)
-            try:
-                if self._services.gate is not None:
-                    await self._services.gate.refresh()
-                if streams and loop.time() - renewed > self._services.lease_seconds / 4:
-                    await self._history.renew(streams, self._services.lease_seconds)
-                    renewed = loop.time()
-                heads = await self._history.inbox_heads(streams)
-            except StoreError:  # the store is away: the committer decides when that is an error
-                continue
-            for stream, version in heads.items():
-                actor = self._actors.get(stream)
-                if actor is not None and version > actor.delivered:
-                    await self._deliver_or_drop(actor)
+        with self._heeding(loop):
+            while self._actors or self._stopped_beside:
+                await asyncio.sleep(POLL_SECONDS)
+                renewed = await self._look_after(loop.time(), renewed)
+
+    @contextmanager
+    def _heeding(self, loop: asyncio.AbstractEventLoop) -> Generator[None]:
+        watch = self._services.emergency
+        if watch is None:
+            yield
+            return
+
+        def changed() -> None:
+            with suppress(RuntimeError):  # The loop was closed.
+                loop.call_soon_threadsafe(self.heed)
+
+        end = watch.keep(changed)
+        self.heed()  # What changed before anybody was there to be told.
+        try:
+            yield
+        finally:
+            end()
+
+    async def _look_after(self, now: float, renewed: float) -> float:
+        """See to leases and inboxes; returns when the leases were renewed last."""
+        streams = list(self._actors)
+        try:
+            if self._services.gate is not None:
+                await self._services.gate.refresh()
+            if streams and now - renewed > self._services.lease_seconds / 4:
+                await self._history.renew(streams, self._services.lease_seconds)
+                renewed = now
+            heads = await self._history.inbox_heads(streams) if streams else {}
+        except StoreError:  # the store is away: the committer decides when that is an error
+            return renewed
+        for stream, version in heads.items():
+            actor = self._actors.get(stream)
+            if actor is not None and version > actor.delivered:
+                await self._deliver_or_drop(actor)
+        return renewed
 
     async def _deliver_or_drop(self, actor: RunActor) -> None:
         try:

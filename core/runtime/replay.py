@@ -112,7 +112,15 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
     from_log = served(events, services.skills)
     time = _HastyTime(events[0].at)
     quiet = replace(
-        services, journal=NoJournal(), clock=time, timers=time, observer=None, family=None, recorded=from_log, gate=None
+        services,
+        journal=NoJournal(),
+        clock=time,
+        timers=time,
+        observer=None,
+        family=None,
+        recorded=from_log,
+        gate=None,
+        emergency=None,
     )
     state = await _run_again(quiet, recorded)
     index = _first_difference(recorded, state)

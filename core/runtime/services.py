@@ -8,11 +8,12 @@ from typing import Any, Protocol
 
 from ..events import Event, StepCompleted, StepFailed
 from ..limits import Limits
-from ..ports import Ack, Clock, Journal, Timers, Unit
+from ..ports import Ack, Append, Clock, Journal, Timers, Unit
 from ..run_state import RunState
 from ..step_events import StepIndex
 from .attempt import Result
 from .clock import LoopTimers
+from .emergency_watch import EmergencyWatch
 from .gate import Gate
 from .registry import SkillRegistry
 from .relations import Handover, Letter
@@ -45,7 +46,8 @@ class Services:
     """What all actors of an engine share.
 
     With `parks`, runs with nothing to do for a while leave memory. `family` connects runs with each other. `recorded`
-    holds outcomes to serve instead of executing (for a replay). Attempts go through the `gate`, if there is one.
+    holds outcomes to serve instead of executing (for a replay). Attempts go through the `gate`, if there is one, and
+    under no stop of `emergency` do they begin.
     """
 
     journal: Journal
@@ -62,3 +64,14 @@ class Services:
     )
     timers: Timers = field(default_factory=LoopTimers)
     gate: Gate | None = None
+    emergency: EmergencyWatch | None = None
+
+    def stored(self, appends: Sequence[Append]) -> None:
+        """Tell whoever wants to know that a run's append is durable, and those of the runs that it begins."""
+        if self.observer is not None:
+            for append in appends:
+                for number, event in enumerate(append.events, append.expected.version + 1):
+                    self.observer(append.stream, number, event)
+        if self.family is not None:
+            for append in appends[1:]:
+                self.family.began(append.stream)

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from ..canonical import canonical_json
+from ..emergency import Stop
 from ..errors import OwnershipLostError, RefoldError, RunOwnedError, StoreUnreachableError
 from ..needs import Offer
 from .answering import Answering
@@ -57,6 +58,7 @@ class WorkLoop:
         self._stirred = asyncio.Event()
         self._hinted = self._saturated = False
         self._draining = False
+        self._freed = 0
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -93,19 +95,12 @@ class WorkLoop:
         self._loop = asyncio.get_running_loop()
         beside = [asyncio.create_task(self._keep_house()), asyncio.create_task(self._answering.run())]
         stop_listening = self._history.on_hint(self._hear)
-        pause = SHORTEST_PAUSE
         try:
-            while not self._draining:
-                # Before the look: what comes up during it may have come too late for it.
-                self._stirred.clear()
-                found = await self._claim()
-                pause = SHORTEST_PAUSE if found or self._hinted else min(pause * 2, LONGEST_PAUSE)
-                self._hinted = False
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stirred.wait(), pause)
-            self._host.drain()
-            if self._runs:
-                await asyncio.wait(self._runs)
+            with self._heeding():
+                await self._look_for_work()
+                self._host.drain()
+                if self._runs:
+                    await asyncio.wait(self._runs)
         finally:
             self._loop = None
             await asyncio.to_thread(stop_listening)
@@ -114,14 +109,64 @@ class WorkLoop:
             await asyncio.wait(beside)
             await self._history.leave()
 
+    async def _look_for_work(self) -> None:
+        pause = SHORTEST_PAUSE
+        while not self._draining:
+            # Before the look: what comes up during it may have come too late for it.
+            self._stirred.clear()
+            found = await self._claim()
+            pause = SHORTEST_PAUSE if found or self._hinted else min(pause * 2, LONGEST_PAUSE)
+            self._hinted = False
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stirred.wait(), pause)
+
+    @contextmanager
+    def _heeding(self) -> Generator[None]:
+        """Look out for emergency stops, and look for work after each change of them."""
+        watch = self._services.emergency
+        if watch is None:
+            yield
+            return
+
+        told: list[Stop] = []
+
+        def changed() -> None:
+            if (found := watch.stops.all()) != told:
+                _log.warning("%s", "; ".join(map(str, found)) or "no emergency stop is in force any more")
+                told[:] = found
+            self._hear()
+
+        changed()
+        end = watch.keep(changed)
+        try:
+            yield
+        finally:
+            end()
+
+    async def _open_queues(self) -> list[str]:
+        """The queues to claim from. None before it is known what is stopped."""
+        watch = self._services.emergency
+        if watch is None:
+            return self._queues
+        if not watch.ready:
+            return []
+        stops = watch.stops
+        if stops.released > self._freed:
+            await self._free_held()
+            self._freed = stops.released
+        return [queue for queue in self._queues if not stops.closes(queue)]
+
     async def _claim(self) -> int:
         free = min(self._concurrency - len(self._runs), CLAIM)
         self._saturated = free <= 0
         if self._saturated:
             return 0
         try:
+            queues = await self._open_queues()
+            if not queues:
+                return 0
             serves = self._offer().serves
-            claimed = await self._history.claim_due(self._queues, serves, free, self._services.lease_seconds)
+            claimed = await self._history.claim_due(queues, serves, free, self._services.lease_seconds)
         except StoreUnreachableError as error:
             _log.warning("looking for work: %s", error)
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
@@ -160,11 +205,16 @@ class WorkLoop:
         while True:
             try:
                 await self._history.beat(self._report())
-                if await self._history.bury_the_dead():
+                if await self._free_held() or await self._history.bury_the_dead():
                     self._stirred.set()
             except RefoldError as error:
                 _log.warning("housekeeping: %s", error)
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
+
+    async def _free_held(self) -> int:
+        """Make due what a released stop held back. Who went by an older look may put a run to rest later, and die."""
+        released = 0 if self._services.emergency is None else self._services.emergency.stops.released
+        return await self._history.free_held(released) if released else 0
 
     def _report(self) -> str:
         return canonical_json(

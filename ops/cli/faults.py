@@ -28,6 +28,7 @@ _EXIT_CODES: tuple[tuple[type[RefoldError], int], ...] = (
     (errors.RunOwnedError, REFUSED),
     (errors.RunEndedError, REFUSED),
     (errors.QueryUnansweredError, REFUSED),
+    (errors.PolicyViolationError, REFUSED),
     (errors.OwnershipLostError, REFUSED),
     (errors.StoreUnreachableError, UNREACHABLE),
     (errors.StoreRefusedError, REFUSED),

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from refold.core.ports import NEVER, Dispatch, Schedule, Unschedule, Wake
-from refold.eventstore.dispatch import DispatchRow
+from refold.core.ports import NEVER, Dispatch, Schedule, Unschedule, Wake, held_at
+from refold.eventstore.dispatch import DispatchRow, seconds_of
 from refold.eventstore.store import Store
 from refold.tests.contract.conftest import Place
 from refold.tests.support.claimer import NOTHING, claim_elsewhere, claim_until_empty
@@ -372,3 +372,29 @@ def test_freeing_the_leases_of_the_dead_waits_for_no_commit(postgres_place: Plac
         finally:
             commit.rollback()
     assert board.owner(second) is None and board.store.dispatch.free("dead") == 1
+
+
+@pytest.mark.parametrize("count", [1, 2500])
+def test_what_a_stop_holds_back_is_due_after_a_later_release_only(board: Board, count: int) -> None:
+    board.schedule("free", NEVER)
+    streams = [board.schedule(f"held-{n}", held_at(4)) for n in range(count)]
+    board.schedule("later", held_at(7))
+    dispatch = board.store.dispatch
+    assert board.claim(limit=9) == [] and dispatch.free_held(4) == 0
+    assert dispatch.free_held(5) == count and dispatch.free_held(5) == 0
+    assert set(board.claim(limit=9)) <= set(streams)
+    assert {row.stream: row.due_at for row in dispatch.rows() if row.due_at} == {
+        "default/free": float(NEVER),
+        "default/later": seconds_of(held_at(7)),
+    }
+
+
+def test_a_message_makes_a_run_due_that_a_stop_holds_back(board: Board) -> None:
+    board.schedule("run", held_at(4))
+    board.tell(Wake(RUN))
+    assert board.claim() == [RUN]
+    board.store.dispatch.release(RUN, "me", held_at(5), 0)
+    assert board.due_at() == 0
+    assert board.claim() == [RUN]
+    board.store.dispatch.release(RUN, "me", held_at(5), 1)
+    assert board.due_at() == seconds_of(held_at(5))

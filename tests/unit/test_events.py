@@ -25,6 +25,8 @@ PINNED = {
         "at: int, message: int, child: str, status: str, output: Payload, error_code: str | None, reason: str",
     ),
     "checkpoint.refused": (1, "at: int, tenant: str, run_id: str, reason: str"),
+    "emergency.released": (1, "at: int, scope: str, name: str, reason: str, by: str"),
+    "emergency.stopped": (1, "at: int, scope: str, name: str, running: str, reason: str, by: str"),
     "golden.archive_resigned": (
         1,
         "at: int, tenant: str, archive: str, replaced: str, runs: int, sha256: str, key_id: str, by: str",

@@ -89,6 +89,9 @@ CREATE TABLE dispatch (
 -- In groups that are claimed alike: see eventstore/dispatch.py.
 CREATE INDEX dispatch_due ON dispatch (queue, md5(needs), priority, due_at);
 
+-- Runs that an emergency stop holds back: see held_at in core/ports.py.
+CREATE INDEX dispatch_held ON dispatch (due_at) WHERE due_at >= 2000000000000 AND due_at < 3000000000000;
+
 -- The processes that work on runs, as they last reported themselves.
 CREATE TABLE workers (
     owner text COLLATE "C" PRIMARY KEY,
