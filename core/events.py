@@ -11,6 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
+from .approval_events import (
+    ApprovalCommented,
+    ApprovalDelegated,
+    ApprovalEscalated,
+    ApprovalEvent,
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalOverdue,
+    ApprovalRejected,
+    ApprovalReminded,
+    ApprovalRequested,
+)
 from .canonical import Payload
 from .checkpoint_events import CheckpointRefused
 from .golden_events import (
@@ -53,6 +65,15 @@ __all__ = [
     "EVENTS",
     "ORIGINS",
     "SEMANTICS",
+    "ApprovalCommented",
+    "ApprovalDelegated",
+    "ApprovalEscalated",
+    "ApprovalExpired",
+    "ApprovalGranted",
+    "ApprovalOverdue",
+    "ApprovalRejected",
+    "ApprovalReminded",
+    "ApprovalRequested",
     "AttributesSet",
     "CheckpointRefused",
     "ChildEnded",
@@ -272,9 +293,9 @@ class PatchApplied:
 class MessageSent:
     """A message in a run's inbox; `key` makes sending it twice harmless.
 
-    `kind` is cancel, terminate, pause, resume, signal, child, or continued, which closes the inbox: `reason` is the run
-    to which all else goes. `name` and `body` are a signal's, or tell which child ended and how; of other kinds they are
-    empty and null.
+    `kind` is cancel, terminate, pause, resume, signal, child, approval, or continued, which closes the inbox: `reason`
+    is the run to which all else goes. `name` and `body` are a signal's, or tell which child ended and how; `body` says
+    who decided what of an approval. Of other kinds they are empty and null.
     """
 
     topic: ClassVar = "message.sent"
@@ -326,6 +347,7 @@ Event = (
     | GoldenEvent
     | CheckpointRefused
     | ArchiveEvent
+    | ApprovalEvent
 )
 """Anything that can happen."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from ..core.approvals import EXPIRED, due_events
 from ..core.canonical import Payload, canonical_json
 from ..core.code_state import CodeState
 from ..core.decide import end_by_steps
@@ -18,6 +19,10 @@ from ..core.errors import IntegrityError, RefoldError
 from ..core.events import (
     ORIGINS,
     SEMANTICS,
+    ApprovalEscalated,
+    ApprovalOverdue,
+    ApprovalReminded,
+    ApprovalRequested,
     Event,
     MessageSent,
     PolicyDecided,
@@ -51,6 +56,7 @@ from ..eventstore.codec import decode, open_all
 from .chain import Opened
 from .findings import Finding
 
+_BY_TIME = ApprovalEscalated | ApprovalReminded
 _NO_LIMITS = Limits(payload_bytes=2**62)
 _NOTHING_FITS = Limits(payload_bytes=-1)
 
@@ -108,7 +114,7 @@ def _received(sent: list[MessageSent], event: Event) -> Fault | None:
         return "impossible", f"{event.topic} in an inbox"
     if event.kind not in KINDS:
         return "impossible", f"nobody sends messages of the kind {event.kind!r}"
-    if event.kind not in ("signal", "child") and (event.name or event.body.value is not None):
+    if event.kind not in ("signal", "child", "approval") and (event.name or event.body.value is not None):
         return "impossible", f"a {event.kind} carries nothing but its reason"
     sent.append(event)
     return None
@@ -153,6 +159,10 @@ def _fault(state: RunState, event: Event, sent: Sequence[MessageSent]) -> Fault 
         return None if step is None else check(state, step, event)
     if isinstance(event, RunCancelled) and event.message <= state.taken:
         return _cleaned_up(state, event)
+    if isinstance(event, ApprovalRequested):
+        return _approval_requested(state, event)
+    if isinstance(event, ApprovalOverdue) or (isinstance(event, _BY_TIME) and not event.message):
+        return _timed(state, event)
     if isinstance(event, Taken):
         return _message(state, event, sent)
     if isinstance(event, RunTimedOut):
@@ -162,6 +172,22 @@ def _fault(state: RunState, event: Event, sent: Sequence[MessageSent]) -> Fault 
     if isinstance(event, RunCompleted | RunFailed | RunContinued):
         return _run_ended(state, event)
     return None
+
+
+def _approval_requested(state: RunState, event: ApprovalRequested) -> Fault | None:
+    wait = state.waits.get(event.index)
+    if wait is None or wait.fails != EXPIRED:
+        return None  # evolve() refuses it, with the reason.
+    return _differs("deadline", event.deadline, wait.until)
+
+
+def _timed(state: RunState, event: ApprovalEscalated | ApprovalReminded | ApprovalOverdue) -> Fault | None:
+    """What is wrong with what time has brought about for an approval."""
+    approval = state.approvals.get(event.index)
+    if approval is None:
+        return None  # evolve() refuses it, with the reason.
+    due = [each for each in due_events(approval, event.at) if type(each) is type(event)]
+    return _same(event, due[0]) if due else ("impossible", f"{event.topic} before its time")
 
 
 class _Step(NamedTuple):
@@ -205,6 +231,8 @@ def _too_early(state: RunState, event: StepCompleted | StepFailed) -> Fault | No
     if isinstance(event, StepCompleted) and (wait.signal is not None or wait.child is not None):
         return None  # evolve() asks for the signal or the child.
     code = getattr(event, "error_code", None)
+    if wait.fails == EXPIRED:
+        return None  # evolve() asks for the verdict.
     if wait.child is not None and code == "CHILD_FAILED":
         ended = state.children.get(wait.child)
         lost = ended is None or ended.error_code is None
@@ -225,6 +253,8 @@ def _waiting(state: RunState, step: _Step, event: StepWaiting) -> Fault | None:
 
 def _ending(event: StepWaiting) -> Fault | None:
     """What is wrong with how a wait may end."""
+    if event.signal is None and event.child is None and event.fails == EXPIRED:
+        return None
     if event.signal is None and event.child is None and event.until is None:
         return "impossible", "it waits for nothing"
     usual = None if event.signal is None else "SIGNAL_TIMEOUT"
