@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from ..core.approvals import EXPIRED, due_events
+from ..core.approvals import EXPIRED
 from ..core.canonical import Payload, canonical_json
 from ..core.code_state import CodeState
 from ..core.decide import end_by_steps
@@ -19,10 +19,6 @@ from ..core.errors import IntegrityError, RefoldError
 from ..core.events import (
     ORIGINS,
     SEMANTICS,
-    ApprovalEscalated,
-    ApprovalOverdue,
-    ApprovalReminded,
-    ApprovalRequested,
     Event,
     MessageSent,
     PolicyDecided,
@@ -53,10 +49,10 @@ from ..core.spec_state import SpecState
 from ..core.state import evolve, start
 from ..core.step_events import StepIndex
 from ..eventstore.codec import decode, open_all
+from .approval_faults import is_unasked, unasked_fault
 from .chain import Opened
 from .findings import Finding
 
-_BY_TIME = ApprovalEscalated | ApprovalReminded
 _NO_LIMITS = Limits(payload_bytes=2**62)
 _NOTHING_FITS = Limits(payload_bytes=-1)
 
@@ -159,10 +155,8 @@ def _fault(state: RunState, event: Event, sent: Sequence[MessageSent]) -> Fault 
         return None if step is None else check(state, step, event)
     if isinstance(event, RunCancelled) and event.message <= state.taken:
         return _cleaned_up(state, event)
-    if isinstance(event, ApprovalRequested):
-        return _approval_requested(state, event)
-    if isinstance(event, ApprovalOverdue) or (isinstance(event, _BY_TIME) and not event.message):
-        return _timed(state, event)
+    if is_unasked(event):
+        return unasked_fault(state, event)
     if isinstance(event, Taken):
         return _message(state, event, sent)
     if isinstance(event, RunTimedOut):
@@ -172,22 +166,6 @@ def _fault(state: RunState, event: Event, sent: Sequence[MessageSent]) -> Fault 
     if isinstance(event, RunCompleted | RunFailed | RunContinued):
         return _run_ended(state, event)
     return None
-
-
-def _approval_requested(state: RunState, event: ApprovalRequested) -> Fault | None:
-    wait = state.waits.get(event.index)
-    if wait is None or wait.fails != EXPIRED:
-        return None  # evolve() refuses it, with the reason.
-    return _differs("deadline", event.deadline, wait.until)
-
-
-def _timed(state: RunState, event: ApprovalEscalated | ApprovalReminded | ApprovalOverdue) -> Fault | None:
-    """What is wrong with what time has brought about for an approval."""
-    approval = state.approvals.get(event.index)
-    if approval is None:
-        return None  # evolve() refuses it, with the reason.
-    due = [each for each in due_events(approval, event.at) if type(each) is type(event)]
-    return _same(event, due[0]) if due else ("impossible", f"{event.topic} before its time")
 
 
 class _Step(NamedTuple):
