@@ -36,6 +36,9 @@ TIMED = ("escalate", "remind", "expire")
 MAX_COMMENTS = 100
 """Comments of one approval."""
 
+MAX_DELEGATIONS = 100
+"""Delegations of one approval."""
+
 Judged = Decided | ApprovalEscalated | ApprovalReminded | ApprovalExpired
 """What a message can bring about."""
 
@@ -141,6 +144,8 @@ def _not_theirs(approval: Approval, said: ApprovalAct) -> Refusal | None:
 
 def _delegation_refused(approval: Approval, said: ApprovalAct) -> Refusal | None:
     """One person has one place: nobody gets a second, nor back what they gave away."""
+    if len(approval.delegated) >= MAX_DELEGATIONS:
+        return Refusal("DELEGATION_REFUSED", f"it was delegated {MAX_DELEGATIONS} times already")
     if said.to == said.by:
         why = "has it already"
     elif said.to in approval.approvers:
