@@ -76,7 +76,8 @@ class Span(NamedTuple):
 
     `kind` is `run`, `step`, what a step waits for (`timer`, `wait` for a signal, `child`, `approval`), `signal` (it was
     taken in), `pause` or `parked`. `path` is the step's index. `until` is when a wait ends by itself, `name` the
-    signal, the child or who may still approve. `build` is of the code that recorded event number `event`, the last that told of the span.
+    signal, the child or who may still approve. `build` is of the code that recorded event number `event`, the last
+    that told of the span.
     """
 
     tenant: str
