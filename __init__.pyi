@@ -2,10 +2,16 @@
 
 from .client import Client, RunHandle
 from .compose import Worker, WorkflowEngine, open_store
+from .core.approvals import Approval
 from .core.canonical import canonical_json
 from .core.divergence import VOLATILE_FIELDS
 from .core.errors import (
+    ApprovalDecidedError,
+    ApprovalError,
+    ApprovalNotFoundError,
+    ApproverUnknownError,
     CallError,
+    DelegationRefusedError,
     DocumentError,
     EmergencyStopError,
     Failure,
@@ -38,6 +44,7 @@ from .core.results import StepResult, WorkflowResult
 from .core.retry import Retry
 from .core.runtime.context import StepContext
 from .core.runtime.functions.durable import (
+    approval,
     call,
     continue_as_new,
     gather,
@@ -66,8 +73,14 @@ from .sync_client import SyncClient, SyncRunHandle
 
 __all__ = [
     "VOLATILE_FIELDS",
+    "Approval",
+    "ApprovalDecidedError",
+    "ApprovalError",
+    "ApprovalNotFoundError",
+    "ApproverUnknownError",
     "CallError",
     "Client",
+    "DelegationRefusedError",
     "DocumentError",
     "EmergencyStopError",
     "Failure",
@@ -117,6 +130,7 @@ __all__ = [
     "WorkflowEngine",
     "WorkflowResult",
     "WorkflowSpec",
+    "approval",
     "call",
     "canonical_json",
     "continue_as_new",

@@ -84,6 +84,7 @@ class CodeState(RunState[str]):
         self.attempted.clear()
         self.announced.clear()
         self.waits.clear()
+        self.approvals.clear()
         self.progress.clear()
         self.cleared.clear()
         self.deferred.clear()

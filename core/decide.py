@@ -21,6 +21,7 @@ from .decision import (
     outcome_hash,
     run_failed,
     time_out,
+    wakes_at,
 )
 from .errors import NotCanonicalError
 from .events import Event, RunCompleted, RunFailed, StepSkipped
@@ -73,7 +74,9 @@ def due_of(state: RunState) -> int:
     # Taken on behalf of nobody (a resume of a paused run takes all that had come), it wants somebody to go on.
     if any(state.signals.get(wait.signal or "") or wait.child in state.children for wait in state.waits.values()):
         return started
-    timers = [wait.until for wait in state.waits.values() if wait.until is not None]
+    if any(approval.standing != "open" for approval in state.approvals.values()):
+        return started
+    timers = [until for index in state.waits if (until := wakes_at(state, index)) is not None]
     timers += [pending.due for pending in state.attempted.values()]
     if state.deadline is not None:
         timers.append(state.deadline)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from .approvals import Approval, due_events, failure_of
 from .canonical import Payload
 from .events import (
     Cut,
@@ -77,7 +78,7 @@ def executions(
     """Which of `open_steps`, given in index order, to run in so many free slots, and when the next timer ends."""
     wake = state.deadline
     for index in state.in_order(state.waits) if state.waits else ():
-        until = state.waits[index].until
+        until = wakes_at(state, index)
         if until is not None and (wake is None or until < wake):
             wake = until
     execute: list[Execute] = []
@@ -94,18 +95,28 @@ def executions(
     return Decision((), execute, wake)
 
 
-def ended_waits(state: RunState, at: int) -> list[StepCompleted | StepFailed]:
-    """Outcomes of the waiting steps whose signal or child has come or whose time is up, in index order.
+def wakes_at(state: RunState, index: StepIndex) -> int | None:
+    """When something about a wait comes about by itself, in microseconds since the epoch; None if nothing does."""
+    approval = state.approvals.get(index)
+    return state.waits[index].until if approval is None else approval.next_due
+
+
+def ended_waits(state: RunState, at: int) -> list[Event]:
+    """Outcomes of the waiting steps whose signal, child or approval has come or whose time is up, in index order, and
+    what time has brought about for approvals that are open.
 
     Each signal ends one wait.
     """
-    events: list[StepCompleted | StepFailed] = []
+    events: list[Event] = []
     used: Counter[str] = Counter()
     for index in state.in_order(state.waits):
         wait = state.waits[index]
         arrived = () if wait.signal is None else state.signals.get(wait.signal, ())
         ended = None if wait.child is None else state.children.get(wait.child)
-        if wait.signal is not None and len(arrived) > used[wait.signal]:
+        approval = state.approvals.get(index)
+        if approval is not None:
+            events.extend(_of_approval(state, at, wait, approval))
+        elif wait.signal is not None and len(arrived) > used[wait.signal]:
             events.append(_wait_completed(state, at, wait, arrived[used[wait.signal]]))
             used[wait.signal] += 1
         elif ended is not None and ended.error_code is None:
@@ -116,6 +127,14 @@ def ended_waits(state: RunState, at: int) -> list[StepCompleted | StepFailed]:
         elif wait.until is not None and at >= wait.until:
             events.append(_time_is_up(state, at, wait))
     return events
+
+
+def _of_approval(state: RunState, at: int, wait: StepWaiting, approval: Approval) -> Sequence[Event]:
+    if approval.standing == "open":
+        return due_events(approval, at)
+    if approval.standing == "granted":
+        return [_wait_completed(state, at, wait, approval.output)]
+    return [_wait_failed(state, at, wait, *failure_of(approval))]
 
 
 def _time_is_up(state: RunState, at: int, wait: StepWaiting) -> StepCompleted | StepFailed:

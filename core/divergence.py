@@ -76,7 +76,17 @@ The hashes over them are not left out: where such a field has leaked into an out
 """
 
 _TIME = pattern(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:?\d\d)?")
-_FROM_OUTSIDE = frozenset({"STEP_TIMEOUT", "INTERRUPTED", "SIGNAL_TIMEOUT", "CHILD_TIMEOUT", "CHILD_FAILED"})
+_FROM_OUTSIDE = frozenset(
+    {
+        "APPROVAL_EXPIRED",
+        "APPROVAL_REJECTED",
+        "CHILD_FAILED",
+        "CHILD_TIMEOUT",
+        "INTERRUPTED",
+        "SIGNAL_TIMEOUT",
+        "STEP_TIMEOUT",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

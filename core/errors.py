@@ -13,6 +13,11 @@
     │   ├── RunConflictError     the run id is taken by a run of another spec, inputs or seed
     │   ├── RunOwnedError        another live process holds the run's lease
     │   ├── RunEndedError        the run has ended, so the message comes too late
+    │   ├── ApprovalError        a decision about an approval is refused
+    │   │   ├── ApprovalNotFoundError  the run has no such approval
+    │   │   ├── ApprovalDecidedError   it is decided, or this person has decided
+    │   │   ├── ApproverUnknownError   this person is none of its approvers
+    │   │   └── DelegationRefusedError  it cannot be delegated to this person
     │   ├── RunFailedError       the run whose result was asked for did not complete
     │   └── QueryUnansweredError no worker answered a query in time
     ├── PolicyViolationError     a policy, a budget, a limit or an emergency stop refuses
@@ -124,6 +129,34 @@ class RunEndedError(RunError):
     """The run has ended; it takes no more messages."""
 
     code = "RUN_ENDED"
+
+
+class ApprovalError(RunError):
+    """A decision about an approval is refused; nothing was written."""
+
+    code = "APPROVAL_NOT_FOUND"
+
+
+class ApprovalNotFoundError(ApprovalError, LookupError):
+    """The run has no such approval, or no open one where none was named."""
+
+
+class ApprovalDecidedError(ApprovalError):
+    """The approval is granted, rejected, expired or cancelled with its run; or this person has decided already."""
+
+    code = "APPROVAL_DECIDED"
+
+
+class ApproverUnknownError(ApprovalError):
+    """This person is none of those who may decide."""
+
+    code = "APPROVER_UNKNOWN"
+
+
+class DelegationRefusedError(ApprovalError):
+    """The approval cannot be delegated to this person, who has a place in it or gave one away."""
+
+    code = "DELEGATION_REFUSED"
 
 
 class RunFailedError(RunError):

@@ -11,6 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
+from .approval_events import (
+    ApprovalCommented,
+    ApprovalDelegated,
+    ApprovalEscalated,
+    ApprovalEvent,
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalOverdue,
+    ApprovalRejected,
+    ApprovalReminded,
+    ApprovalRequested,
+)
 from .budget_events import BudgetToppedUp
 from .canonical import Payload
 from .checkpoint_events import CheckpointRefused
@@ -55,6 +67,15 @@ __all__ = [
     "EVENTS",
     "ORIGINS",
     "SEMANTICS",
+    "ApprovalCommented",
+    "ApprovalDelegated",
+    "ApprovalEscalated",
+    "ApprovalExpired",
+    "ApprovalGranted",
+    "ApprovalOverdue",
+    "ApprovalRejected",
+    "ApprovalReminded",
+    "ApprovalRequested",
     "AttributesSet",
     "BudgetToppedUp",
     "CheckpointRefused",
@@ -277,9 +298,9 @@ class PatchApplied:
 class MessageSent:
     """A message in a run's inbox; `key` makes sending it twice harmless.
 
-    `kind` is cancel, terminate, pause, resume, signal, child, or continued, which closes the inbox: `reason` is the run
-    to which all else goes. `name` and `body` are a signal's, or tell which child ended and how; of other kinds they are
-    empty and null.
+    `kind` is cancel, terminate, pause, resume, signal, child, approval, or continued, which closes the inbox: `reason`
+    is the run to which all else goes. `name` and `body` are a signal's, or tell which child ended and how; `body` says
+    who decided what of an approval. Of other kinds they are empty and null.
     """
 
     topic: ClassVar = "message.sent"
@@ -333,6 +354,7 @@ Event = (
     | ArchiveEvent
     | BudgetToppedUp
     | EmergencyEvent
+    | ApprovalEvent
 )
 """Anything that can happen."""
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, NamedTuple
 
 from typing_extensions import TypeVar
 
+from .approvals import Approval
 from .canonical import Payload
 from .events import (
     ChildEnded,
@@ -80,13 +81,14 @@ class RunState(ABC, Generic[Index]):
     `attempted` holds the steps between attempts, `announced` those at-most-once ones that have begun, `waits` those
     that wait, `progress` what running ones told last. `cleared` holds the attempts that policies have let through and
     for which something is held, `deferred` those that must come later. `signals` holds by name those that came and
-    that no step has used yet, `children` by run id how children ended, `reused` the steps whose outcomes a fork took
-    over. `deadline` is when the run times out, in microseconds since the epoch. `taken` is the version of the last
-    inbox message taken.
+    that no step has used yet, `children` by run id how children ended, `approvals` by index what those of `waits` that
+    wait for people have heard, `reused` the steps whose outcomes a fork took over. `deadline` is when the run times
+    out, in microseconds since the epoch. `taken` is the version of the last inbox message taken.
     """
 
     __slots__ = (
         "announced",
+        "approvals",
         "attempted",
         "attributes",
         "cancelling",
@@ -120,6 +122,7 @@ class RunState(ABC, Generic[Index]):
         self.reused: dict[Index, Reused] = {}
         self.signals: dict[str, deque[Payload]] = {}
         self.children: dict[str, ChildEnded] = {}
+        self.approvals: dict[Index, Approval] = {}
         self.attributes: dict[str, Any] = {}
         self.ended_steps = 0
         self.deadline = None if timeout_seconds is None else started.at + int(timeout_seconds * 1_000_000)
@@ -177,6 +180,8 @@ class RunState(ABC, Generic[Index]):
         self.attempted.pop(index, None)
         self.announced.discard(index)
         self.waits.pop(index, None)
+        if self.approvals:
+            self.approvals.pop(index, None)
         if self.progress:
             self.progress.pop(index, None)
         if self.cleared or self.deferred:

@@ -16,6 +16,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, get_args, get_type_hints
 
+from .approvals import restored as approval_restored
 from .canonical import Payload, composed
 from .code_state import Called, CodeState
 from .errors import IntegrityError
@@ -64,6 +65,8 @@ def snapshot(state: RunState) -> dict[str, Any]:
     for name in ("cleared", "deferred"):
         if attempts := getattr(state, name):
             told[name] = [[index, attempt] for index, attempt in sorted(attempts.items())]
+    if state.approvals:
+        told["approvals"] = [[_told(each.requested), each.to_json()] for _, each in sorted(state.approvals.items())]
     if state.reused:
         told["reused"] = [[index, *reused] for index, reused in sorted(state.reused.items())]
     if isinstance(state, CodeState):
@@ -103,6 +106,9 @@ def _restored(told: Mapping[str, Any], outputs: Mapping[str, Any], started: Even
     state.signals = {name: deque(map(Payload.decoded, bodies)) for name, bodies in told["signals"].items()}
     children: list[Any] = [_read(each) for each in told["children"]]
     state.children = {child.child: child for child in children}
+    for requested, approval in told.get("approvals", ()):
+        asked: Any = _read(requested)
+        state.approvals[asked.index] = approval_restored(asked, approval)
     state.attributes = dict(told["attributes"])
     state.ended_steps = told["ended_steps"]
     state.cost_cents = told["cost_cents"]

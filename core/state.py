@@ -10,10 +10,21 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from .approval_events import ApprovalEvent
+from .approvals import EXPIRED, REJECTED, failure_of, followed
 from .code_state import CodeState
 from .decision import is_judgement
 from .errors import IntegrityError
 from .events import (
+    ApprovalCommented,
+    ApprovalDelegated,
+    ApprovalEscalated,
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalOverdue,
+    ApprovalRejected,
+    ApprovalReminded,
+    ApprovalRequested,
     AttributesSet,
     ChildEnded,
     Event,
@@ -138,6 +149,11 @@ def _consume(state: RunState, event: StepCompleted, wait: StepWaiting) -> None:
         if ended is None or ended.error_code is not None:
             raise IntegrityError(f"{event.topic}: the child {wait.child!r} has not completed")
         wanted = ended.output
+    elif wait.fails == EXPIRED:
+        approval = state.approvals.get(event.index)
+        if approval is None or approval.standing != "granted":
+            raise IntegrityError(f"{event.topic}: step {event.step_id!r} was not approved")
+        wanted = approval.output
     elif wait.signal is None:
         wanted = wait.output
     elif state.signals.get(wait.signal):
@@ -153,10 +169,19 @@ def _step_failed(state: RunState, event: StepFailed) -> None:
     spent = state.attempted.get(index, FIRST).cost_cents + event.cost_cents
     if index in state.waits:
         spent += state.waits[index].cost_cents
+        if event.error_code in (REJECTED, EXPIRED):
+            _check_not_approved(state, event)
     code, message = event.error_code, event.message
     outcome = Outcome("failed", event.attempt, event.inputs_hash, None, code, message, event.step_hash, spent)
     state.close(event, outcome)
     state.cost_cents += event.cost_cents
+
+
+def _check_not_approved(state: RunState, event: StepFailed) -> None:
+    approval = state.approvals.get(event.index)
+    if approval is None or approval.standing in ("open", "granted") or failure_of(approval)[0] != event.error_code:
+        standing = "not asked for" if approval is None else approval.standing
+        raise IntegrityError(f"{event.topic}: {event.error_code}, but the approval is {standing}")
 
 
 def _step_skipped(state: RunState, event: StepSkipped) -> None:
@@ -180,6 +205,16 @@ def _signal_received(state: RunState, event: SignalReceived) -> None:
 def _child_ended(state: RunState, event: ChildEnded) -> None:
     state.children[event.child] = event
     state.taken = event.message
+
+
+def _approval(state: RunState, event: ApprovalEvent) -> None:
+    index = event.index
+    wait = state.waits.get(index)
+    if wait is None or wait.fails != EXPIRED or wait.step_id != event.step_id:
+        raise IntegrityError(f"{event.topic}: step {event.step_id!r} waits for nobody")
+    state.approvals[index] = followed(state.approvals.get(index), event)
+    # 0 is that of what a timer has brought about.
+    state.taken = getattr(event, "message", 0) or state.taken
 
 
 def _paused(state: RunState, event: RunPaused) -> None:
@@ -261,6 +296,15 @@ _HANDLERS: dict[type[Any], Callable[[RunState, Any], None]] = {
     RunCancelling: _cancelling,
     SignalReceived: _signal_received,
     ChildEnded: _child_ended,
+    ApprovalRequested: _approval,
+    ApprovalGranted: _approval,
+    ApprovalRejected: _approval,
+    ApprovalDelegated: _approval,
+    ApprovalCommented: _approval,
+    ApprovalEscalated: _approval,
+    ApprovalReminded: _approval,
+    ApprovalOverdue: _approval,
+    ApprovalExpired: _approval,
     AttributesSet: _attributes_set,
     PatchApplied: _patch_applied,
     MessageRefused: _message_refused,

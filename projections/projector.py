@@ -12,6 +12,7 @@ from uuid import uuid4
 from ..core.errors import RefoldError, StoreError
 from ..eventstore.owner import this_process
 from ..eventstore.store import Store
+from .approvals import ApprovalsProjection
 from .checkpoints import CheckpointsProjection
 from .costs import CostsProjection
 from .crew import Crew
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 def known_projections(goldens: GoldenPlace | None = None) -> dict[str, Projection]:
     """The projections that this version has, by name; goldens where there is a place for them."""
     every: list[Projection] = [RunsProjection(), CheckpointsProjection()]
-    every += [FailuresProjection(), CostsProjection(), TimelineProjection()]
+    every += [FailuresProjection(), CostsProjection(), TimelineProjection(), ApprovalsProjection()]
     if goldens is not None:
         every.append(GoldensProjection(goldens))
     return {each.name: each for each in every}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..core.approvals import Approval
 from ..core.errors import RunNotFoundError
 from ..core.events import Event
 from ..core.ids import stream_of
@@ -14,6 +15,7 @@ from ..core.state import RunState, fold
 from ..eventstore.log import EventLog
 from ..eventstore.rebuild import is_held
 from ..eventstore.store import Store
+from .approval_view import approval_view
 from .standing import QUEUED
 from .times import iso
 from .worker_reports import reports, unserved
@@ -52,6 +54,7 @@ class RunView:
                     "step_id": wait.step_id,
                     "signal": wait.signal,
                     "child": wait.child,
+                    "approval": _asked(state.approvals.get(wait.index)),
                     "until": None if wait.until is None else iso(wait.until),
                 }
                 for wait in waits
@@ -62,6 +65,14 @@ class RunView:
             "held": self.held,
             "unserved": self.unserved,
         }
+
+
+def _asked(approval: Approval | None) -> dict[str, Any] | None:
+    """Whom a step waits for."""
+    if approval is None:
+        return None
+    told = approval_view(approval)
+    return {name: told[name] for name in ("reason", "approvers", "quorum", "granted")}
 
 
 def look_at(store: Store, run_id: str, tenant: str) -> RunView:

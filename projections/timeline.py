@@ -12,8 +12,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from ..core.approvals import EXPIRED
 from ..core.code_state import CodeState
 from ..core.events import (
+    ApprovalDelegated,
+    ApprovalEscalated,
+    ApprovalGranted,
+    ApprovalRequested,
     ChildEnded,
     Event,
     RunCancelling,
@@ -69,9 +74,10 @@ TIMELINE = Table(
 class Span(NamedTuple):
     """A row of `timeline`. Times are in µs since the epoch, `took` is in µs.
 
-    `kind` is `run`, `step`, what a step waits for (`timer`, `wait` for a signal, `child`), `signal` (it was taken in),
-    `pause` or `parked`. `path` is the step's index. `until` is when a wait ends by itself, `name` the signal or the
-    child. `build` is of the code that recorded event number `event`, the last that told of the span.
+    `kind` is `run`, `step`, what a step waits for (`timer`, `wait` for a signal, `child`, `approval`), `signal` (it was
+    taken in), `pause` or `parked`. `path` is the step's index. `until` is when a wait ends by itself, `name` the
+    signal, the child or who may still approve. `build` is of the code that recorded event number `event`, the last
+    that told of the span.
     """
 
     tenant: str
@@ -169,6 +175,8 @@ class _Telling:
                 return self._outcome(event.outcome())
             case StepStarted() | StepProgressed() | StepAttemptFailed() | StepWaiting():
                 return self._under_way(event)
+            case ApprovalRequested() | ApprovalGranted() | ApprovalDelegated() | ApprovalEscalated():
+                return self._asked(event.index)
             case SignalReceived():
                 place = f"~{place_of(event.message)}"
                 point = self._span(place, "signal", "received", started_at=event.at, name=column_text(event.name))
@@ -289,6 +297,8 @@ class _Telling:
 
     def _waiting(self, event: StepWaiting) -> Span:
         kind = "child" if event.child is not None else "timer" if event.signal is None else "wait"
+        if event.fails == EXPIRED:
+            kind = "approval"
         name = event.child if event.child is not None else event.signal
         span = self._step(event.index, "waiting")._replace(
             kind=kind, started_at=event.at, until=event.until, name=None if name is None else column_text(name)
@@ -297,6 +307,17 @@ class _Telling:
         if event.child is not None:
             self._notes.children[event.child] = event.index
         return span
+
+    def _asked(self, index: StepIndex) -> list[Span]:
+        """The wait for people, with those who may decide now."""
+        notes, approval = self._notes, self._run.state.approvals.get(index)
+        if approval is None or index not in notes.waits:
+            return []
+        name = column_text(", ".join(approval.approvers)) or None
+        notes.waits[index] = span = notes.waits[index]._replace(
+            name=name, build=self._run.build, event=self._run.version
+        )
+        return [span]
 
     def _waited(self, index: StepIndex, status: str, code: str | None = None) -> list[Span]:
         """The wait of a step, if one is open, ended."""

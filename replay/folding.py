@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from ..core.approvals import EXPIRED
 from ..core.canonical import Payload, canonical_json
 from ..core.code_state import CodeState
 from ..core.decide import end_by_steps
@@ -48,6 +49,7 @@ from ..core.spec_state import SpecState
 from ..core.state import evolve, start
 from ..core.step_events import StepIndex
 from ..eventstore.codec import decode, open_all
+from .approval_faults import is_unasked, unasked_fault
 from .chain import Opened
 from .findings import Finding
 
@@ -108,7 +110,7 @@ def _received(sent: list[MessageSent], event: Event) -> Fault | None:
         return "impossible", f"{event.topic} in an inbox"
     if event.kind not in KINDS:
         return "impossible", f"nobody sends messages of the kind {event.kind!r}"
-    if event.kind not in ("signal", "child") and (event.name or event.body.value is not None):
+    if event.kind not in ("signal", "child", "approval") and (event.name or event.body.value is not None):
         return "impossible", f"a {event.kind} carries nothing but its reason"
     sent.append(event)
     return None
@@ -153,6 +155,8 @@ def _fault(state: RunState, event: Event, sent: Sequence[MessageSent]) -> Fault 
         return None if step is None else check(state, step, event)
     if isinstance(event, RunCancelled) and event.message <= state.taken:
         return _cleaned_up(state, event)
+    if is_unasked(event):
+        return unasked_fault(state, event)
     if isinstance(event, Taken):
         return _message(state, event, sent)
     if isinstance(event, RunTimedOut):
@@ -205,6 +209,8 @@ def _too_early(state: RunState, event: StepCompleted | StepFailed) -> Fault | No
     if isinstance(event, StepCompleted) and (wait.signal is not None or wait.child is not None):
         return None  # evolve() asks for the signal or the child.
     code = getattr(event, "error_code", None)
+    if wait.fails == EXPIRED:
+        return None  # evolve() asks for the verdict.
     if wait.child is not None and code == "CHILD_FAILED":
         ended = state.children.get(wait.child)
         lost = ended is None or ended.error_code is None
@@ -225,6 +231,8 @@ def _waiting(state: RunState, step: _Step, event: StepWaiting) -> Fault | None:
 
 def _ending(event: StepWaiting) -> Fault | None:
     """What is wrong with how a wait may end."""
+    if event.signal is None and event.child is None and event.fails == EXPIRED:
+        return None
     if event.signal is None and event.child is None and event.until is None:
         return "impossible", "it waits for nothing"
     usual = None if event.signal is None else "SIGNAL_TIMEOUT"

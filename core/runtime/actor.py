@@ -26,7 +26,7 @@ from .attempt import Attempt, Call, Result, Waiting, call_inline
 from .brake import Brake
 from .clearance import Clearance, settlement
 from .decider import Decider
-from .outcomes import outcome_event
+from .outcomes import approval_requested, outcome_event
 from .pricing import Step, time_limit
 from .relations import Letter, beginnings, children_awaited, handover, letters
 from .services import Family, Services
@@ -225,7 +225,8 @@ class RunActor:
             event = outcome_event(self.state, decider.step(index), result, at)
             if isinstance(result, Result) and result.begins is not None and not isinstance(event, StepFailed):
                 begun.append(result.begins)
-            self._apply((event,), events)
+            asked = approval_requested(event, result)
+            self._apply((event,) if asked is None else (event, asked), events)
         self._results.clear()
 
     def _take_progress(self, at: int, events: list[Event]) -> None:

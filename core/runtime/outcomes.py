@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
+from ..approval_requests import ApprovalRequest, fault_of
+from ..approvals import EXPIRED
 from ..canonical import Payload
 from ..decision import outcome_hash, step_failed
 from ..durations import MAX_SECONDS
 from ..errors import CallError
 from ..events import (
+    ApprovalRequested,
     StepAttemptFailed,
     StepCompleted,
     StepFailed,
@@ -94,9 +98,12 @@ def _waiting(at: int, step: Step, result: Result, waiting: Waiting, version: str
     fails = None if wait.signal is None else "SIGNAL_TIMEOUT"
     if result.begins is not None:
         fails = "CHILD_TIMEOUT"
+    if wait.approval is not None:
+        fails = EXPIRED
     limit = time_limit(step, result.skill)
     if limit is not None and (until is None or until > at + int(limit * 1_000_000)):
-        until, fails = at + int(limit * 1_000_000), "STEP_TIMEOUT"
+        # To people a step's own limit is a deadline like any other.
+        until, fails = at + int(limit * 1_000_000), "STEP_TIMEOUT" if wait.approval is None else EXPIRED
     return StepWaiting(
         at=at,
         index=step.index,
@@ -115,14 +122,44 @@ def _waiting(at: int, step: Step, result: Result, waiting: Waiting, version: str
     )
 
 
+def approval_requested(event: StepEvent, result: object) -> ApprovalRequested | None:
+    """What is recorded with the beginning of a wait for people; None for everything else."""
+    if not isinstance(event, StepWaiting) or not isinstance(result, Result) or not isinstance(result.output, Waiting):
+        return None
+    asked = result.output.wait.approval
+    if asked is None:
+        return None
+    every = asked.remind_every_seconds
+    return ApprovalRequested(
+        at=event.at,
+        index=event.index,
+        step_id=event.step_id,
+        reason=asked.reason,
+        approvers=Payload.of(list(asked.approvers)),
+        quorum=asked.quorum,
+        deadline=event.until,
+        escalation=Payload.of([each.to_json() for each in asked.escalation]),
+        remind_every=None if every is None else int(every * 1_000_000),
+        details=Payload.of(asked.details),
+    )
+
+
 def _fault_of(wait: Wait) -> str | None:
     """What is wrong with a wait, None for a good one. Skills make them, and may put anything in."""
     seconds: object = wait.seconds
-    if seconds is None and wait.signal is None and wait.child is None:
+    things = sum(each is not None for each in (wait.signal, wait.child, wait.approval))
+    if things > 1:
+        return "for several things at once: give one of signal, child and approval"
+    if seconds is None and not things:
         return "that would never end: it names neither seconds nor a signal"
     number = not isinstance(seconds, bool) and isinstance(seconds, int | float) and 0 <= seconds <= MAX_SECONDS
     if seconds is not None and not number:
         return f"of {str(seconds)[:100]} seconds, wanted 0 to {MAX_SECONDS}"
+    if wait.approval is not None:
+        fault = "of no request"
+        if isinstance(cast(object, wait.approval), ApprovalRequest):
+            fault = fault_of(wait.approval, wait.seconds)
+        return None if fault is None else f"for people: {fault}"
     if wait.signal is not None:
         try:
             check_signal(wait.signal)

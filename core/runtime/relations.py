@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from ..approval_messages import KIND as APPROVAL
+from ..approval_messages import expiry
 from ..canonical import Payload
-from ..events import Event, MessageSent, RunCompleted, RunContinued, RunFailed, RunStarted
+from ..events import ApprovalOverdue, Event, MessageSent, RunCompleted, RunContinued, RunFailed, RunStarted
 from ..ids import run_of, stream_of
 from ..inbox import CONTINUED
 from ..ports import EMPTY, Append, Dispatch, Schedule
@@ -89,11 +91,12 @@ def children_awaited(state: RunState) -> set[str]:
 
 
 def letters(state: RunState, before: Collection[str], events: Sequence[Event]) -> list[Letter]:
-    """What to tell a run's relations about `events`, which led to `state`; it awaited the children `before` them."""
+    """What to tell a run's relations, and itself, about `events`, which led to `state`; it awaited the children
+    `before` them."""
     started, at = state.started, events[-1].at if events else 0
+    told = _deadlines(state, events) if state.approvals and state.end is None else []
     if not before and (state.end is None or started.parent is None):
-        return []  # As nearly always: the hot path.
-    told: list[Letter] = []
+        return told  # As nearly always: the hot path.
     orphans = set(before) - children_awaited(state) - state.children.keys()
     for child in sorted(orphans):
         reason = f"run {started.run_id} waits for it no longer"
@@ -103,6 +106,16 @@ def letters(state: RunState, before: Collection[str], events: Sequence[Event]) -
     if over and started.parent is not None and started.awaited is not None:
         told.append(Letter(stream_of(started.tenant, started.parent), _news(state)))
     return told
+
+
+def _deadlines(state: RunState, events: Sequence[Event]) -> list[Letter]:
+    """To the run itself: that deadlines of approvals have come, each to be taken after the decisions before it."""
+    stream = stream_of(state.started.tenant, state.started.run_id)
+    overdue = [event for event in events if isinstance(event, ApprovalOverdue)]
+    return [
+        Letter(stream, MessageSent(each.at, APPROVAL, f"expire-{each.step_id}", "", "", expiry(each.step_id).payload()))
+        for each in overdue
+    ]
 
 
 def _news(state: RunState) -> MessageSent:

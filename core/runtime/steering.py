@@ -9,6 +9,7 @@ from ..canonical import Payload
 from ..ids import check_run_id, check_tenant, stream_of
 from ..results import WorkflowResult, result_of
 from .answering import ANSWER_SECONDS, query
+from .approvals import Approvals
 from .history import History
 from .host import Host
 from .mailbox import Mailbox
@@ -25,6 +26,7 @@ class Steering:
         self._history = history
         self._host = host
         self._mailbox = Mailbox(services, history)
+        self.approvals = Approvals(services, history, host, self._mailbox)
 
     async def signal(
         self, run_id: str, name: str, payload: Any = None, *, key: str | None = None, tenant: str = "default"

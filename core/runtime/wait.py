@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..approval_requests import ApprovalRequest
+
 
 @dataclass(frozen=True, slots=True)
 class Child:
@@ -26,11 +28,13 @@ class Wait:
 
     With `signal` it ends with that signal's payload as output, or fails with SIGNAL_TIMEOUT after `seconds` (None: it
     waits for ever). With `child` that run is started, and its output is the step's, or the step fails with
-    CHILD_FAILED, after `seconds` with CHILD_TIMEOUT; a detached one is not waited for. With neither it ends after
-    `seconds` with `output`.
+    CHILD_FAILED, after `seconds` with CHILD_TIMEOUT; a detached one is not waited for. With `approval` it ends when
+    people have granted that, or fails with APPROVAL_REJECTED, after `seconds` with APPROVAL_EXPIRED. With none of them
+    it ends after `seconds` with `output`.
     """
 
     seconds: float | None = None
     signal: str | None = None
     output: Any = None
     child: Child | None = None
+    approval: ApprovalRequest | None = None

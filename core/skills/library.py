@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..runtime.skill import Skill
-from . import basic, children, files, http, waiting
+from . import approval, basic, children, files, http, waiting
 
 
 def ready_skills() -> tuple[Skill[..., Any], ...]:
@@ -17,6 +17,7 @@ def ready_skills() -> tuple[Skill[..., Any], ...]:
         basic.transform,
         waiting.sleep,
         waiting.wait_signal,
+        approval.approval,
         children.run_workflow,
         http.http_call,
         files.file_write,

@@ -49,7 +49,7 @@ def list_failures(wanted: Wanted, limit: int, before: str | None, database: str 
     with existing_store(database) as store:
         read = source(store, "failures")
         page = failures(store, read.of, wanted, limit, before)
-    _tell(read)
+    tell_source(read)
     if json:
         for row in page.rows:
             write_json({**row, "at": iso(row["at"])})
@@ -68,7 +68,7 @@ def count_failures(wanted: Wanted, by: Sequence[str], database: str | None, json
     with existing_store(database) as store:
         read = source(store, "failures")
         rows = failure_counts(store, read.of, wanted, by)
-    _tell(read)
+    tell_source(read)
     return _write(rows, by, ["failures"], json)
 
 
@@ -78,7 +78,7 @@ def add_up(wanted: Wanted, by: Sequence[str], database: str | None, json: bool) 
     with existing_store(database) as store:
         read = source(store, "costs")
         rows = cost_sums(store, read.of, wanted, by)
-    _tell(read)
+    tell_source(read)
     return _write(rows, by, ["attempts", "cost_cents"], json)
 
 
@@ -93,8 +93,8 @@ def _write(rows: Sequence[Any], by: Sequence[str], numbers: Sequence[str], json:
     return OK
 
 
-def _tell(read: Source) -> None:
-    """What the tables may lack."""
+def tell_source(read: Source) -> None:
+    """Say on stderr what the tables may lack."""
     name = read.of.name
     tell_lag(name, read.lag)
     if read.of.error is not None:

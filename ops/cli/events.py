@@ -28,6 +28,10 @@ _TELLING = (
     "error_code",
     "reason",
     "message",
+    "by",
+    "to",
+    "comment",
+    "note",
 )
 _PAYLOADS = ("inputs", "inputs_ref", "output", "output_ref", "body", "body_ref", "details", "attributes")
 _STYLES = {

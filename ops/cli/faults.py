@@ -27,6 +27,7 @@ _EXIT_CODES: tuple[tuple[type[RefoldError], int], ...] = (
     (errors.RunConflictError, INVALID),
     (errors.RunOwnedError, REFUSED),
     (errors.RunEndedError, REFUSED),
+    (errors.ApprovalError, REFUSED),
     (errors.QueryUnansweredError, REFUSED),
     (errors.PolicyViolationError, REFUSED),
     (errors.OwnershipLostError, REFUSED),

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...core.approvals import Approval
 from ...core.canonical import canonical_json
 from ...core.code_state import CodeState
 from ...core.events import Event, StepCompleted, StepFailed, StepReused, StepSkipped, StepWaiting
@@ -146,7 +147,8 @@ def _outcome(state: RunState, step: StepResult, child: str | None) -> str:
     if step.error_code is not None:
         return plain(f"{by}[{step.error_code}] {step.message or ''}")
     if state.end is None and step.index in state.waits:
-        return _awaited(state.waits[step.index])
+        approval = state.approvals.get(step.index)
+        return _awaited(state.waits[step.index]) if approval is None else _asked(approval)
     if state.end is None and outcome is None and step.index in state.progress:
         return f"has told {excerpt(state.progress[step.index].data, 200)}"
     if outcome is None or outcome.output is None:
@@ -161,6 +163,14 @@ def _awaited(wait: StepWaiting) -> str:
     if wait.signal is None:
         return f"waits {until or 'for a message'}"
     return plain(f"waits for signal {wait.signal}, {until or 'for ever'}")
+
+
+def _asked(approval: Approval) -> str:
+    """Whom a step waits for."""
+    asked, granted = approval.requested, len(approval.granted)
+    until = "for ever" if asked.deadline is None else f"until {clock(asked.deadline)} UTC"
+    quorum = f", {granted} of {asked.quorum} have granted" if asked.quorum > 1 else ""
+    return plain(f"waits for {', '.join(approval.approvers)}{quorum}, {until}: {asked.reason}")
 
 
 def _bar(span: _Span | None, first: int, last: int, length: int) -> str:

@@ -14,7 +14,8 @@ from refold import SkillRegistry, WorkflowEngine, WorkflowResult
 from refold.core.events import AttributesSet, Event, StepWaiting
 from refold.eventstore.log import EventLog
 from refold.eventstore.store import Store
-from refold.examples.gallery import agent, children, decision, fan_out, report, saga, trial
+from refold.examples.gallery import agent, children, decision, fan_out, purchase, report, saga, trial
+from refold.testing import TestEnvironment
 from refold.tests.support.checkpointed import check_every_prefix
 from refold.tests.support.root_package import ROOT
 from refold.tests.support.workflows import events_of, soon, topics_of, until
@@ -125,6 +126,36 @@ async def test_a_decision_is_what_the_signal_says(approved: bool, outcome: str) 
         assert (await engine.state("r")).attributes == {"decision": outcome}
     assert result.output == outcome
     assert sent(result) == ["to boss: Ada wants 120.00", f"to Ada: {outcome} by Grace"]
+
+
+# People approve.
+
+
+@pytest.mark.parametrize(
+    ("cents", "decisions", "outcome"),
+    [
+        (900, ["grant eve"], "lathe for 9.00, approved by eve"),
+        (90_000, ["grant eve", "grant ada"], "lathe for 900.00, approved by eve and ada"),
+        (90_000, ["grant eve", "reject bob"], "not bought: bob rejected it"),
+    ],
+)
+async def test_a_purchase_needs_as_many_as_its_price_asks_for(cents: int, decisions: list[str], outcome: str) -> None:
+    async with engine_with(purchase) as engine:
+        run = asyncio.create_task(engine.run("purchase", "r", inputs={"item": "lathe", "cents": cents}))
+        await until(lambda: "approval.requested" in topics_of(engine.store, "r"))
+        for each in decisions:
+            await soon(engine.approvals.decide("r", None, *each.split()))
+        assert (await soon(run)).output == outcome
+        await soon(engine.replay("r"))
+
+
+async def test_a_purchase_that_nobody_decides_on_reaches_their_boss_and_then_expires() -> None:
+    async with TestEnvironment(workflows=[purchase.purchase], skills=[purchase.order]) as env:
+        await env.start(purchase.purchase, "lathe", 1, run_id="r")
+        await env.advance("25h")
+        (asked,) = await env.engine.approvals.list("r")
+        assert (asked.approvers, asked.reminded) == (("ada", "bob", "eve", "grace"), 3)
+        assert (await env.result("r")).output == "nobody decided"
 
 
 async def test_nobody_decides_and_the_request_expires_after_a_reminder() -> None:

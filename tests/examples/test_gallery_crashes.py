@@ -25,7 +25,7 @@ DEADLINE_SECONDS = 60
 
 
 class Case(NamedTuple):
-    """An example, after which event it is killed, what is sent to it then, and how it ends."""
+    """An example, after which event it is killed, what is sent to it then or who grants it, and how it ends."""
 
     file: str
     workflow: str
@@ -34,6 +34,7 @@ class Case(NamedTuple):
     status: str
     output: Any
     signal: tuple[str, Any] | None = None
+    granted_by: str | None = None
 
 
 CASES = [
@@ -46,6 +47,15 @@ CASES = [
         "completed",
         "refused",
         ("decision", {"approved": False, "by": "B"}),
+    ),
+    Case(
+        "purchase",
+        "purchase",
+        {"item": "lathe", "cents": 1},
+        3,
+        "completed",
+        "lathe for 0.01, approved by bob",
+        granted_by="bob",
     ),
     Case("fan_out", "primes", {}, 400, "completed", {"parts": 1_000, "primes": 9_592}),
     Case(
@@ -116,6 +126,8 @@ def test_a_killed_example_is_finished_by_another_process(case: Case, url: str) -
     if case.signal is not None:
         name, payload = case.signal
         assert refold("signal", "r", name, "--payload", json.dumps(payload)).returncode == 0
+    if case.granted_by is not None:
+        assert refold("approvals", "grant", "r", "--by", case.granted_by).returncode == 0
     inputs = json.dumps(case.inputs)
     again = refold("run", case.workflow, "--skills", file_of(case), "--run-id", "r", "--inputs", inputs)
     assert again.returncode == (0 if case.status == "completed" else 1), again.stdout + again.stderr

@@ -133,7 +133,8 @@ async def test_every_span_of_an_ended_run_has_ended(memory: MemoryStore) -> None
     rows = named(memory, "timeline")
     ended = {row["run_id"] for row in rows if row["kind"] == "run" and row["ended_at"] is not None}
     assert ended and not [row for row in rows if row["run_id"] in ended and row["status"] in ("waiting", "ready")]
-    assert {row["kind"] for row in rows} == {"run", "step", "timer", "wait", "child", "signal", "pause", "parked"}
+    kinds = {"run", "step", "timer", "wait", "child", "approval", "signal", "pause", "parked"}
+    assert {row["kind"] for row in rows} == kinds
 
 
 def test_a_span_is_a_row() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from refold import Failure, SkillRegistry, WorkflowEngine, gather, run_workflow, skill, sleep, wait_signal, workflow
 from refold.eventstore.log import EventLog
 from refold.eventstore.store import Store
+from refold.projections.approvals import ApprovalsProjection
 from refold.projections.costs import CostsProjection
 from refold.projections.failures import FailuresProjection
 from refold.projections.model import GrowingProjection
@@ -18,7 +19,12 @@ from .histories import histories
 from .projected import Tables, fill, rows_of
 from .workflows import until
 
-GROWING: list[type[GrowingProjection]] = [FailuresProjection, CostsProjection, TimelineProjection]
+GROWING: list[type[GrowingProjection]] = [
+    FailuresProjection,
+    CostsProjection,
+    TimelineProjection,
+    ApprovalsProjection,
+]
 """The projections that grow."""
 
 

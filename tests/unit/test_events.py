@@ -18,6 +18,22 @@ from refold.replay.folding import prove_fold
 from refold.tests.support.histories import History, examples, histories
 
 PINNED = {
+    "approval.commented": (1, "at: int, message: int, index: int | str, step_id: str, by: str, comment: str"),
+    "approval.delegated": (1, "at: int, message: int, index: int | str, step_id: str, by: str, to: str, comment: str"),
+    "approval.escalated": (
+        1,
+        "at: int, message: int, index: int | str, step_id: str, number: int, to: Payload, note: str",
+    ),
+    "approval.expired": (1, "at: int, message: int, index: int | str, step_id: str"),
+    "approval.granted": (1, "at: int, message: int, index: int | str, step_id: str, by: str, comment: str"),
+    "approval.overdue": (1, "at: int, index: int | str, step_id: str"),
+    "approval.rejected": (1, "at: int, message: int, index: int | str, step_id: str, by: str, comment: str"),
+    "approval.reminded": (1, "at: int, message: int, index: int | str, step_id: str, number: int"),
+    "approval.requested": (
+        1,
+        "at: int, index: int | str, step_id: str, reason: str, approvers: Payload, quorum: int, deadline: int | None, "
+        "escalation: Payload, remind_every: int | None, details: Payload",
+    ),
     "attributes.set": (1, "at: int, attributes: Payload"),
     "budget.topped_up": (1, "at: int, account: str, cents: float, reason: str, by: str"),
     "child.ended": (

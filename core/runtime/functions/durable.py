@@ -5,7 +5,7 @@ Each works inside a function decorated with `@workflow` only, and raises CallErr
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from inspect import iscoroutinefunction
@@ -19,6 +19,7 @@ from ...hashing import sha256_hex
 from ...ids import check_run_id, check_signal
 from ...retry import Retry
 from ...seeds import unit_interval
+from ...skills import approval as approving
 from ...skills import children, waiting
 from ..payloads import payload_of
 from ..skill import Skill
@@ -63,6 +64,35 @@ def wait_signal(name: str, timeout: Duration | None = None) -> Command[Any]:
     if timeout is not None:
         inputs["timeout_seconds"] = seconds_of(timeout)
     return here.command(waiting.wait_signal, _payload("", inputs))
+
+
+def approval(
+    reason: str,
+    approvers: Sequence[str],
+    *,
+    quorum: int = 1,
+    timeout: Duration | None = None,
+    escalation: Sequence[Mapping[str, Any]] = (),
+    remind_every: Duration | None = None,
+    details: Any = None,
+) -> Command[dict[str, Any]]:
+    """Wait until `quorum` of `approvers` have granted what `reason` says, and return `approved`, `by` and `comments`.
+
+    A rejection raises StepFailedError APPROVAL_REJECTED; after `timeout` StepTimeoutError APPROVAL_EXPIRED is raised.
+    Each of `escalation` (`{"after_seconds": 3600, "to": ["boss"], "note": "…"}`) adds approvers when nobody has
+    decided by then. `details` is any JSON that they are shown.
+    """
+    here = workspace("approval()")
+    wanted: dict[str, Any] = {"reason": reason, "approvers": list(approvers), "quorum": quorum}
+    if timeout is not None:
+        wanted["timeout_seconds"] = seconds_of(timeout)
+    if escalation:
+        wanted["escalation"] = [dict(each) for each in escalation]
+    if remind_every is not None:
+        wanted["remind_every_seconds"] = seconds_of(remind_every)
+    if details is not None:
+        wanted["details"] = details
+    return here.command(approving.approval, _payload("approval(), ", wanted))
 
 
 def run_workflow(

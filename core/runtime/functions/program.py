@@ -40,7 +40,7 @@ _MOST_REFUSALS = 100
 
 _log = logging.getLogger(__name__)
 
-_FAILED_BY_TIME = {"SIGNAL_TIMEOUT", "STEP_TIMEOUT", "CHILD_TIMEOUT"}
+_FAILED_BY_TIME = {"SIGNAL_TIMEOUT", "STEP_TIMEOUT", "CHILD_TIMEOUT", "APPROVAL_EXPIRED"}
 
 
 _LEFT_STANDING: list[Coroutine[Any, Any, Any]] = []
