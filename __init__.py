@@ -56,6 +56,10 @@ _NAMES = {
         "StoreRefusedError",
         "StoreUnreachableError",
     ),
+    "core.failures": (
+        "CatalogEntry",
+        "FailureCatalog",
+    ),
     "core.limits": ("Limits",),
     "core.results": (
         "StepResult",
@@ -118,9 +122,11 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [
     "VOLATILE_FIELDS",
     "CallError",
+    "CatalogEntry",
     "Client",
     "DocumentError",
     "Failure",
+    "FailureCatalog",
     "GoldenKeys",
     "GoldenRecorder",
     "GoldenStoreError",

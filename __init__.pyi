@@ -31,6 +31,7 @@ from .core.errors import (
     StoreRefusedError,
     StoreUnreachableError,
 )
+from .core.failures import CatalogEntry, FailureCatalog
 from .core.limits import Limits
 from .core.results import StepResult, WorkflowResult
 from .core.retry import Retry
@@ -65,9 +66,11 @@ from .sync_client import SyncClient, SyncRunHandle
 __all__ = [
     "VOLATILE_FIELDS",
     "CallError",
+    "CatalogEntry",
     "Client",
     "DocumentError",
     "Failure",
+    "FailureCatalog",
     "GoldenKeys",
     "GoldenRecorder",
     "GoldenStoreError",
