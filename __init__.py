@@ -55,6 +55,7 @@ _NAMES = {
         "StepTimeoutError",
         "StoreRefusedError",
         "StoreUnreachableError",
+        "WorkflowNotFoundError",
     ),
     "core.failures": (
         "CatalogEntry",
@@ -170,6 +171,7 @@ __all__ = [
     "Worker",
     "Workflow",
     "WorkflowEngine",
+    "WorkflowNotFoundError",
     "WorkflowResult",
     "WorkflowSpec",
     "call",

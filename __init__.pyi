@@ -30,6 +30,7 @@ from .core.errors import (
     StepTimeoutError,
     StoreRefusedError,
     StoreUnreachableError,
+    WorkflowNotFoundError,
 )
 from .core.failures import CatalogEntry, FailureCatalog
 from .core.limits import Limits
@@ -114,6 +115,7 @@ __all__ = [
     "Worker",
     "Workflow",
     "WorkflowEngine",
+    "WorkflowNotFoundError",
     "WorkflowResult",
     "WorkflowSpec",
     "call",

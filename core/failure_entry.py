@@ -66,16 +66,13 @@ class CatalogEntry(NamedTuple):
     suggestion: str = "Look at the run: refold show RUN_ID"
     http_status: int = 500
     retry: Retry = ONCE
+    documentation: str = ""
+    """Where more is said: of our own codes a path from the root of the repository, of others whatever they give."""
 
     @property
     def anchor(self) -> str:
-        """The heading of the code in `docs/failures.md`, as a fragment without the #."""
+        """The heading of the code in a document of the catalog, as a fragment without the #."""
         return self.code.lower()
-
-    @property
-    def documentation(self) -> str:
-        """Where the code is documented, from the root of the repository."""
-        return f"docs/failures.md#{self.anchor}"
 
     def advice(self, run_id: str) -> str:
         """The suggestion, for this run."""
@@ -101,4 +98,5 @@ def entry(
     code: str, category: Category, recovery: Recovery, http_status: int, retry: Retry, meaning: str, suggestion: str
 ) -> CatalogEntry:
     """An entry of our own tables: what is recommended to be tried again can be."""
-    return CatalogEntry(code, category, retry.max_attempts > 1, meaning, recovery, suggestion, http_status, retry)
+    read = f"docs/failures.md#{code.lower()}"
+    return CatalogEntry(code, category, retry.max_attempts > 1, meaning, recovery, suggestion, http_status, retry, read)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from .errors import CallError, Problem
 from .failure_entry import BACKOFF, ONCE, CatalogEntry, Category, Recovery
@@ -90,10 +91,12 @@ class FailureCatalog:
         retryable: bool | None = None,
         retry: Retry | None = None,
         http_status: int = 500,
+        documentation: str = "",
     ) -> CatalogEntry:
         """Add a code of one's own, and return its entry.
 
         Left out, `recovery` and `retryable` follow from the category: TRANSIENT and RESOURCE can be tried again.
+        `documentation` is a URL or a path.
         Raises CallError, with every reason, for what is no code, category or recovery, for a code of Refold's and for
         one that is registered otherwise.
         """
@@ -116,6 +119,7 @@ class FailureCatalog:
                 suggestion or CatalogEntry._field_defaults["suggestion"],
                 http_status,
                 retry if retry is not None else BACKOFF if again else ONCE,
+                documentation,
             )
         )
 
@@ -136,9 +140,7 @@ class FailureCatalog:
 
     def find(self, code: object) -> CatalogEntry | None:
         """The entry of a code; None if neither Refold's own codes nor those registered here have it."""
-        if not isinstance(code, str):
-            return None
-        return FAILURES.get(code) or self._own.get(code)
+        return (FAILURES.get(code) or self._own.get(code)) if isinstance(code, str) else None
 
     def entry(self, code: str) -> CatalogEntry:
         """The entry of a code. Raises CallError, with the code that was probably meant, for one that is not here."""
@@ -164,22 +166,26 @@ class FailureCatalog:
 
 
 def _faults(entry: CatalogEntry) -> list[Problem]:
-    shown = f"code {entry.code!a:.80}"
     problems: list[Problem] = []
 
     def refuse(wrong: bool, reason: str, fix: str) -> None:
         if wrong:
-            problems.append(Problem("", f"{shown}: {reason}", fix))
+            problems.append(Problem("", f"code {str(entry.code)[:64]!a}: {reason}", fix))
+
+    def is_line(text: Any) -> bool:
+        return isinstance(text, str) and text.isprintable()
 
     named = is_code(entry.code)
     refuse(not named, "is no name", "up to 64 capital letters, digits and _, a letter first")
     refuse(named and entry.code in FAILURES, "is Refold's own", "use another code")
     for name, text in (("meaning", entry.meaning), ("suggestion", entry.suggestion)):
-        one_line = isinstance(text, str) and text.strip() and text.isprintable()  # pyright: ignore[reportUnnecessaryIsInstance]
-        refuse(not one_line, f"its {name} is no line of text", "say it in one sentence")
+        refuse(not is_line(text) or not text.strip(), f"its {name} is no line of text", "say it in one sentence")
+    refuse(not is_line(entry.documentation), "its documentation is no address", "give a URL or a path")
     refuse(type(entry.retryable) is not bool, "retryable is neither True nor False", "say which")
-    status = type(entry.http_status) is int and 400 <= entry.http_status <= 599
-    refuse(not status, f"{entry.http_status!r} is no HTTP status of an error", "use 400 to 599")
-    again = isinstance(entry.retry, Retry) and entry.retry.max_attempts > 1  # pyright: ignore[reportUnnecessaryIsInstance]
+    status: Any = entry.http_status
+    refuse(type(status) is not int or not 400 <= status <= 599, f"{status!r} is no HTTP error", "use 400 to 599")
+    retry: Any = entry.retry
+    refuse(not isinstance(retry, Retry), "retry is no Retry", "write Retry(max_attempts=3)")
+    again = isinstance(retry, Retry) and retry.max_attempts > 1
     refuse(again and not entry.retryable, "has retries, but is not retryable", "leave retry out")
     return problems
