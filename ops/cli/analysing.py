@@ -88,13 +88,13 @@ def plot_failures(wanted: Wanted, by: str, limit: int, database: str | None, jso
     for value, kind, number in rows:
         kinds.setdefault(value, Counter())[kind] += number
     timed = by in ("hour", "day")
-    ordered = sorted(kinds) if timed else sorted(kinds, key=lambda each: (-kinds[each].total(), str(each)))
+    totals = {value: _weight(kinds[value], wanted) for value in kinds}
+    ordered = sorted(kinds) if timed else sorted(kinds, key=lambda each: (-totals[each], str(each)))
     if json:
         for value in ordered:
             numbers = [kinds[value][kind] for kind in KINDS]
             write_json(counted_json((value, *numbers), [by], _COUNTED))
         return OK
-    totals = {value: _weight(kinds[value], wanted) for value in ordered}
     screen = console()
     if not kinds:
         note("no failures")
