@@ -38,7 +38,9 @@ from .core.errors import (
     StepTimeoutError,
     StoreRefusedError,
     StoreUnreachableError,
+    WorkflowNotFoundError,
 )
+from .core.failures import CatalogEntry, FailureCatalog
 from .core.limits import Limits
 from .core.results import StepResult, WorkflowResult
 from .core.retry import Retry
@@ -79,11 +81,13 @@ __all__ = [
     "ApprovalNotFoundError",
     "ApproverUnknownError",
     "CallError",
+    "CatalogEntry",
     "Client",
     "DelegationRefusedError",
     "DocumentError",
     "EmergencyStopError",
     "Failure",
+    "FailureCatalog",
     "GoldenKeys",
     "GoldenRecorder",
     "GoldenStoreError",
@@ -128,6 +132,7 @@ __all__ = [
     "Worker",
     "Workflow",
     "WorkflowEngine",
+    "WorkflowNotFoundError",
     "WorkflowResult",
     "WorkflowSpec",
     "approval",

@@ -18,28 +18,6 @@ from ..core.failures import FAILURES
 
 _log = logging.getLogger(__name__)
 
-_STATUS = {
-    "INPUT_INVALID": 422,
-    "SPEC_INVALID": 422,
-    "WORKFLOW_UNKNOWN": 404,
-    "ROUTE_UNKNOWN": 404,
-    "RUN_NOT_FOUND": 404,
-    "SPEC_NOT_FOUND": 404,
-    "RUN_CONFLICT": 409,
-    "RUN_OWNED": 409,
-    "RUN_ENDED": 409,
-    "APPROVAL_NOT_FOUND": 404,
-    "APPROVAL_DECIDED": 409,
-    "APPROVER_UNKNOWN": 403,
-    "DELEGATION_REFUSED": 409,
-    "OWNERSHIP_LOST": 409,
-    "REPLAY_DIVERGED": 409,
-    "QUERY_UNANSWERED": 504,
-    "STORE_UNREACHABLE": 503,
-    "STORE_REFUSED": 503,
-}
-"""The HTTP status of each code that callers can meet; any other one is a 500."""
-
 _HTTP_CODES = {404: "ROUTE_UNKNOWN", 405: "ROUTE_UNKNOWN", 413: "INPUT_TOO_LARGE"}
 """The code of a refusal that HTTP itself has a status for; of any other one it is INPUT_INVALID."""
 
@@ -71,7 +49,7 @@ class Refusal(RefoldError):
 def problem_bytes(status: int, code: str, detail: str, problems: Sequence[Problem] = ()) -> bytes:
     """The problem document. ASCII only, so that nothing in a message can make it unwritable."""
     failure = FAILURES.get(code)
-    document = {
+    document: dict[str, Any] = {
         "type": f"urn:refold:failure:{code}",
         "title": failure.meaning if failure is not None else HTTPStatus(status).phrase,
         "status": status,
@@ -79,6 +57,14 @@ def problem_bytes(status: int, code: str, detail: str, problems: Sequence[Proble
         "code": code,
         "problems": [problem._asdict() for problem in problems],
     }
+    if failure is not None:
+        document |= {
+            "category": failure.category,
+            "retryable": failure.retryable,
+            "recovery": failure.recovery,
+            "suggestion": failure.suggestion,
+            "documentation": failure.documentation,
+        }
     return json.dumps(document).encode()
 
 
@@ -89,7 +75,7 @@ def problem_of(error: Exception) -> Response:
         body = problem_bytes(error.status, error.failure, str(error), error.problems)
         return Response(body, error.status, {**headers, **error.headers}, MEDIA_TYPE)
     code = error.code if isinstance(error, RefoldError) else RefoldError.code
-    status = _STATUS.get(code, 500)
+    status = FAILURES[code].http_status if code in FAILURES else 500
     problems = error.problems if isinstance(error, InvalidError) else ()
     detail = str(error)
     if len(problems) > 1:

@@ -7,7 +7,8 @@
     │   ├── SpecError            a workflow spec that cannot run
     │   │   └── SpecConflictError  its version is registered with another content
     │   └── CallError            a run id, seed, input or option that cannot be used
-    │       └── SpecNotFoundError  no spec is registered under this name or version
+    │       ├── SpecNotFoundError  no spec is registered under this name or version
+    │       └── WorkflowNotFoundError  no workflow function of this type is registered here
     ├── RunError
     │   ├── RunNotFoundError     no such run
     │   ├── RunConflictError     the run id is taken by a run of another spec, inputs or seed
@@ -101,6 +102,12 @@ class SpecNotFoundError(CallError, LookupError):
     """No spec is registered under this name, or not in this version; the fix names what there is."""
 
     code = "SPEC_NOT_FOUND"
+
+
+class WorkflowNotFoundError(CallError, LookupError):
+    """No workflow function of this type is registered where the run was to go on."""
+
+    code = "WORKFLOW_UNKNOWN"
 
 
 class RunError(RefoldError):

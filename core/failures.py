@@ -1,109 +1,41 @@
-"""CatalogEntry codes: each has a category and says whether trying again can help.
+"""The failure catalog: every code that a step, a run or an answer can carry, and what is to be done about it.
 
-The codes that steps and runs carry, and those under which errors are reported to callers.
+Refold's own codes stand in the tables `failure_table_*`. Users add theirs with a `FailureCatalog`, which skills and
+workflow functions name in their declaration: so what a code means comes with the code that raises it, and is the same
+on every worker that can run it.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import NamedTuple
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+from .errors import CallError, Problem
+from .failure_entry import BACKOFF, ONCE, CatalogEntry, Category, Recovery
+from .failure_table_control import APPROVAL_FAILURES, POLICY_FAILURES, SECRET_FAILURES, WEBHOOK_FAILURES
+from .failure_table_runs import CALL_FAILURES, RUN_FAILURES, STEP_FAILURES, STORE_FAILURES
+from .failure_table_skills import SKILL_FAILURES
+from .retry import Retry
 
-class Category(StrEnum):
-    """What kind of thing went wrong; the kind tells who can cure it."""
+__all__ = ["FAILURES", "REJECTIONS", "THEMES", "CatalogEntry", "Category", "FailureCatalog", "Recovery", "is_code"]
 
-    TRANSIENT = "TRANSIENT"
-    PERMANENT = "PERMANENT"
-    RESOURCE = "RESOURCE"
-    PERMISSION = "PERMISSION"
-    VALIDATION = "VALIDATION"
+THEMES: dict[str, tuple[CatalogEntry, ...]] = {
+    "Skills and what they call": SKILL_FAILURES,
+    "Steps": STEP_FAILURES,
+    "Runs": RUN_FAILURES,
+    "Specs and calls": CALL_FAILURES,
+    "Policies and limits": POLICY_FAILURES,
+    "Approvals": APPROVAL_FAILURES,
+    "Webhooks": WEBHOOK_FAILURES,
+    "Secrets and erasure": SECRET_FAILURES,
+    "Store and proofs": STORE_FAILURES,
+}
+"""Every code that Refold itself uses, by what it is about."""
 
-
-class CatalogEntry(NamedTuple):
-    """One entry: a stable code, its category, whether a retry can help, and its meaning in a sentence."""
-
-    code: str
-    category: Category
-    retryable: bool
-    meaning: str
-
-
-def _table(*rows: CatalogEntry) -> dict[str, CatalogEntry]:
-    return {row.code: row for row in rows}
-
-
-_T, _P, _R, _A, _V = (
-    Category.TRANSIENT,
-    Category.PERMANENT,
-    Category.RESOURCE,
-    Category.PERMISSION,
-    Category.VALIDATION,
-)
-
-FAILURES: dict[str, CatalogEntry] = _table(
-    CatalogEntry("SKILL_ERROR", _T, True, "The skill raised an exception."),
-    CatalogEntry("STEP_TIMEOUT", _T, True, "An attempt took longer than the step's timeout_seconds."),
-    CatalogEntry("HTTP_UNREACHABLE", _T, True, "The HTTP server could not be reached or broke off."),
-    CatalogEntry("HTTP_SERVER_ERROR", _T, True, "The HTTP server answered 5xx or 429."),
-    CatalogEntry("HTTP_CLIENT_ERROR", _P, False, "The HTTP server answered 4xx."),
-    CatalogEntry("FILE_REFUSED", _A, False, "The path lies outside the folder that skills may write to."),
-    CatalogEntry("FILE_DENIED", _A, False, "The system does not permit the file to be written."),
-    CatalogEntry("FILE_ERROR", _R, True, "The file could not be written."),
-    CatalogEntry("TRANSFORM_FAILED", _V, False, "The JMESPath expression is wrong or does not fit its data."),
-    CatalogEntry("REFERENCE_UNRESOLVED", _V, False, "A reference names a field that the output does not have."),
-    CatalogEntry("SKILL_UNKNOWN", _V, False, "No skill of this name is registered."),
-    CatalogEntry("SKILL_INPUT_INVALID", _V, False, "The step's inputs do not fit the skill's parameters."),
-    CatalogEntry("SKILL_OUTPUT_INVALID", _V, False, "The skill returned something that is no JSON value."),
-    CatalogEntry("INPUT_TOO_LARGE", _R, False, "The inputs exceed the size limit."),
-    CatalogEntry("OUTPUT_INVALID", _V, False, "The run's output has no canonical JSON, such as one nested too deeply."),
-    CatalogEntry("OUTPUT_TOO_LARGE", _R, False, "The output exceeds the size limit."),
-    CatalogEntry("SIGNAL_TIMEOUT", _R, False, "The signal that the step waited for did not come in time."),
-    CatalogEntry("CHILD_FAILED", _P, False, "The run that the step started did not complete."),
-    CatalogEntry("CHILD_TIMEOUT", _R, False, "The run that the step started did not end in time."),
-    CatalogEntry("APPROVAL_REJECTED", _A, False, "Somebody who was asked to approve has rejected it."),
-    CatalogEntry("APPROVAL_EXPIRED", _A, False, "Nobody approved before the deadline."),
-    CatalogEntry("APPROVAL_NOT_FOUND", _V, False, "The run has no such approval, or none that is open."),
-    CatalogEntry("APPROVAL_DECIDED", _V, False, "The approval is decided, or this person has decided already."),
-    CatalogEntry("APPROVER_UNKNOWN", _A, False, "This person is none of those who may decide."),
-    CatalogEntry("DELEGATION_REFUSED", _V, False, "The approval cannot be delegated to this person."),
-    CatalogEntry("HEARTBEAT_MISSED", _T, True, "A running attempt gave no sign of life for too long."),
-    CatalogEntry("INTERRUPTED", _P, False, "An at-most-once step was cut off; whether it took effect is unknown."),
-    CatalogEntry("WORKFLOW_ERROR", _P, False, "The workflow function raised an exception."),
-    CatalogEntry("WORKFLOW_UNKNOWN", _V, False, "No workflow of this name is registered."),
-    CatalogEntry("NONDETERMINISM", _P, False, "The workflow's code does not fit the run's history."),
-    CatalogEntry("FOREIGN_AWAIT", _P, False, "The workflow function awaited something that no replay could repeat."),
-    CatalogEntry("POLICY_REFUSED", _A, False, "A rule of the policy refuses the step."),
-    CatalogEntry("STEP_COST_CEILING", _R, False, "The step would cost more than it may."),
-    CatalogEntry("WORKFLOW_COST_CEILING", _R, False, "The run would cost more than it may."),
-    CatalogEntry("BUDGET_EXCEEDED", _R, False, "There is not enough left in a budget."),
-    CatalogEntry("RATE_LIMITED", _R, False, "More steps begin than the rate allows."),
-    CatalogEntry("CONCURRENCY_LIMITED", _R, False, "More steps run at a time than may."),
-    CatalogEntry("IDEMPOTENCY_KEY_MISSING", _V, False, "A step with a side effect declares no idempotency key."),
-    CatalogEntry("SANDBOX_REJECTED", _A, False, "The sandbox refuses the plan."),
-    CatalogEntry("EMERGENCY_STOP", _A, False, "An emergency stop is in force; nothing begins until it is released."),
-    CatalogEntry("RUN_TIMEOUT", _R, False, "The run took longer than its timeout_seconds."),
-    CatalogEntry("RUN_CANCELLED", _P, False, "The run was cancelled."),
-    CatalogEntry("SPEC_INVALID", _V, False, "The workflow spec cannot run."),
-    CatalogEntry("SPEC_CONFLICT", _V, False, "The version of the workflow is registered with another content."),
-    CatalogEntry("SPEC_NOT_FOUND", _V, False, "No spec is registered under this name or version."),
-    CatalogEntry("INPUT_INVALID", _V, False, "A document, value or argument is not acceptable."),
-    CatalogEntry("ROUTE_UNKNOWN", _V, False, "The server serves nothing under this path, or not by this method."),
-    CatalogEntry("RUN_NOT_FOUND", _V, False, "No run of this id."),
-    CatalogEntry("RUN_CONFLICT", _V, False, "The run id is taken by a run of another spec, inputs or seed."),
-    CatalogEntry("RUN_OWNED", _T, True, "Another live process is working on the run."),
-    CatalogEntry("RUN_ENDED", _V, False, "The run has ended."),
-    CatalogEntry("RUN_FAILED", _P, False, "The run whose result was asked for did not complete."),
-    CatalogEntry("QUERY_UNANSWERED", _T, True, "No worker answered the query in time."),
-    CatalogEntry("OWNERSHIP_LOST", _T, True, "Another process took the run over."),
-    CatalogEntry("STORE_UNREACHABLE", _T, True, "The database does not answer."),
-    CatalogEntry("GOLDEN_STORE", _R, True, "The folder of goldens cannot be read or written."),
-    CatalogEntry("STORE_REFUSED", _P, False, "The database could lose data, or its schema is not ours."),
-    CatalogEntry("INTEGRITY_BROKEN", _P, False, "Stored bytes are not what was written."),
-    CatalogEntry("REPLAY_DIVERGED", _P, False, "Running again gave another result than the log holds."),
-    CatalogEntry("INTERNAL_ERROR", _P, False, "A fault in Refold itself."),
-)
+FAILURES: dict[str, CatalogEntry] = {entry.code: entry for entries in THEMES.values() for entry in entries}
 """Every code that Refold itself uses, by its name."""
-
 
 REJECTIONS = frozenset(
     {
@@ -122,8 +54,138 @@ REJECTIONS = frozenset(
 )
 """The codes of refusals: a run that ends by one of them is rejected, it has not failed."""
 
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
-def is_retryable(code: str) -> bool:
-    """Whether trying again can help; codes that skills made up themselves count as transient."""
-    entry = FAILURES.get(code)
-    return entry.retryable if entry is not None else True
+_CURES = {
+    Category.TRANSIENT: Recovery.RETRY,
+    Category.PERMANENT: Recovery.ASK_PERSON,
+    Category.RESOURCE: Recovery.RETRY_LATER,
+    Category.PERMISSION: Recovery.ASK_PERSON,
+    Category.VALIDATION: Recovery.FIX_INPUT,
+}
+"""What cures a user's own failures, where nothing else is said."""
+
+
+def is_code(code: object) -> bool:
+    """Whether a code can be called so: up to 64 capital letters, digits and _, a letter first."""
+    return isinstance(code, str) and _CODE.fullmatch(code) is not None
+
+
+class FailureCatalog:
+    """Refold's own codes, and those that were registered here. Iterates over all entries, sorted by code."""
+
+    def __init__(self, entries: Iterable[CatalogEntry] = ()):
+        """Raises CallError as `add` does."""
+        self._own: dict[str, CatalogEntry] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def register(
+        self,
+        code: str,
+        category: Category | str,
+        meaning: str,
+        *,
+        suggestion: str = "",
+        recovery: Recovery | str | None = None,
+        retryable: bool | None = None,
+        retry: Retry | None = None,
+        http_status: int = 500,
+        documentation: str = "",
+    ) -> CatalogEntry:
+        """Add a code of one's own, and return its entry.
+
+        Left out, `recovery` and `retryable` follow from the category: TRANSIENT and RESOURCE can be tried again.
+        `documentation` is a URL or a path.
+        Raises CallError, with every reason, for what is no code, category or recovery, for a code of Refold's and for
+        one that is registered otherwise.
+        """
+        problems = [
+            Problem("", f"{name} {value!r} is unknown", f"use one of {', '.join(kind)}")
+            for name, value, kind in (("category", category, Category), ("recovery", recovery, Recovery))
+            if value is not None and value not in list(kind)
+        ]
+        if problems:
+            raise CallError(problems)
+        kind = Category(category)
+        again = kind in (Category.TRANSIENT, Category.RESOURCE) if retryable is None else retryable
+        return self.add(
+            CatalogEntry(
+                code,
+                kind,
+                again,
+                meaning,
+                _CURES[kind] if recovery is None else Recovery(recovery),
+                suggestion or CatalogEntry._field_defaults["suggestion"],
+                http_status,
+                retry if retry is not None else BACKOFF if again else ONCE,
+                documentation,
+            )
+        )
+
+    def add(self, entry: CatalogEntry) -> CatalogEntry:
+        """Add an entry; adding the same one again changes nothing. Raises CallError with every reason against it."""
+        problems = _faults(entry)
+        if not problems and self._own.get(entry.code, entry) != entry:
+            problems = [Problem("", f"the code {entry.code} is registered with another meaning", "use another code")]
+        if problems:
+            raise CallError(problems)
+        self._own[entry.code] = entry
+        return entry
+
+    def include(self, other: FailureCatalog) -> None:
+        """Add what is registered in another catalog. Raises CallError when a code has two meanings."""
+        for entry in other.own():
+            self.add(entry)
+
+    def find(self, code: object) -> CatalogEntry | None:
+        """The entry of a code; None if neither Refold's own codes nor those registered here have it."""
+        return (FAILURES.get(code) or self._own.get(code)) if isinstance(code, str) else None
+
+    def entry(self, code: str) -> CatalogEntry:
+        """The entry of a code. Raises CallError, with the code that was probably meant, for one that is not here."""
+        found = self.find(code)
+        if found is None:
+            close = difflib.get_close_matches(code.upper(), [entry.code for entry in self], n=1)
+            fix = f"did you mean {close[0]}?" if close else "see them all: refold explain"
+            raise CallError(Problem("", f"no failure code is called {code[:80]!a}", fix))
+        return found
+
+    def own(self) -> list[CatalogEntry]:
+        """What was registered here, sorted by code."""
+        return [self._own[code] for code in sorted(self._own)]
+
+    def __contains__(self, code: object) -> bool:
+        return self.find(code) is not None
+
+    def __iter__(self) -> Iterator[CatalogEntry]:
+        return iter(sorted([*FAILURES.values(), *self._own.values()]))
+
+    def __len__(self) -> int:
+        return len(FAILURES) + len(self._own)
+
+
+def _faults(entry: CatalogEntry) -> list[Problem]:
+    problems: list[Problem] = []
+
+    def refuse(wrong: bool, reason: str, fix: str) -> None:
+        if wrong:
+            problems.append(Problem("", f"code {str(entry.code)[:64]!a}: {reason}", fix))
+
+    def is_line(text: Any) -> bool:
+        return isinstance(text, str) and text.isprintable()
+
+    named = is_code(entry.code)
+    refuse(not named, "is no name", "up to 64 capital letters, digits and _, a letter first")
+    refuse(named and entry.code in FAILURES, "is Refold's own", "use another code")
+    for name, text in (("meaning", entry.meaning), ("suggestion", entry.suggestion)):
+        refuse(not is_line(text) or not text.strip(), f"its {name} is no line of text", "say it in one sentence")
+    refuse(not is_line(entry.documentation), "its documentation is no address", "give a URL or a path")
+    refuse(type(entry.retryable) is not bool, "retryable is neither True nor False", "say which")
+    status: Any = entry.http_status
+    refuse(type(status) is not int or not 400 <= status <= 599, f"{status!r} is no HTTP error", "use 400 to 599")
+    retry: Any = entry.retry
+    refuse(not isinstance(retry, Retry), "retry is no Retry", "write Retry(max_attempts=3)")
+    again = isinstance(retry, Retry) and retry.max_attempts > 1
+    refuse(again and not entry.retryable, "has retries, but is not retryable", "leave retry out")
+    return problems

@@ -250,7 +250,7 @@ FAULTS: tuple[Fault, ...] = (
 async def inject_faults(folder: Path, faults: Sequence[Fault] = FAULTS) -> list[dict[str, Any]]:
     """Bring about each of `faults` in turn, and tell what came of each: `wrong` is empty if all is as it must be."""
     told: list[dict[str, Any]] = []
-    with _web() as web:
+    with statuses_served() as web:
         bench = Bench(folder, web)
         try:
             for number, fault in enumerate(faults, 1):
@@ -272,7 +272,7 @@ async def inject_faults(folder: Path, faults: Sequence[Fault] = FAULTS) -> list[
 
 
 @contextmanager
-def _web() -> Generator[str]:
+def statuses_served() -> Generator[str]:
     """A web server that answers with the status in the path."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -28,7 +28,7 @@ async def silent(context: StepContext) -> None:
 @skill("fault_raises", deterministic=True)
 def raises() -> None:
     """Raises what no skill should."""
-    raise ConnectionResetError("the other side has gone")
+    raise ValueError("nobody has foreseen this")
 
 
 @skill("fault_once", at_most_once=True)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import hypothesis
 import pytest
 
+from refold.tests.support.catalog_watch import CatalogWatch, watching
 from refold.tests.support.postgres import PostgresServer, fresh_database, temporary_server
 from refold.tests.support.shared_postgres import SharedPostgres, shared_server_url
 
 _SHARED = pytest.StashKey[SharedPostgres]()
+_WATCH = pytest.StashKey[CatalogWatch]()
+_STACK = pytest.StashKey[ExitStack]()
 
 # Tests share two cores with other tests: how long an example took says nothing.
 hypothesis.settings.register_profile("house", deadline=None, print_blob=True)
@@ -18,15 +22,33 @@ hypothesis.settings.load_profile("house")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Open the session in the process that was called by hand, not in workers of pytest-xdist."""
+    """Open the session in the process that was called by hand, not in workers of pytest-xdist; watch in each."""
+    # Before any test module is imported, for they register codes.
+    config.stash[_STACK] = ExitStack()
+    config.stash[_WATCH] = config.stash[_STACK].enter_context(watching())
     if not hasattr(config, "workerinput"):
         config.stash[_SHARED] = SharedPostgres()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Close what `pytest_configure` opened; pytest calls this after Ctrl-C too."""
+    config.stash[_STACK].close()
     if _SHARED in config.stash:
         config.stash[_SHARED].close()
+
+
+@pytest.fixture(scope="session")
+def catalog_watch(pytestconfig: pytest.Config) -> CatalogWatch:
+    """Looks at every event that this process seals."""
+    return pytestconfig.stash[_WATCH]
+
+
+@pytest.fixture(autouse=True)
+def codes_of_the_catalog(catalog_watch: CatalogWatch) -> Iterator[None]:
+    """Fails a test in which something failed with a code that no catalog has."""
+    catalog_watch.take()  # what a thread of an earlier test has left
+    yield
+    assert not (found := catalog_watch.take()), f"codes that no catalog has: {found}"
 
 
 @pytest.fixture

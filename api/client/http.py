@@ -39,6 +39,7 @@ _ERRORS: dict[str, type[RefoldError]] = {
         errors.SpecError,
         errors.SpecConflictError,
         errors.SpecNotFoundError,
+        errors.WorkflowNotFoundError,
         errors.RunNotFoundError,
         errors.RunConflictError,
         errors.RunOwnedError,

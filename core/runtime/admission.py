@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import uuid_utils
 
 from ..canonical import Payload
-from ..errors import CallError, Problem, RunConflictError, SpecError
+from ..errors import CallError, Problem, RunConflictError, SpecError, WorkflowNotFoundError
 from ..events import ORIGINS, SEMANTICS, RunStarted
 from ..ids import check_queue, check_run_id, check_seed, check_tenant
 from ..limits import Limits
@@ -167,9 +167,9 @@ def check_served(state: RunState, skills: SkillRegistry) -> None:
         raise _unknown(state.started.workflow_type)
 
 
-def _unknown(workflow_type: str) -> CallError:
+def _unknown(workflow_type: str) -> WorkflowNotFoundError:
     reason = f"this workflow {workflow_type!r} is not registered here"
-    return CallError(Problem("", reason, "load the module that has it, or call SkillRegistry.add_workflow"))
+    return WorkflowNotFoundError(Problem("", reason, "load the module that has it, or call SkillRegistry.add_workflow"))
 
 
 def check_same(given: RunStarted, recorded: RunStarted) -> None:

@@ -6,7 +6,6 @@ Nothing a skill does breaks the run: it may raise, hang, or return something tha
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,8 @@ from typing import Any, NamedTuple
 from ..canonical import Payload
 from ..errors import Failure, NotCanonicalError, RefoldError
 from ..events import RunStarted
-from ..failures import is_retryable
+from ..exceptions_mapped import code_of
+from ..failures import FailureCatalog, is_code
 from ..limits import Limits, exceeds
 from ..plan import PlannedStep
 from ..policy.enforcer import NO_KEY
@@ -34,7 +34,7 @@ from .skill import Skill
 from .threads import ThreadPool
 from .wait import Wait
 
-_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_BUILT_IN = FailureCatalog()
 
 
 class Cause(NamedTuple):
@@ -179,25 +179,31 @@ def _outcome(returned: Any, limits: Limits) -> Payload | Waiting:
 
 
 def _failed(call: Call, error: BaseException, limits: Limits) -> Result:
-    failure = failure_of(error, limits)
+    failure = failure_of(error, limits, call.skill.failures)
     if failure.code == "SKILL_INPUT_INVALID":
         return Result(call.index, call.attempt, call.skill, call.inputs, failure, executed=False)
     return _ended(call, failure)
 
 
-def failure_of(error: BaseException, limits: Limits) -> Cause:
-    """The failure that an exception stands for: a Failure names its code, anything else is a SKILL_ERROR."""
+def failure_of(error: BaseException, limits: Limits, catalog: FailureCatalog | None = None) -> Cause:
+    """The failure that an exception stands for, with a code of `catalog`, which is without one that of Refold's codes.
+
+    A Failure names its code, our other errors carry one, and known exceptions of others have theirs; anything else is a
+    SKILL_ERROR, and so is a Failure whose code is not in the catalog: its message then begins with the code.
+    """
+    known = _BUILT_IN if catalog is None else catalog
     message, named, retryable = _told(error)
-    if isinstance(named, str) and _CODE.fullmatch(named):
-        code = named
-    elif isinstance(error, UnresolvedReferenceError | TextTooLongError | NotCanonicalError):
-        code = error.code
-    else:
-        code = "SKILL_ERROR"
-        message = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    found = known.find(named)
+    if found is None:
+        # A mere RefoldError says nothing of what went wrong.
+        ours = error.code if isinstance(error, RefoldError) and error.code != RefoldError.code else None
+        found = known.find(ours or code_of(error)) or known.entry("SKILL_ERROR")
+        if ours is None:
+            name = named if is_code(named) else type(error).__name__
+            message = f"{name}: {message}" if message else str(name)
     # Messages are stored: text that is no UTF-8 could not be, and a whole dump of something should not.
     text = message[: limits.message_characters].encode("utf-8", "replace").decode()
-    return Cause(code, text, is_retryable(code) if retryable is None else bool(retryable))
+    return Cause(found.code, text, found.retryable if retryable is None else bool(retryable))
 
 
 def _told(error: BaseException) -> tuple[str, object, object]:
@@ -263,7 +269,7 @@ class Attempt:
         if self._timer is not None and self._timeout is not None and self._loop.time() >= self._timer.when():
             self._time_out(self._timeout)  # The skill kept the loop from noticing in time.
         elif task.cancelled():
-            error = RefoldError("the skill was cancelled from outside")
+            error = Failure("SKILL_CANCELLED", "the skill was cancelled from outside")
             self._settle(_failed(self._call, error, self._limits))
         elif (error := task.exception()) is not None:
             self._settle(_failed(self._call, error, self._limits))

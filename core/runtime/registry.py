@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from ..errors import CallError, Failure, Problem
+from ..failures import FailureCatalog
 from ..skills.library import ready_skills
 from .functions.workflow import Workflow
 from .scheduling.schedule_run import run_schedule
@@ -122,9 +123,18 @@ class SkillRegistry:
             self._check(skills[skill_id])
         for function in workflows.values():
             self._check_workflow(function)
+        self._check_codes(*skills.values(), *workflows.values())
         self._skills.update(skills)
         self._workflows.update(workflows)
         return [*skills.values(), *workflows.values()]
+
+    def failures(self) -> FailureCatalog:
+        """Refold's codes, and those that skills and workflow functions declare."""
+        catalog = FailureCatalog()
+        for known in (*self._skills.values(), *self._workflows.values()):
+            if known.failures is not None:
+                catalog.include(known.failures)
+        return catalog
 
     def describe(self) -> list[dict[str, Any]]:
         """What every skill declares, takes and says of itself, as JSON, sorted by name."""
@@ -135,6 +145,7 @@ class SkillRegistry:
         if known is not None and known is not added:
             where = f"{known.function.__module__}.{known.function.__qualname__}"
             raise CallError(Problem("", f"the workflow {added.workflow_type!r} is taken by {where}", "rename one"))
+        self._check_codes(added)
         _ = added.binder
 
     def _check(self, added: AnySkill) -> None:
@@ -143,8 +154,17 @@ class SkillRegistry:
             where = f"{known.function.__module__}.{known.function.__qualname__}"
             fix = "give it another name, or start from SkillRegistry(ready=False)"
             raise CallError(Problem("", f"the name {added.skill_id!r} is taken by {where}", fix))
+        self._check_codes(added)
         # The ready skills are built on first use, for `import refold` must be quick; others fail early.
         _ = added.binder
+
+    def _check_codes(self, *added: AnySkill | AnyWorkflow) -> None:
+        """A code has one meaning in all that a process can run."""
+        declared = [each.failures for each in added if each.failures is not None]
+        if declared:
+            catalog = self.failures()
+            for own in declared:
+                catalog.include(own)
 
 
 def _by_name(module: str, named: list[tuple[str, Any]], what: str) -> dict[str, Any]:
@@ -198,4 +218,5 @@ def _described(known: AnySkill) -> dict[str, Any]:
         "at_most_once": known.at_most_once,
         "inline": known.inline,
         "is_async": known.is_async,
+        "failures": [] if known.failures is None else [entry.code for entry in known.failures.own()],
     }

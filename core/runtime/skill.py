@@ -13,6 +13,7 @@ from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, cast, overload
 from ..canonical import Payload
 from ..durations import MAX_SECONDS
 from ..errors import CallError, NotCanonicalError, Problem
+from ..failures import FailureCatalog
 from ..retry import Retry
 from ..spec import MAX_CENTS
 from .binding import Binder, Parameters, binder, parameters_of
@@ -39,6 +40,7 @@ class Declaration(TypedDict, total=False):
     inline: bool
     timeout_seconds: float | None
     heartbeat_seconds: float | None
+    failures: FailureCatalog | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,6 +69,8 @@ class Skill(Generic[P, R]):
     """The time limit of an attempt, where the step brings none of its own."""
     heartbeat_seconds: float | None = None
     """An attempt that calls `ctx.heartbeat()` less often than this counts as lost."""
+    failures: FailureCatalog | None = None
+    """The codes of its own that it fails with; any other one than these and Refold's is recorded as SKILL_ERROR."""
     is_async: bool = dataclasses.field(init=False)
     parameters: Parameters = dataclasses.field(init=False)
 
@@ -160,6 +164,7 @@ def skill(
     inline: bool = False,
     timeout_seconds: float | None = None,
     heartbeat_seconds: float | None = None,
+    failures: FailureCatalog | None = None,
 ) -> Callable[[Callable[P, R]], Skill[P, R]]: ...
 def skill(skill_id: Any = None, **declaration: Any) -> Any:
     """Declare a function as a skill: `@skill`, `@skill("name")`, `@skill("name", deterministic=True)`.
@@ -215,6 +220,9 @@ def _declaration_problems(declared: Skill[..., Any]) -> list[Problem]:
     for name in ("timeout_seconds", "heartbeat_seconds"):
         seconds = getattr(declared, name)
         refuse(not _is_span(seconds), f"{name} is {seconds!r}", "a number above 0, or None")
+    catalog: Any = declared.failures
+    odd = catalog is not None and not isinstance(catalog, FailureCatalog)
+    refuse(odd, f"failures is {catalog!r:.60}", "register the codes with a FailureCatalog")
     mute = declared.heartbeat_seconds is not None and declared.parameters.context is None
     refuse(mute, "heartbeat_seconds without a StepContext to beat on", "take a parameter `ctx: StepContext`")
     again = declared.at_most_once and declared.retry is not None

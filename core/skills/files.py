@@ -13,14 +13,13 @@ from typing import Any
 
 from ..canonical import canonical_json
 from ..errors import Failure
+from ..exceptions_mapped import code_of
 from ..runtime.skill import skill
 
 ROOT_VARIABLE = "REFOLD_FILES_ROOT"
 """The environment variable that names the folder; the current folder without it."""
 
 _MAY_PASS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EBUSY}
-
-_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @skill(side_effect=True)
@@ -29,8 +28,8 @@ def file_write(path: str, content: str | None = None, json: Any = None) -> dict[
 
     The file appears whole or not at all, missing folders are made, and writing the same again changes nothing.
     Returns the path under the folder, the size in bytes and the SHA-256. Fails with FILE_REFUSED when the path leads
-    out of the folder, by `..` or by a link, with FILE_DENIED when the system does not permit it, and else with
-    FILE_ERROR.
+    out of the folder, by `..` or by a link, with FILE_DENIED when the system does not permit it, with FILE_MISSING when
+    the folder is not there, with DISK_FULL, and else with FILE_ERROR.
     """
     if (content is None) == (json is None):
         message = "skill 'file_write': give one of the inputs 'content' and 'json'"
@@ -45,8 +44,7 @@ def file_write(path: str, content: str | None = None, json: Any = None) -> dict[
     except OSError as error:
         retryable = None if error.errno in _MAY_PASS else False
         message = f"{path[:200]!r} could not be written: {error.strerror}"
-        code = "FILE_DENIED" if error.errno in _DENIED else "FILE_ERROR"
-        raise Failure(code, message, retryable=retryable) from error
+        raise Failure(code_of(error) or "FILE_ERROR", message, retryable=retryable) from error
     return {"path": target.as_posix(), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 

@@ -13,6 +13,7 @@ import orjson
 
 from ..canonical import canonical_json
 from ..errors import Failure, NotCanonicalError
+from ..exceptions_mapped import code_of_status
 from ..runtime.context import StepContext
 from ..runtime.skill import skill
 
@@ -123,8 +124,7 @@ def _headers(given: dict[str, str], is_json: bool) -> dict[str, str]:
 def _check_status(status: int, accepted: list[int], server: str) -> None:
     if status < 400 or status in accepted:
         return
-    code = "HTTP_SERVER_ERROR" if status >= 500 or status == 429 else "HTTP_CLIENT_ERROR"
-    raise Failure(code, f"{server} answered {status}")
+    raise Failure(code_of_status(status), f"{server} answered {status}")
 
 
 async def _read(response: Any, server: str) -> bytes:

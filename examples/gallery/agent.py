@@ -11,7 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from refold import Failure, StepContext, StepFailedError, call, set_query, skill, wait_signal, workflow
+from refold import (
+    Failure,
+    FailureCatalog,
+    StepContext,
+    StepFailedError,
+    call,
+    set_query,
+    skill,
+    wait_signal,
+    workflow,
+)
+
+CODES = FailureCatalog()
+CODES.register("NOT_SOLD", "VALIDATION", "Nobody sells such a thing.", suggestion="Ask for something else")
+CODES.register("BUDGET_SPENT", "RESOURCE", "The agent has used up its turns.", suggestion="Give it more turns")
 
 TOOLS = {"find_price", "add_tax", "pay"}
 """All that the planner may call: a registry holds more (http_call, file_write) than a model should reach."""
@@ -54,7 +68,7 @@ async def plan(goal: str, notes: list[Note]) -> Move:
     return Move(answer=f"{goal}: {known['pay']}")
 
 
-@skill(deterministic=True)
+@skill(deterministic=True, failures=CODES)
 async def find_price(item: str) -> int:
     """What an item costs, in cents."""
     prices = {"lamp": 2_500, "chair": 7_900}
@@ -75,7 +89,7 @@ async def pay(cents: int, context: StepContext) -> str:
     return f"paid {cents}, {context.idempotency_key}"
 
 
-@workflow(timeout="7d")
+@workflow(timeout="7d", failures=CODES)
 async def agent(goal: str, turns: int = 8, patience: str = "1d") -> str:
     """Take turns until the planner answers."""
     notes: list[Note] = []

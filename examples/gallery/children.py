@@ -8,13 +8,17 @@ Try it:
 
 from __future__ import annotations
 
-from refold import Failure, StepFailedError, gather, run_workflow, skill, workflow
+from refold import Failure, FailureCatalog, StepFailedError, gather, run_workflow, skill, workflow
 
 STOCK = {"north": ["lamp"], "south": ["chair", "table"], "west": ["rug"]}
 """What is to be fetched where."""
 
 
-@skill(side_effect=True)
+CODES = FailureCatalog()
+CODES.register("BELT_JAMMED", "PERMANENT", "The belt of a warehouse is jammed.", suggestion="Send somebody to free it")
+
+
+@skill(side_effect=True, failures=CODES)
 async def pack(warehouse: str, items: list[str], jammed: bool) -> str:
     """Pack the items of one warehouse, whose belt may be jammed."""
     if jammed:

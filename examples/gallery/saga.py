@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from asyncio import CancelledError, sleep
 
-from refold import Failure, Retry, StepContext, call, skill, workflow
+from refold import Failure, FailureCatalog, Retry, StepContext, call, skill, workflow
+
+CODES = FailureCatalog()
+CODES.register("SOLD_OUT", "PERMANENT", "There is none left.", recovery="give_up")
 
 
-@skill(side_effect=True, retry=Retry(max_attempts=3))
+@skill(side_effect=True, retry=Retry(max_attempts=3), failures=CODES)
 async def book(what: str, traveller: str, sold_out: str, context: StepContext) -> str:
     """Book one thing; what the office knows it by is the step's own key, so booking twice is booking once."""
     if what == sold_out:

@@ -15,7 +15,21 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from refold import Failure, skill
+from refold import Failure, FailureCatalog, skill
+
+CODES = FailureCatalog()
+CODES.register(
+    "FOLDER_MISSING",
+    "VALIDATION",
+    "The folder that was to be read is not there.",
+    suggestion="Give a folder that is there: refold fork RUN_ID --set /inputs/folder=NAME",
+)
+CODES.register(
+    "SYNTAX_INVALID",
+    "VALIDATION",
+    "A file is no Python that can be parsed.",
+    suggestion="Correct it where the message says, then: refold fork RUN_ID --from-step read",
+)
 
 
 @dataclass
@@ -58,7 +72,7 @@ class Package:
     modules: list[Module]
 
 
-@skill
+@skill(failures=CODES)
 def read_sources(folder: str, root: str = ".", recursive: bool = True) -> list[Source]:
     """Every Python file of a folder. Not deterministic, for files change: replay takes the output from the log."""
     place = Path(root, folder)
@@ -68,7 +82,7 @@ def read_sources(folder: str, root: str = ".", recursive: bool = True) -> list[S
     return [Source(file.relative_to(root).as_posix(), file.read_text(encoding="utf-8")) for file in files]
 
 
-@skill(deterministic=True)
+@skill(deterministic=True, failures=CODES)
 def measure(package: str, project: str, files: list[Source]) -> Package:
     """Count lines, functions, names, imports and docstrings of every file."""
     return Package(package, [_module(project, file) for file in files])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from .counting import counted_json, counted_table
 from .faults import OK
 from .listing import tell_lag
 from .output import clock, console, plain, write_json
+from .plotting import bars, date, days_between, hours
 from .reading import existing_store
 from .streams import note
 from .times_given import read_time
@@ -70,6 +72,60 @@ def count_failures(wanted: Wanted, by: Sequence[str], database: str | None, json
         rows = failure_counts(store, read.of, wanted, by)
     tell_source(read)
     return _write(rows, by, ["failures"], json)
+
+
+def plot_failures(wanted: Wanted, by: str, limit: int, database: str | None, json: bool) -> int:
+    """Draw how many failures there are by `by`, the most frequent first, or in time; returns the exit code.
+
+    What counts is what failed for good, steps and runs, unless `wanted` names a kind.
+    """
+    group_names([by], _PLOTTED)
+    with existing_store(database) as store:
+        read = source(store, "failures")
+        rows = failure_counts(store, read.of, wanted, [by, "kind"])
+    tell_source(read)
+    kinds: dict[Any, Counter[str]] = {}
+    for value, kind, number in rows:
+        kinds.setdefault(value, Counter())[kind] += number
+    timed = by in ("hour", "day")
+    totals = {value: _weight(kinds[value], wanted) for value in kinds}
+    ordered = sorted(kinds) if timed else sorted(kinds, key=lambda each: (-totals[each], str(each)))
+    if json:
+        for value in ordered:
+            numbers = [kinds[value][kind] for kind in KINDS]
+            write_json(counted_json((value, *numbers), [by], _COUNTED))
+        return OK
+    screen = console()
+    if not kinds:
+        note("no failures")
+    elif by == "hour":
+        hours(screen, totals)
+    elif by == "day":
+        days = days_between(min(totals), max(totals))
+        bars(screen, [(date(day), totals.get(day, 0), _remark(kinds.get(day, Counter()))) for day in days])
+    else:
+        shown = ordered[:limit]
+        names = ["own code" if by == "category" and each is None else str(each or "–") for each in shown]
+        bars(screen, [(n, totals[v], _remark(kinds[v])) for n, v in zip(names, shown, strict=True)])
+        if len(ordered) > limit:
+            note(f"{len(ordered) - limit} more: --limit {len(ordered)}")
+    return OK
+
+
+_PLOTTED = [name for name in FAILURE_GROUPS if name != "kind"]
+_COUNTED = ("attempts", "steps", "runs", "parked")
+
+
+def _weight(kinds: Counter[str], wanted: Wanted) -> int:
+    return kinds.total() if "kind" in wanted.values else kinds.total() - kinds["attempt"]
+
+
+def _remark(kinds: Counter[str]) -> str:
+    told = [(kinds[kind], name) for kind, name in zip(KINDS[1:], _COUNTED[1:], strict=True) if kinds[kind]]
+    words = [f"{number} {name if number > 1 else name.removesuffix('s')}" for number, name in told]
+    if kinds["attempt"]:
+        words.append(f"{kinds['attempt']} tried again")
+    return ", ".join(words)
 
 
 def add_up(wanted: Wanted, by: Sequence[str], database: str | None, json: bool) -> int:

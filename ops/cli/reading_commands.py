@@ -11,9 +11,7 @@ from .projection_commands import app
 
 __all__ = ["app"]
 
-failures = typer.Typer(
-    no_args_is_help=True, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
-)
+failures = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
 """The commands on failures."""
 
 app.add_typer(failures, name="failures", help="What failed: attempts, steps and runs.")
@@ -107,6 +105,35 @@ FailureBy = Annotated[
     ),
 ]
 """What the commands on failures take."""
+
+
+@failures.callback(invoke_without_command=True)
+def failures_plotted(
+    context: typer.Context,
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="code, category, workflow, version, skill, step, agent, hour or day.")
+    ] = "code",
+    kind: Kind = None,
+    error_code: Code = None,
+    category: Category = None,
+    type_: Type = None,
+    skill: Skill = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, metavar="N", help="At most so many bars.")] = 20,
+    tenant: Tenant = "default",
+    database: Database = None,
+    json: Json = False,
+) -> None:
+    """What failed: a picture of how often, by code or over time; what is listed, and other counts."""
+    if context.invoked_subcommand is not None:
+        return
+    from .analysing import chosen, plot_failures
+
+    wanted = chosen(
+        since, until, kind=kind, code=error_code, category=category, workflow=type_, skill=skill, tenant=tenant
+    )
+    raise typer.Exit(plot_failures(wanted, by, limit, database, json))
 
 
 @failures.command("list")

@@ -14,6 +14,7 @@ from ...core.approvals import Approval
 from ...core.canonical import canonical_json
 from ...core.code_state import CodeState
 from ...core.events import Event, StepCompleted, StepFailed, StepReused, StepSkipped, StepWaiting
+from ...core.failures import FAILURES
 from ...core.ids import check_run_id, check_tenant
 from ...core.paths import order_of
 from ...core.results import StepResult, WorkflowResult
@@ -191,6 +192,9 @@ def _foot(screen: Console, result: WorkflowResult, limit: int) -> None:
         screen.print(Text(f"… and {hidden} more steps: --limit {len(result.steps)}", "dim"))
     if result.error_code is not None and result.status != "parked":
         say(screen, "error", f"[{result.error_code}] {result.message or ''}", "red")
+        known = FAILURES.get(result.error_code)
+        if known is not None:
+            say(screen, "do", f"{known.advice(result.run_id)} ({known.documentation})", "dim")
     if result.success:
         say(screen, "output", excerpt(canonical_json(result.output), 400))
     if result.workflow_hash is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 
+from refold.core.failures import FAILURES
 from refold.eventstore.store import Store
 
 WAIT = {"workflow_type": "ask", "steps": [{"step_id": "ask", "skill_id": "wait_signal", "inputs": {"name": "go"}}]}
@@ -42,6 +43,9 @@ def problem(response: httpx2.Response, status: int, code: str) -> dict[str, Any]
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["x-content-type-options"] == "nosniff"
     document = response.json()
-    assert document.keys() == {"type", "title", "status", "detail", "code", "problems"}
+    entry = FAILURES[code].to_json()
+    catalog = {name: entry[name] for name in ("category", "retryable", "recovery", "suggestion", "documentation")}
+    assert document.keys() == {"type", "title", "status", "detail", "code", "problems"} | catalog.keys()
+    assert catalog.items() <= document.items()
     assert (document["status"], document["code"]) == (status, code), document
     return document

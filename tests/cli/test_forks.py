@@ -16,9 +16,12 @@ from refold.tests.cli.driver import Refold, Write
 
 BREAKS = """
 import os
-from refold import skill, Failure
+from refold import skill, Failure, FailureCatalog
 
-@skill("fragile", deterministic=True)
+codes = FailureCatalog()
+codes.register("BROKEN", "PERMANENT", "It has not been mended.", suggestion="Make the file `mended`")
+
+@skill("fragile", deterministic=True, failures=codes)
 def fragile(value: int) -> dict:
     if not os.path.exists("mended"):
         raise Failure("BROKEN", "not yet", retryable=False)

@@ -12,6 +12,7 @@ from refold import Failure, Limits, SkillRegistry, WorkflowEngine, WorkflowResul
 from refold.core.events import StepSkipped
 from refold.eventstore.memory import MemoryStore
 from refold.replay.verify import verify_run
+from refold.tests.support.own_codes import OWN_CODES
 from refold.tests.support.workflows import events_of, soon, spec, step, until
 
 pytestmark = pytest.mark.timeout(60)
@@ -27,7 +28,7 @@ class Doors:
         self.entered: list[str] = []
         self.cancelled: list[str] = []
 
-        @self.skills.skill("door")
+        @self.skills.skill("door", failures=OWN_CODES)
         async def door(name: str, fails: str | None = None) -> str:
             self._doors[name] = asyncio.get_running_loop().create_future()
             self.entered.append(name)
@@ -98,7 +99,7 @@ async def test_lower_steps_still_retry_after_an_abort() -> None:
             raise ValueError("again")
         return "done"
 
-    @registry.skill("fail", inline=True)
+    @registry.skill("fail", inline=True, failures=OWN_CODES)
     def fail() -> None:
         raise Failure("DOOMED", "at once", retryable=False)
 

@@ -33,6 +33,7 @@ from refold import (
 from refold.core.events import StepCompleted
 from refold.core.runtime.wait import Wait
 from refold.tests.support.functions import Stage
+from refold.tests.support.own_codes import OWN_CODES
 from refold.tests.support.workflows import soon, until
 
 pytestmark = pytest.mark.timeout(60)
@@ -183,7 +184,7 @@ async def test_what_a_wait_gives_is_the_payload_whatever_the_skill_is_annotated_
 async def test_the_error_of_a_step_tells_its_code_its_step_and_its_attempts() -> None:
     skills = SkillRegistry()
 
-    @skills.skill("refuse", inline=True, retry=Retry(max_attempts=3, initial_seconds=0.001))
+    @skills.skill("refuse", inline=True, retry=Retry(max_attempts=3, initial_seconds=0.001), failures=OWN_CODES)
     def refuse() -> None:
         raise Failure("OUT_OF_STOCK", "none left", retryable=True)
 

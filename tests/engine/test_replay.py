@@ -11,6 +11,7 @@ import pytest
 from refold import Failure, ReplayDivergenceError, SkillRegistry, StepContext, WorkflowEngine
 from refold.core.events import RunCancelled
 from refold.eventstore.memory import MemoryStore
+from refold.tests.support.own_codes import OWN_CODES
 from refold.tests.support.workflows import events_of, soon, spec, step, until
 
 pytestmark = pytest.mark.timeout(60)
@@ -38,7 +39,7 @@ def skills(**functions: Any) -> SkillRegistry:
     """A registry of deterministic inline skills."""
     registry = SkillRegistry()
     for name, function in functions.items():
-        registry.skill(name, deterministic=True, inline=True)(function)
+        registry.skill(name, deterministic=True, inline=True, failures=OWN_CODES)(function)
     return registry
 
 

@@ -57,6 +57,14 @@ def raising(error: BaseException) -> Callable[[], Any]:
     return function
 
 
+_KNOWN = {
+    asyncio.CancelledError: "SKILL_CANCELLED",
+    RecursionError: "SKILL_BUG",
+    MemoryError: "MEMORY_EXHAUSTED",
+}
+"""The codes of what is no mere SKILL_ERROR."""
+
+
 class Unprintable(Exception):
     def __str__(self) -> str:
         raise ValueError("no text")
@@ -94,7 +102,7 @@ class Uninitialised(Failure):
 )
 async def test_whatever_a_skill_raises_fails_its_step(form: str, error: BaseException) -> None:
     result = await outcome_of(form, raising(error))
-    assert (result.status, result.error_code) == ("failed", "SKILL_ERROR")
+    assert (result.status, result.error_code) == ("failed", _KNOWN.get(type(error), "SKILL_ERROR"))
     assert len(result.message or "") <= Limits().message_characters
 
 

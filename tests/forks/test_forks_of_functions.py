@@ -26,12 +26,13 @@ from refold.core.events import StepReused
 from refold.core.ids import stream_of
 from refold.eventstore.log import EventLog
 from refold.replay.verify import verify_run
+from refold.tests.support.own_codes import OWN_CODES
 
 CALLS: Counter[str] = Counter()
 BROKEN: set[str] = set()
 
 
-@skill(deterministic=True)
+@skill(deterministic=True, failures=OWN_CODES)
 async def shout(text: str) -> str:
     """Upper case; counted."""
     CALLS[text] += 1

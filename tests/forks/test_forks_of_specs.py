@@ -22,6 +22,7 @@ from refold.core.events import RunStarted, StepReused
 from refold.core.ids import stream_of
 from refold.eventstore.log import EventLog
 from refold.replay.verify import verify_run
+from refold.tests.support.own_codes import OWN_CODES
 
 CALLS: Counter[str] = Counter()
 BROKEN: set[str] = set()
@@ -53,7 +54,7 @@ async def engine() -> AsyncGenerator[WorkflowEngine]:
     CALLS.clear()
     BROKEN.clear()
     skills = SkillRegistry()
-    skills.register(skill("work", deterministic=True)(work))
+    skills.register(skill("work", deterministic=True, failures=OWN_CODES)(work))
     async with WorkflowEngine("memory:", skills) as engine:
         yield engine
 

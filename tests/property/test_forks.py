@@ -27,6 +27,7 @@ from refold.projections.golden_lines import golden_of
 from refold.projections.run_facts import run_facts
 from refold.replay.verify import verify_run
 from refold.tests.support.oracle import SkillFailedError
+from refold.tests.support.own_codes import OWN_CODES
 from refold.tests.support.random_specs import behave, random_spec
 from refold.tests.support.states import slots_of
 
@@ -39,7 +40,7 @@ def skills_giving(given: dict[str, Any]) -> SkillRegistry:
     """The skill of the random specs, which gives for some steps what they are to give."""
     registry = SkillRegistry()
 
-    @registry.skill("inline_work", deterministic=True, inline=True)
+    @registry.skill("inline_work", deterministic=True, inline=True, failures=OWN_CODES)
     def inline_work(ctx: StepContext, **inputs: Any) -> Any:
         if ctx.step_id in given:
             return given[ctx.step_id]

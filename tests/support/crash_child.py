@@ -25,6 +25,7 @@ from refold import (
 from refold.core.events import Event
 
 from .oracle import SkillFailedError
+from .own_codes import OWN_CODES
 from .random_specs import behave, random_spec
 
 SPECS = 6
@@ -64,15 +65,15 @@ def skills_in(folder: Path | None, random: Random) -> SkillRegistry:
         except SkillFailedError as error:
             raise Failure(error.code, "as wanted", retryable=None if error.again else False) from None
 
-    @registry.skill("async_work", deterministic=True)
+    @registry.skill("async_work", deterministic=True, failures=OWN_CODES)
     async def async_work(ctx: StepContext, **inputs: Any) -> Any:
         return await work("async_work", inputs, ctx)
 
-    @registry.skill("guess_work")
+    @registry.skill("guess_work", failures=OWN_CODES)
     async def guess_work(ctx: StepContext, **inputs: Any) -> Any:
         return await work("guess_work", inputs, ctx)
 
-    @registry.skill("thread_work", deterministic=True)
+    @registry.skill("thread_work", deterministic=True, failures=OWN_CODES)
     def thread_work(ctx: StepContext, **inputs: Any) -> Any:
         return result("thread_work", inputs, ctx)
 

@@ -16,6 +16,7 @@ from refold.projections.model import GrowingProjection
 from refold.projections.timeline import TimelineProjection
 
 from .histories import histories
+from .own_codes import OWN_CODES
 from .projected import Tables, fill, rows_of
 from .workflows import until
 
@@ -28,7 +29,7 @@ GROWING: list[type[GrowingProjection]] = [
 """The projections that grow."""
 
 
-@skill("paid", cost_cents=0.1)
+@skill("paid", cost_cents=0.1, failures=OWN_CODES)
 async def paid(text: str) -> str:
     """Costs a tenth of a cent, also where it fails."""
     if text == "leaky":

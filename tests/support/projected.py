@@ -34,6 +34,7 @@ from refold.projections.projector import known_projections
 from refold.projections.rebuild import Rebuild
 from refold.projections.runner import Runner, generation, generation_for
 
+from .own_codes import OWN_CODES
 from .random_specs import Gates, random_spec, work_skills
 from .units import Writer
 from .workflows import until
@@ -42,7 +43,7 @@ Tables = dict[str, list[tuple[Any, ...]]]
 """All rows of a generation, by table."""
 
 
-@skill(deterministic=True)
+@skill(deterministic=True, failures=OWN_CODES)
 async def double(n: int) -> int:
     """Twice as much."""
     if n == 13:

@@ -11,6 +11,7 @@ from typing import Any
 from refold import Failure, SkillRegistry, StepContext, canonical_json
 
 from .oracle import SkillFailedError
+from .own_codes import OWN_CODES
 
 FORMS = ("inline_work", "async_work", "thread_work", "guess_work")
 """The ways to run a skill; `guess_work` is an async one that is not declared deterministic."""
@@ -83,21 +84,21 @@ def work_skills(gate: Callable[[], Any]) -> SkillRegistry:
         except SkillFailedError as error:
             raise Failure(error.code, "as the test wants it", retryable=None if error.again else False) from None
 
-    @registry.skill("inline_work", deterministic=True, inline=True)
+    @registry.skill("inline_work", deterministic=True, inline=True, failures=OWN_CODES)
     def inline_work(ctx: StepContext, **inputs: Any) -> Any:
         return done("inline_work", inputs, ctx)
 
-    @registry.skill("async_work", deterministic=True)
+    @registry.skill("async_work", deterministic=True, failures=OWN_CODES)
     async def async_work(ctx: StepContext, **inputs: Any) -> Any:
         await gate()
         return done("async_work", inputs, ctx)
 
-    @registry.skill("guess_work")
+    @registry.skill("guess_work", failures=OWN_CODES)
     async def guess_work(ctx: StepContext, **inputs: Any) -> Any:
         await gate()
         return done("guess_work", inputs, ctx)
 
-    @registry.skill("thread_work", deterministic=True)
+    @registry.skill("thread_work", deterministic=True, failures=OWN_CODES)
     def thread_work(ctx: StepContext, **inputs: Any) -> Any:
         return done("thread_work", inputs, ctx)
 

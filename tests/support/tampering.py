@@ -22,6 +22,7 @@ from refold.core.ports import EMPTY, Head, Record
 from refold.eventstore.chain import event_hash
 from refold.eventstore.store import Store
 
+from .own_codes import OWN_CODES
 from .postgres import fresh_database
 from .shared_postgres import shared_server_url
 
@@ -259,11 +260,11 @@ async def store_runs_async(store: Store) -> None:
         await gate.wait()
         return True
 
-    @skills.skill("refuse")
+    @skills.skill("refuse", failures=OWN_CODES)
     def refuse() -> None:
         raise Failure("TEAPOT", "short and stout", retryable=False)
 
-    @skills.skill("flaky", deterministic=False, cost_cents=1.25)
+    @skills.skill("flaky", deterministic=False, cost_cents=1.25, failures=OWN_CODES)
     def flaky(x: int) -> None:
         attempts.append(x)
         raise Failure("FLAKY", f"attempt {len(attempts)}", retryable=True)

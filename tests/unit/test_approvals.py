@@ -24,7 +24,7 @@ from refold.core.approvals import MAX_REMINDERS, Approval, due_events, failure_o
 from refold.core.canonical import Payload, canonical_json, decode
 from refold.core.errors import IntegrityError
 from refold.core.events import MessageSent, RunCancelling
-from refold.core.failures import FAILURES, REJECTIONS, Category, is_retryable
+from refold.core.failures import FAILURES, REJECTIONS
 
 SECOND = 1_000_000
 NAMES = ["ada", "bob", "eve", "kim", "zoe"]
@@ -68,7 +68,7 @@ def said(action: str, by: str, comment: str = "", to: str | None = None) -> Appr
 
 def test_the_codes_of_approvals_are_in_the_catalog() -> None:
     for code in ("APPROVAL_REJECTED", "APPROVAL_EXPIRED"):
-        assert FAILURES[code].category is Category.PERMISSION and not is_retryable(code) and code in REJECTIONS
+        assert not FAILURES[code].retryable and code in REJECTIONS
     assert {"APPROVAL_DECIDED", "APPROVAL_NOT_FOUND", "APPROVER_UNKNOWN", "DELEGATION_REFUSED"} <= FAILURES.keys()
 
 

@@ -149,7 +149,7 @@ def test_what_the_system_refuses_for_good_is_not_tried_again(root: Path) -> None
 
 def test_a_missing_root_fails_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFOLD_FILES_ROOT", str(tmp_path / "nowhere"))
-    _refused({"path": "a", "content": "x"}, "FILE_ERROR")
+    _refused({"path": "a", "content": "x"}, "FILE_MISSING")
 
 
 def test_a_full_disk_leaves_the_old_file_and_may_be_tried_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +161,7 @@ def test_a_full_disk_leaves_the_old_file_and_may_be_tried_again(root: Path, monk
     monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(Failure, match="No space left") as caught:
         _write({"path": "a.txt", "content": "new"})
-    assert (caught.value.step_code, caught.value.retryable) == ("FILE_ERROR", None)
+    assert (caught.value.step_code, caught.value.retryable) == ("DISK_FULL", None)
     assert (root / "a.txt").read_text() == "old" and os.listdir(root) == ["a.txt"]
 
 

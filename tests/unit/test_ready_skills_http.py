@@ -167,7 +167,9 @@ async def test_what_is_no_exact_json_comes_as_text(server: str, path: str, body:
     [
         (400, "HTTP_CLIENT_ERROR"),
         (404, "HTTP_CLIENT_ERROR"),
-        (429, "HTTP_SERVER_ERROR"),
+        (401, "HTTP_DENIED"),
+        (403, "HTTP_DENIED"),
+        (429, "HTTP_RATE_LIMITED"),
         (500, "HTTP_SERVER_ERROR"),
         (503, "HTTP_SERVER_ERROR"),
     ],

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any
 
 from ...decide_code import Continued, Finish, Raised, Returned, Stopped
 from ...errors import Failure, RefoldError, StepFailedError
+from ...failures import FailureCatalog, is_code
 from ...limits import Limits
 from ..payloads import output_of
 from .workspace import ContinueAsNew
 
-_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
-
-def finish_of(value: Any, error: BaseException | None, limits: Limits, *, last: bool) -> Finish | None:
+def finish_of(
+    value: Any, error: BaseException | None, limits: Limits, catalog: FailureCatalog | None = None, *, last: bool
+) -> Finish | None:
     """How the function ended when one of its branches did so; None when it goes on (not the `last` branch)."""
     if isinstance(error, ContinueAsNew):
         return Continued(error.inputs)
@@ -24,7 +24,7 @@ def finish_of(value: Any, error: BaseException | None, limits: Limits, *, last: 
     if isinstance(error, asyncio.CancelledError):
         return Stopped()
     if error is not None:
-        return _raised(error, limits)
+        return _raised(error, limits, FailureCatalog() if catalog is None else catalog)
     try:
         return Returned(output_of(value, limits.payload_bytes))
     except Failure as refused:
@@ -32,16 +32,22 @@ def finish_of(value: Any, error: BaseException | None, limits: Limits, *, last: 
         return Raised(None, code, str(refused))
 
 
-def _raised(error: BaseException, limits: Limits) -> Raised:
+def _raised(error: BaseException, limits: Limits, catalog: FailureCatalog) -> Raised:
     try:
         text = str(error)
     except Exception:  # a user's class may fail at this
         text = ""
     step_id, code = None, "WORKFLOW_ERROR"
-    if isinstance(error, Failure) and _CODE.fullmatch(str(error.step_code)):
-        code = error.step_code
-        step_id = error.step_id if isinstance(error, StepFailedError) else None
-    elif isinstance(error, RefoldError):
+    if isinstance(error, StepFailedError):
+        # The code that the log holds for the step, whatever the catalog may say of it today.
+        step_id, code = error.step_id, error.step_code
+    elif isinstance(error, Failure):
+        found = catalog.find(error.step_code)
+        code = code if found is None else found.code
+        if found is None:
+            name = error.step_code if is_code(error.step_code) else type(error).__name__
+            text = f"{name}: {text}" if text else name
+    elif isinstance(error, RefoldError) and error.code in catalog:
         code = error.code
     else:
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__

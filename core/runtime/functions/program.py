@@ -271,7 +271,7 @@ class Program:
     def _ended(self, branch: Branch, value: Any, error: BaseException | None, todo: deque[Resumption]) -> None:
         del self._branches[branch]
         joined = branch.joined
-        finish = finish_of(value, error, self._limits, last=joined is None)
+        finish = finish_of(value, error, self._limits, self._workflow.failures, last=joined is None)
         if finish is not None:
             self.finish = finish
         elif joined is not None and joined.ended(branch.number, value, error):

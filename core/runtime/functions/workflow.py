@@ -13,6 +13,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 from ...canonical import Payload
 from ...durations import Duration, seconds_of
 from ...errors import CallError, Failure, Problem
+from ...failures import FailureCatalog
 from ...hashing import sha256_hex
 from ...limits import Limits
 from ...spec_problems import NAME
@@ -35,6 +36,8 @@ class Workflow(Generic[P, R]):
     version: str = "1"
     timeout_seconds: float | None = None
     """The time limit of a whole run."""
+    failures: FailureCatalog | None = None
+    """The codes of its own that it raises; any other one than these and Refold's is recorded as WORKFLOW_ERROR."""
     parameters: Parameters = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,9 +113,19 @@ class Workflow(Generic[P, R]):
 def workflow(workflow_type: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
 @overload
 def workflow(
-    workflow_type: str | None = None, *, version: str = "1", timeout: Duration | None = None
+    workflow_type: str | None = None,
+    *,
+    version: str = "1",
+    timeout: Duration | None = None,
+    failures: FailureCatalog | None = None,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
-def workflow(workflow_type: Any = None, *, version: str = "1", timeout: Duration | None = None) -> Any:
+def workflow(
+    workflow_type: Any = None,
+    *,
+    version: str = "1",
+    timeout: Duration | None = None,
+    failures: FailureCatalog | None = None,
+) -> Any:
     """Declare an async function as a workflow: `@workflow`, `@workflow("name", version="2", timeout="1h")`.
 
     Without a name the function's own is taken. Raises `CallError`.
@@ -123,7 +136,9 @@ def workflow(workflow_type: Any = None, *, version: str = "1", timeout: Duration
 
     def declare(function: Callable[P, Coroutine[Any, Any, R]]) -> Workflow[P, R]:
         name = getattr(function, "__name__", "") if workflow_type is None else workflow_type
-        return Workflow(function=function, workflow_type=name, version=version, timeout_seconds=limit)
+        return Workflow(
+            function=function, workflow_type=name, version=version, timeout_seconds=limit, failures=failures
+        )
 
     return declare
 

@@ -1,0 +1,128 @@
+"""The failures that are decisions: of policies, budgets, the sandbox, people; and those of webhooks and secrets."""
+
+from __future__ import annotations
+
+from .failure_entry import BACKOFF, ONCE, PATIENT, CatalogEntry, Category, Recovery, entry
+
+_T, _P, _R, _A, _V = Category
+
+POLICY_FAILURES: tuple[CatalogEntry, ...] = (
+    entry(
+        "POLICY_REFUSED", _A, Recovery.ASK_PERSON, 403, ONCE,
+        "A policy does not permit the step.",
+        "The message names the policy; have it changed (refold policies), or the step; then: refold retry RUN_ID",
+    ),
+    entry(
+        "EMERGENCY_STOP", _A, Recovery.RETRY_LATER, 503, ONCE,
+        "An emergency stop is in force.",
+        "Who stopped it and why: refold emergency-stop status; after it is lifted: refold retry RUN_ID",
+    ),
+    entry(
+        "STEP_COST_CEILING", _R, Recovery.FIX_INPUT, 403, ONCE,
+        "The step would cost more than a step may.",
+        "Raise step_ceiling_cents in the spec, or let the step do less at a time",
+    ),
+    entry(
+        "WORKFLOW_COST_CEILING", _R, Recovery.FIX_INPUT, 403, ONCE,
+        "With the step, the run would cost more than it may.",
+        "See what was spent: refold costs; raise workflow_ceiling_cents in the spec",
+    ),
+    entry(
+        "BUDGET_EXCEEDED", _R, Recovery.ASK_PERSON, 403, ONCE,
+        "The agent's budget does not suffice for the step.",
+        "See what is left: refold budgets; have it raised; then: refold retry RUN_ID",
+    ),
+    entry(
+        "RATE_LIMITED", _R, Recovery.RETRY_LATER, 429, PATIENT,
+        "The tenant, agent or skill has used up its rate for now.",
+        "Wait, or give the step max_retries with long pauses; then: refold retry RUN_ID",
+    ),
+    entry(
+        "CONCURRENCY_LIMITED", _R, Recovery.RETRY_LATER, 429, PATIENT,
+        "As many such steps or runs are under way as may be at a time.",
+        "Wait until some have ended: refold list --status running; then: refold retry RUN_ID",
+    ),
+    entry(
+        "IDEMPOTENCY_KEY_MISSING", _V, Recovery.FIX_INPUT, 422, ONCE,
+        "A step with a side effect declares no idempotency key.",
+        "Give the step an idempotency_key that is the same whenever it means the same",
+    ),
+    entry(
+        "SANDBOX_REJECTED", _A, Recovery.FIX_INPUT, 403, ONCE,
+        "The sandbox does not let the plan run.",
+        "See which rule, where and why: refold plan check FILE",
+    ),
+)  # fmt: skip
+"""Of policies and limits."""
+
+APPROVAL_FAILURES: tuple[CatalogEntry, ...] = (
+    entry(
+        "APPROVAL_REJECTED", _A, Recovery.ASK_PERSON, 403, ONCE,
+        "Who was asked for approval said no.",
+        "Read the reason: refold show RUN_ID; change what was asked for, and begin anew",
+    ),
+    entry(
+        "APPROVAL_EXPIRED", _R, Recovery.ASK_PERSON, 504, ONCE,
+        "Nobody decided about the approval in time.",
+        "Find somebody who will: refold approvals; ask again: refold retry RUN_ID",
+    ),
+    entry(
+        "APPROVER_UNKNOWN", _A, Recovery.ASK_PERSON, 403, ONCE,
+        "Whoever decided is none of those who may.",
+        "See who may decide: refold approvals",
+    ),
+    entry(
+        "APPROVAL_DECIDED", _V, Recovery.GIVE_UP, 409, ONCE,
+        "The approval has been decided already.",
+        "See how, and by whom: refold approvals",
+    ),
+    entry(
+        "APPROVAL_NOT_FOUND", _V, Recovery.FIX_INPUT, 404, ONCE,
+        "The run has no such approval, or none that is open.",
+        "See what waits for whom: refold approvals list --open",
+    ),
+    entry(
+        "DELEGATION_REFUSED", _V, Recovery.FIX_INPUT, 409, ONCE,
+        "The approval cannot be passed on to this person.",
+        "See who may decide already: refold approvals show RUN_ID",
+    ),
+)  # fmt: skip
+"""Of approvals."""
+
+WEBHOOK_FAILURES: tuple[CatalogEntry, ...] = (
+    entry(
+        "WEBHOOK_UNREACHABLE", _T, Recovery.RETRY_LATER, 502, PATIENT,
+        "The receiver of a webhook could not be reached, or answered 5xx or 429.",
+        "Delivery is tried again by itself; see how often it was: refold webhooks",
+    ),
+    entry(
+        "WEBHOOK_REFUSED", _P, Recovery.FIX_CONFIG, 502, ONCE,
+        "The receiver of a webhook answered that it does not want it.",
+        "Correct its address or its key, then deliver again: refold webhooks",
+    ),
+    entry(
+        "WEBHOOK_DEAD", _P, Recovery.ASK_PERSON, 502, ONCE,
+        "A delivery failed for as long as it may, and is on the list of dead letters.",
+        "Cure the receiver, then deliver again: refold webhooks",
+    ),
+    entry(
+        "WEBHOOK_UNKNOWN", _V, Recovery.FIX_INPUT, 404, ONCE,
+        "No webhook of this name is registered.",
+        "See which there are: refold webhooks",
+    ),
+)  # fmt: skip
+"""Of webhooks."""
+
+SECRET_FAILURES: tuple[CatalogEntry, ...] = (
+    entry(
+        "SECRET_MISSING", _V, Recovery.FIX_CONFIG, 422, BACKOFF,
+        "A secret that the step refers to is not set where the worker runs.",
+        "Set it for the worker, then: refold retry RUN_ID",
+    ),
+    entry(
+        "ERASED", _P, Recovery.GIVE_UP, 410, ONCE,
+        "The data of the run was erased; its hashes and its course are still there.",
+        "Nothing brings it back. Who had it erased, and why: refold events RUN_ID",
+    ),
+)  # fmt: skip
+"""Of secrets and erasure."""

@@ -1,0 +1,74 @@
+"""Every code of the catalog is brought about for real, and is what the step, the run or the caller gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from refold.core.failures import FAILURES
+from refold.ops.certify_faults import FAULTS, Bench, statuses_served
+from refold.tests.support.provoked_runs import RUNS, Provoke
+from refold.tests.support.provoked_skills import SKILLS, STATUSES, fail_by_skill
+from refold.tests.support.workflows import soon, step
+
+PENDING = {
+    **dict.fromkeys(
+        (
+            "POLICY_REFUSED",
+            "STEP_COST_CEILING",
+            "WORKFLOW_COST_CEILING",
+            "BUDGET_EXCEEDED",
+            "RATE_LIMITED",
+            "CONCURRENCY_LIMITED",
+            "IDEMPOTENCY_KEY_MISSING",
+            "SANDBOX_REJECTED",
+        ),
+        "policies",
+    ),
+    "EMERGENCY_STOP": "emergency stop",
+    **dict.fromkeys(("APPROVAL_REJECTED", "APPROVAL_EXPIRED", "APPROVER_UNKNOWN", "APPROVAL_DECIDED"), "approvals"),
+    **dict.fromkeys(("WEBHOOK_UNREACHABLE", "WEBHOOK_REFUSED", "WEBHOOK_DEAD", "WEBHOOK_UNKNOWN"), "webhooks"),
+    "SECRET_MISSING": "secrets",
+    "ERASED": "erasure",
+}
+"""Codes of features that are being built, and whose they are."""
+
+
+def _answered(status: int) -> Provoke:
+    return lambda bench: bench.run(step("faulty", "http_call", url=f"{bench.web}/{status}"))
+
+
+PROVOKED: dict[str, Provoke] = {
+    **{fault.code: fault.bring for fault in FAULTS},
+    **{code: partial(fail_by_skill, code=code) for code in SKILLS},
+    **{code: _answered(status) for code, status in STATUSES.items()},
+    **RUNS,
+}
+"""How each code is brought about."""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A database, an engine, a folder and a web server."""
+    with statuses_served() as web:
+        made = Bench(tmp_path, web)
+        made.run_id = "r"
+        with closing(made.store):
+            yield made
+
+
+@pytest.mark.parametrize("code", sorted(PROVOKED))
+async def test_the_code_is_told_when_that_goes_wrong(bench: Bench, code: str) -> None:
+    try:
+        assert await soon(PROVOKED[code](bench)) == code
+    finally:
+        await bench.engine.close()
+
+
+def test_no_code_of_the_catalog_is_left_out() -> None:
+    assert PROVOKED.keys() | PENDING.keys() == FAILURES.keys()
+    assert not PROVOKED.keys() & PENDING.keys(), "what is brought about is no longer pending"
