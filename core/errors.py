@@ -8,6 +8,7 @@
     │   │   └── SpecConflictError  its version is registered with another content
     │   └── CallError            a run id, seed, input or option that cannot be used
     │       └── SpecNotFoundError  no spec is registered under this name or version
+    ├── AddressRefusedError      a URL leads where nothing may be sent
     ├── RunError
     │   ├── RunNotFoundError     no such run
     │   ├── RunConflictError     the run id is taken by a run of another spec, inputs or seed
@@ -95,6 +96,12 @@ class SpecNotFoundError(CallError, LookupError):
     """No spec is registered under this name, or not in this version; the fix names what there is."""
 
     code = "SPEC_NOT_FOUND"
+
+
+class AddressRefusedError(RefoldError):
+    """A URL cannot be read in one way only, or leads where nothing may be sent unless it is allowed."""
+
+    code = "WEBHOOK_ADDRESS_REFUSED"
 
 
 class RunError(RefoldError):

@@ -47,6 +47,7 @@ from .step_events import (
     StepWaiting,
 )
 from .store_events import ArchiveEvent, StoreArchived, StoreBroughtBack
+from .webhook_events import WebhookEvent
 
 __all__ = [
     "END_TOPICS",
@@ -326,6 +327,7 @@ Event = (
     | GoldenEvent
     | CheckpointRefused
     | ArchiveEvent
+    | WebhookEvent
 )
 """Anything that can happen."""
 

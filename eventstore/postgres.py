@@ -26,6 +26,7 @@ from .dispatch import POSTGRES, SQLDispatch
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
 from .ledger import LOCK, UNDELETED, SQLLedger
 from .migrate import Migration, pending
+from .outbox_sql import SQLOutbox
 from .parts_sql import SQLParts
 from .postgres_append import columns
 from .queries import SQLQueries
@@ -134,6 +135,7 @@ class PostgresStore(PostgresProcessRecorder):
         self.ledger = SQLLedger(self._rows, self._transaction, POSTGRES, LOCK, UNDELETED)
         self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, ARRAYS))
         self.parts = SQLParts(self._rows, self._transaction, POSTGRES, self.tables)
+        self.outbox = SQLOutbox(self._rows, self._transaction, POSTGRES)
         ways = (self._rows, self._appending, self._at_length)
         self.access = Access(*ways, POSTGRES, "notification_id", "", _RENUMBER)
         self.sweep = SQLSweep(self._rows, POSTGRES, POSTGRES_COLUMNS)

@@ -24,6 +24,7 @@ from .golden_control import verify_golden_control
 from .job_files import JobFile
 from .proving import Prover
 from .tally import Tally
+from .webhook_control import verify_webhooks
 
 MOST_TOLD = 100
 """Of runs that are not as recorded, this many are kept for the certificate: the first."""
@@ -123,9 +124,9 @@ def run_job(
 def control_streams(store: Store, tenant: str) -> list[ControlVerification]:
     """The proofs of the streams that belong to no run: registered specs, what was decided about goldens, and which
     checkpoints were refused."""
-    one_each = (verify_specs(store, tenant), verify_refusals(store, tenant))
-    specs, refusals = ([] if each is None else [each] for each in one_each)
-    return [*specs, *verify_golden_control(store, tenant), *refusals]
+    one_each = (verify_specs(store, tenant), verify_refusals(store, tenant), verify_webhooks(store, tenant))
+    specs, refusals, webhooks = ([] if each is None else [each] for each in one_each)
+    return [*specs, *verify_golden_control(store, tenant), *refusals, *webhooks]
 
 
 def _proofs(store: Store, order: Order, crew: Crew, file: JobFile | None) -> Iterator[ChunkProof]:

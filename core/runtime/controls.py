@@ -7,6 +7,7 @@ from .golden_control import GoldenControl
 from .policy_control import PolicyControl
 from .refusals import Refusals
 from .specs import SpecRegistry
+from .webhook_control import WebhookControl
 
 
 class Controls:
@@ -17,3 +18,4 @@ class Controls:
         self.specs = SpecRegistry(log, journal, clock)
         self.goldens = GoldenControl(log, journal, clock)
         self.policies = PolicyControl(log, journal, clock)
+        self.webhooks = WebhookControl(log, journal, clock)
