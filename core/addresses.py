@@ -180,8 +180,8 @@ def parse_url(text: str) -> Target:
 
 def _host_and_port(authority: str, default: int) -> tuple[str, int]:
     if authority.startswith("["):
-        host, _, after = authority[1:].partition("]")
-        if ":" not in host or "%" in host or (after and not after.startswith(":")):
+        host, closed, after = authority[1:].partition("]")
+        if not closed or ":" not in host or "%" in host or (after and not after.startswith(":")):
             _refuse("what stands in brackets is no IPv6 address, or has a zone")
         port = after
     else:

@@ -121,8 +121,7 @@ class Poster:
         except Exception as error:
             # A host that is not known, a certificate that is none, an answer that is no HTTP: all the same to us. The
             # library's errors carry the request, and with it the URL.
-            why = type(error.__cause__ or error).__name__
-            return Sent(None, "WEBHOOK_UNREACHABLE", f"{target.shown} could not be reached or broke off: {why}")
+            return Sent(None, "WEBHOOK_UNREACHABLE", f"{target.shown} could not be reached or broke off: {_why(error)}")
 
     async def _addresses(self, target: Target) -> list[Address]:
         if target.literal is not None:
@@ -189,6 +188,14 @@ class _Attempt:
         more = ", and redirects are not followed" if 300 <= code < 400 else f": {said}" if said else ""
         after = _seconds_of(response.headers.get("retry-after", ""), self._now)
         return Sent(code, failure, f"HTTP {code}{more}", after)
+
+
+def _why(error: BaseException) -> str:
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{type(error).__name__}: {error.verify_message}"
+    return type(error).__name__
 
 
 async def _beginning(response: httpx2.Response) -> str:
