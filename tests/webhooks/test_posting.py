@@ -13,7 +13,7 @@ import pytest
 from refold.core.addresses import Allowed
 from refold.core.errors import AddressRefusedError
 from refold.core.webhook_signing import secret_text
-from refold.ops.webhooks.post import MAX_ANSWER_BYTES, Message, Poster, Resolve, Sent, resolve
+from refold.ops.webhooks.post import MAX_ANSWER_BYTES, WHOLE_SECONDS, Message, Poster, Resolve, Sent, resolve
 from refold.tests.support.authority import Authority
 from refold.tests.support.sink import Answer, Sink, sink
 
@@ -35,8 +35,10 @@ class Resolver:
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
 
-async def sent(url: str, allowed: Allowed = HERE, resolver: Resolve = resolve, **options: float) -> Sent:
-    return await Poster(allowed, resolver=resolver, **options).send(url, MESSAGE, NOW)
+async def sent(
+    url: str, allowed: Allowed = HERE, resolver: Resolve = resolve, whole_seconds: float = WHOLE_SECONDS
+) -> Sent:
+    return await Poster(allowed, resolver=resolver, whole_seconds=whole_seconds).send(url, MESSAGE, NOW)
 
 
 @pytest.fixture
@@ -109,7 +111,7 @@ async def test_what_is_refused_is_not_so_much_as_resolved() -> None:
 
 async def test_a_host_is_checked_beforehand_by_all_its_addresses() -> None:
     await Poster(Allowed(), resolver=Resolver(["1.1.1.1", "2606:4700::1"])).check("https://example.com/")
-    with pytest.raises(AddressRefusedError, match="10.0.0.1"):
+    with pytest.raises(AddressRefusedError, match=r"10\.0\.0\.1"):
         await Poster(Allowed(), resolver=Resolver(["1.1.1.1", "10.0.0.1"])).check("https://example.com/")
 
 
@@ -285,7 +287,7 @@ async def test_the_certificate_is_checked_against_the_name_although_the_address_
         assert receiver.taken[0].headers["host"] == f"hooks.example.com:{receiver.port}"
         for other in ("other.example.com", "127.0.0.1"):
             told = await poster.send(receiver.url(host=other), MESSAGE, NOW)
-            assert told.failure == "WEBHOOK_UNREACHABLE" and "Cert" in told.error
+            assert told.failure == "WEBHOOK_UNREACHABLE" and "certificate is not valid for" in told.error
         assert len(receiver.taken) == 1
 
 
