@@ -9,6 +9,7 @@
     │   └── CallError            a run id, seed, input or option that cannot be used
     │       ├── SpecNotFoundError  no spec is registered under this name or version
     │       └── WorkflowNotFoundError  no workflow function of this type is registered here
+    ├── AddressRefusedError      a URL leads where nothing may be sent
     ├── RunError
     │   ├── RunNotFoundError     no such run
     │   ├── RunConflictError     the run id is taken by a run of another spec, inputs or seed
@@ -108,6 +109,12 @@ class WorkflowNotFoundError(CallError, LookupError):
     """No workflow function of this type is registered where the run was to go on."""
 
     code = "WORKFLOW_UNKNOWN"
+
+
+class AddressRefusedError(RefoldError):
+    """A URL cannot be read in one way only, or leads where nothing may be sent unless it is allowed."""
+
+    code = "WEBHOOK_ADDRESS_REFUSED"
 
 
 class RunError(RefoldError):

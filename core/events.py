@@ -61,6 +61,7 @@ from .step_events import (
     StepWaiting,
 )
 from .store_events import ArchiveEvent, StoreArchived, StoreBroughtBack
+from .webhook_events import WebhookEvent
 
 __all__ = [
     "END_TOPICS",
@@ -355,6 +356,7 @@ Event = (
     | BudgetToppedUp
     | EmergencyEvent
     | ApprovalEvent
+    | WebhookEvent
 )
 """Anything that can happen."""
 

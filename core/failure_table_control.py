@@ -91,24 +91,34 @@ APPROVAL_FAILURES: tuple[CatalogEntry, ...] = (
 
 WEBHOOK_FAILURES: tuple[CatalogEntry, ...] = (
     entry(
+        "WEBHOOK_ADDRESS_REFUSED", _A, Recovery.FIX_CONFIG, 422, ONCE,
+        "The URL leads where nothing may be sent unless it is allowed.",
+        "Give a public address, or allow this one where webhooks are delivered: refold webhooks deliver --allow",
+    ),
+    entry(
         "WEBHOOK_UNREACHABLE", _T, Recovery.RETRY_LATER, 502, PATIENT,
-        "The receiver of a webhook could not be reached, or answered 5xx or 429.",
-        "Delivery is tried again by itself; see how often it was: refold webhooks",
+        "The receiver of a webhook could not be reached or broke off.",
+        "Delivery is tried again by itself for a day; see how often it was: refold webhooks deliveries",
     ),
     entry(
-        "WEBHOOK_REFUSED", _P, Recovery.FIX_CONFIG, 502, ONCE,
-        "The receiver of a webhook answered that it does not want it.",
-        "Correct its address or its key, then deliver again: refold webhooks",
+        "WEBHOOK_TIMEOUT", _T, Recovery.RETRY_LATER, 504, PATIENT,
+        "The receiver of a webhook did not answer in time.",
+        "Have it answer first and work afterwards; delivery is tried again by itself for a day",
     ),
     entry(
-        "WEBHOOK_DEAD", _P, Recovery.ASK_PERSON, 502, ONCE,
-        "A delivery failed for as long as it may, and is on the list of dead letters.",
-        "Cure the receiver, then deliver again: refold webhooks",
+        "WEBHOOK_NOT_TAKEN", _T, Recovery.RETRY_LATER, 502, PATIENT,
+        "The receiver of a webhook answered with another status than 2xx.",
+        "Cure the receiver; what it never took is on the list: refold webhooks dead",
     ),
     entry(
-        "WEBHOOK_UNKNOWN", _V, Recovery.FIX_INPUT, 404, ONCE,
-        "No webhook of this name is registered.",
-        "See which there are: refold webhooks",
+        "WEBHOOK_GONE", _P, Recovery.GIVE_UP, 410, ONCE,
+        "The receiver of a webhook answered 410: it wants no more.",
+        "Remove the endpoint, or add it anew once it wants some again: refold webhooks list",
+    ),
+    entry(
+        "WEBHOOK_KEY_MISSING", _A, Recovery.FIX_CONFIG, 500, ONCE,
+        "The key file does not hold a webhook's secret.",
+        "Point REFOLD_WEBHOOK_KEYS to the file that has it, or rotate: refold webhooks rotate ENDPOINT",
     ),
 )  # fmt: skip
 """Of webhooks."""

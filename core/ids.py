@@ -114,6 +114,11 @@ def goldens_of(tenant: str) -> str:
     return f"{CONTROL}/goldens/{check_tenant(tenant)}"
 
 
+def webhooks_of(tenant: str) -> str:
+    """The control stream of the tenant's webhooks. Raises CallError for a tenant that cannot be."""
+    return f"{CONTROL}/webhooks/{check_tenant(tenant)}"
+
+
 def run_of(stream: str) -> tuple[str, str]:
     """Tenant and run id of a run's stream. Raises CallError for anything else, inboxes included."""
     tenant, _, run_id = stream.partition("/")

@@ -24,6 +24,7 @@ from .chain import event_hash
 from .codec import decode, open_envelope, references
 from .exporting import FORMAT
 from .lines import event_of, payload_of
+from .outbox_sql import QUIET
 from .rebuild import row_of
 from .store import Notification
 from .tables_sql import Transaction
@@ -96,6 +97,7 @@ class Importing:
             self._check_whole(change)
             unreadable = self._schedule(change)
             change.ask(self._access.renumber, ())
+            change.run(self._access.sql(QUIET), ())
         return Imported(**self._counts, open_runs=len(self._open), unreadable=unreadable)
 
     def _take(self, change: Transaction, lines: Iterable[bytes]) -> None:

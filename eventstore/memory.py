@@ -18,6 +18,7 @@ from ..core.ports import EMPTY, Head, Record, Unschedule
 from .dispatch_memory import MemoryDispatch
 from .hints import LocalHints
 from .ledger_memory import MemoryLedger
+from .outbox_memory import MemoryOutbox
 from .parts import share_of
 from .queries_memory import MemoryQueries
 from .sealing import SealedUnit
@@ -42,6 +43,7 @@ class MemoryStore(POPOProcessRecorder):
         self.queries = MemoryQueries(self._database_lock, seconds)
         self.tables = MemoryTables(self._database_lock, seconds)
         self.parts = self.tables.parts
+        self.outbox = MemoryOutbox(self._database_lock, seconds)
         self.sweep = MemorySweep(lambda: tuple(self._log), self._heads)
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:

@@ -28,6 +28,7 @@ from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
 from .ledger import Exchange, SQLLedger
 from .ledger_postgres import LEDGER_LOCK, UNDELETED, exchange_over
 from .migrate import Migration, pending
+from .outbox_sql import SQLOutbox
 from .parts_sql import SQLParts
 from .postgres_append import columns
 from .queries import SQLQueries
@@ -139,6 +140,7 @@ class PostgresStore(PostgresProcessRecorder):
         appending, books = partial(self._locked, _LOCK), partial(self._locked, LEDGER_LOCK, _LOCK, watched=False)
         ways = (self._rows, appending, partial(appending, watched=False))
         self.access = Access(*ways, POSTGRES, "notification_id", "", _RENUMBER, books)
+        self.outbox = SQLOutbox(self._rows, self._transaction, POSTGRES)
         self.sweep = SQLSweep(self._rows, POSTGRES, POSTGRES_COLUMNS)
 
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:

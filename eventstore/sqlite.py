@@ -30,6 +30,7 @@ from .hints_sqlite import SQLiteHints
 from .ledger import Exchange, SQLLedger
 from .migrate import Migration, pending
 from .migrate_sqlite import applied_to, statements_of
+from .outbox_sql import SQLOutbox
 from .parts import share_of
 from .parts_sql import SQLParts
 from .queries import SQLQueries
@@ -66,6 +67,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         self.ledger = SQLLedger(self._ask, self._exchange, SQLITE)
         self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES))
         self.parts = SQLParts(self._ask, self._transaction, SQLITE, self.tables)
+        self.outbox = SQLOutbox(self._ask, self._transaction, SQLITE)
         # Left to itself SQLite sorts all runs of a tenant for every page; positions go on by themselves.
         index = "INDEXED BY runs_by_start"
         self.access = Access(

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from ..core.ledger import Ledger
 from ..core.ports import Head, QueryStore, Record
 from .dispatch import DispatchStore
+from .outbox import OutboxStore
 from .parts import PartStore
 from .sealing import SealedUnit
 from .sweep import Notification, SweepStore
@@ -56,6 +57,11 @@ class Store(Protocol):
     @property
     def parts(self) -> PartStore:
         """The parts of those that are filled by several processes at once."""
+        ...
+
+    @property
+    def outbox(self) -> OutboxStore:
+        """What is to be sent to webhooks, and what came of it."""
         ...
 
     @property

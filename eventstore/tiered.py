@@ -46,6 +46,7 @@ class TieredStore:
         self.ledger = hot.ledger
         self.tables = hot.tables
         self.parts = hot.parts
+        self.outbox = hot.outbox
         self._sweep = Sweep(self.index, self.cache)
         self.sweep = TieredSweep(hot.sweep, self.index, self.cache)
         self._moves = 0

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from ..core.addresses import Allowed
 from ..core.errors import CallError, Problem
+from ..core.webhook_signing import parse_secret
 
 DEFAULT_PATIENCE = 30.0
 """Seconds."""
@@ -39,4 +42,45 @@ def golden_folder(given: str | None) -> Path:
 def golden_key_file(given: str | None) -> Path | None:
     """The file of their keys: `given`, else REFOLD_GOLDEN_KEYS; None if none is named."""
     path = given or os.environ.get(GOLDEN_KEYS)
+    return Path(path) if path else None
+
+
+WEBHOOK_KEYS = "REFOLD_WEBHOOK_KEYS"
+"""The environment variable that names the file of webhooks' secrets."""
+
+WEBHOOK_ALLOW = "REFOLD_WEBHOOK_ALLOW"
+"""The environment variable that lists networks and hosts, joined by commas, that webhooks may be sent to."""
+
+WEBHOOK_HTTP = "REFOLD_WEBHOOK_HTTP"
+"""The environment variable that, set to 1, allows webhooks without encryption."""
+
+WEBHOOK_CA = "REFOLD_WEBHOOK_CA"
+"""The environment variable that names a file of certificates to be trusted instead of the usual ones."""
+
+
+WEBHOOK_SECRET = "REFOLD_WEBHOOK_SECRET"
+"""The environment variable that holds the secret of a simulation's webhook."""
+
+
+def webhook_key_file(given: str | None) -> Path | None:
+    """The file of webhooks' secrets: `given`, else REFOLD_WEBHOOK_KEYS; None if none is named."""
+    path = given or os.environ.get(WEBHOOK_KEYS)
+    return Path(path) if path else None
+
+
+def webhook_allowed(allow: Sequence[str] = (), http: bool = False) -> Allowed:
+    """What webhooks may reach besides the public internet, by options and environment. Raises CallError."""
+    listed = [item.strip() for item in os.environ.get(WEBHOOK_ALLOW, "").split(",")]
+    return Allowed.parse([*allow, *filter(None, listed)], http or os.environ.get(WEBHOOK_HTTP) == "1")
+
+
+def webhook_secret() -> bytes | None:
+    """The secret of REFOLD_WEBHOOK_SECRET, which signs what a simulation tells; None without. Raises CallError."""
+    text = os.environ.get(WEBHOOK_SECRET)
+    return parse_secret(text) if text else None
+
+
+def webhook_authorities() -> Path | None:
+    """The file of certificates that REFOLD_WEBHOOK_CA names; None if it names none."""
+    path = os.environ.get(WEBHOOK_CA)
     return Path(path) if path else None

@@ -21,10 +21,11 @@ from ..replay.shadow_book import ShadowBook
 from ..replay.shadow_findings import Found
 from ..replay.shadow_summary import Record, next_cycle, stretch_of, summary_of
 from ..replay.shadow_workload import Kind
+from .settings import webhook_secret
 from .shadow_crew import Crew
 from .shadow_cycle import PATIENCE_SECONDS, Cycle
 from .shadow_faults import inject
-from .webhook import post
+from .webhooks.telling import tell
 
 _HOUR_SECONDS = 3600.0
 
@@ -57,6 +58,7 @@ class ShadowRun:
         self._skills = skills
         self._book = book
         self._told = told
+        self._secret = webhook_secret()
         self._stopped = asyncio.Event()
         ends = {each["stretch"] for each in book.records if each["type"] == "end"}
         last = max((each["stretch"] for each in book.records if each["type"] == "session"), default=0)
@@ -144,7 +146,7 @@ class ShadowRun:
             "mismatches": len(found.mismatches),
             "first": [each.to_json() for each in found.mismatches[:5]],
         }
-        sent = await post(url, body)
+        sent = await tell(url, body, self._secret)
         book.add("webhook", {"cycle": number, **sent._asdict()})
         book.summarise(summary_of(book.records, "running"))
         if not sent.sent:

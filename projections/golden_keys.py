@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import re
 import secrets
-import stat
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +20,7 @@ import orjson
 
 from ..core.documents import parse_json
 from ..core.errors import CallError, InvalidError, Problem
+from .secret_file import read_secret_file, save_secret_file
 from .times import iso
 
 MIN_SECRET_BYTES = 32
@@ -104,25 +103,7 @@ class GoldenKeys:
     def save(self, path: Path) -> None:
         """Write the key file, whole or not at all, for its owner's eyes only. Raises CallError."""
         data = orjson.dumps({"current": self.current, "keys": self._as_json()}, option=orjson.OPT_INDENT_2) + b"\n"
-        hidden = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                with open(file, "wb") as stream:
-                    stream.write(data)
-                    stream.flush()
-                    os.fsync(file)
-                os.rename(hidden, path)
-            except BaseException:
-                os.unlink(hidden)
-                raise
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            _refuse(f"the key file {path} cannot be written: {error.strerror}", "name a file in a folder of yours")
+        save_secret_file(path, data)
 
     def _as_json(self) -> dict[str, dict[str, str]]:
         return {
@@ -138,18 +119,7 @@ def new_secret() -> bytes:
 
 
 def _loaded(path: Path) -> GoldenKeys:
-    try:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(file, "rb") as stream:
-            about = os.fstat(file)
-            if not stat.S_ISREG(about.st_mode):
-                _refuse(f"the key file {path} is no file", "name a regular file")
-            if about.st_mode & 0o077:
-                mode = stat.S_IMODE(about.st_mode)
-                _refuse(f"others may read or write the key file {path} (mode {mode:04o})", f"chmod 600 {path}")
-            data = stream.read(1_000_000)
-    except OSError as error:
-        _refuse(f"the key file {path} cannot be read: {error.strerror}", "make one: refold golden rotate-key")
+    data = read_secret_file(path, "make one: refold golden rotate-key")
     try:
         document: Any = parse_json(data)
     except InvalidError:

@@ -25,6 +25,7 @@ from .golden_control import verify_golden_control
 from .job_files import JobFile
 from .proving import Prover
 from .tally import Tally
+from .webhook_control import verify_webhooks
 
 MOST_TOLD = 100
 """Of runs that are not as recorded, this many are kept for the certificate: the first."""
@@ -129,8 +130,8 @@ def control_streams(store: Store, tenant: str) -> list[ControlVerification]:
     return [each for each in found if each is not None]
 
 
-_STREAMS = (verify_refusals, verify_top_ups, verify_emergency)
-"""The proofs of streams of which there is one for all tenants."""
+_STREAMS = (verify_refusals, verify_top_ups, verify_emergency, verify_webhooks)
+"""The proofs of streams of which there is at most one."""
 
 
 def _proofs(store: Store, order: Order, crew: Crew, file: JobFile | None) -> Iterator[ChunkProof]:

@@ -9,6 +9,7 @@ from .golden_control import GoldenControl
 from .policy_control import PolicyControl
 from .refusals import Refusals
 from .specs import SpecRegistry
+from .webhook_control import WebhookControl
 
 
 class Controls:
@@ -21,3 +22,4 @@ class Controls:
         self.goldens = GoldenControl(log, journal, clock)
         self.policies = PolicyControl(log, journal, clock)
         self.emergency = EmergencyControl(log, journal, clock)
+        self.webhooks = WebhookControl(log, journal, clock)

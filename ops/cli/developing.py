@@ -12,7 +12,7 @@ from ...compose import Worker, WorkflowEngine, database_url, open_store
 from ...core.runtime.registry import SkillRegistry
 from ...projections.projector import Projector, known_projections
 from ..loopback import loopback_socket, url_of
-from ..settings import store_patience
+from ..settings import store_patience, webhook_key_file
 from .faults import OK, Hidden
 from .goldens import golden_place
 from .logs import log_to_stderr
@@ -20,6 +20,7 @@ from .output import console, plain, stdout_for_json_only, write_json
 from .reading import read_skills
 from .signals import run_until_drained
 from .streams import note
+from .webhook_deliveries import prepared
 from .working import check_queues
 
 
@@ -36,6 +37,7 @@ def develop(
     """Serve, work and keep projections until a signal asks for an end; returns the exit code."""
     check_queues(queues)
     patience = store_patience()
+    webhooks = None if webhook_key_file(None) is None else prepared(None)
     url = database_url(database)
     hide = Hidden([url])
     log_to_stderr(hide)
@@ -57,17 +59,22 @@ def develop(
         server = HttpServer(engine, bound, begun)
         worker = Worker(store, skills, queues=queues, patience=patience)
         projector = Projector(store, list(projections.values()))
+        sender = None if webhooks is None else webhooks(store, engine)
 
         async def work() -> None:
             async with engine, asyncio.TaskGroup() as tasks:
                 tasks.create_task(server.run())
                 tasks.create_task(worker.run())
                 tasks.create_task(projector.run())
+                if sender is not None:
+                    tasks.create_task(sender.run())
 
         def drain() -> None:
             server.stop()
             worker.drain()
             projector.drain()
+            if sender is not None:
+                sender.drain()
 
         run_until_drained(work, drain, lambda: None)
     note("drained")

@@ -25,6 +25,7 @@ _EXIT_CODES: tuple[tuple[type[RefoldError], int], ...] = (
     (errors.InvalidError, INVALID),
     (errors.RunNotFoundError, INVALID),
     (errors.RunConflictError, INVALID),
+    (errors.AddressRefusedError, REFUSED),
     (errors.RunOwnedError, REFUSED),
     (errors.RunEndedError, REFUSED),
     (errors.ApprovalError, REFUSED),

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import closing, contextmanager
 
 from ...compose import WorkflowEngine, open_store
 from ...core.durations import seconds_of
@@ -37,6 +34,7 @@ from ...projections.golden_upkeep import (
     resign_all,
     restore,
 )
+from ...projections.secret_file import alone
 from ..settings import store_patience
 from .faults import BROKEN, OK
 from .goldens import Place
@@ -52,7 +50,7 @@ def rotate_key(place: Place, key_id: str | None, overlap: str, by: str | None) -
     """Make a key current, recording it first: a key that nobody recorded is never in use. Returns the exit code."""
     path, who, now = place.key_file(), _who(by), _now()
     overlap_seconds = seconds_of(overlap)
-    with _alone(path):
+    with alone(path):
         before = place.load() if path.exists() else None
         with _decisions(place) as decide:
             # A key that was recorded by a process which died before it saved it will never be.
@@ -188,22 +186,6 @@ def _decisions(place: Place) -> Generator[_Decide]:
     store: Store = open_store(place.database)
     with closing(store):
         yield _Decide(store)
-
-
-@contextmanager
-def _alone(path: Path) -> Generator[None]:
-    """Let nobody else change the key file meanwhile: who read it before would save it without the other's key."""
-    try:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        yield  # Reading or saving it says what is wrong.
-        return
-    try:
-        with suppress(OSError):  # some file systems cannot
-            fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def _next(taken: Collection[str]) -> str:

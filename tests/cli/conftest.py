@@ -18,6 +18,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder without settings; `hello.json` and `mine.py` (skills) lie in it."""
     for name in ("REFOLD_DATABASE_URL", "REFOLD_STORE_PATIENCE", "REFOLD_GOLDENS", "REFOLD_GOLDEN_KEYS", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
+    for name in ("KEYS", "ALLOW", "HTTP", "CA", "SECRET"):
+        monkeypatch.delenv(f"REFOLD_WEBHOOK_{name}", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "hello.json").write_text(json.dumps(HELLO))

@@ -16,11 +16,13 @@ from typing import Any
 import psutil
 import pytest
 
-from refold.ops.webhook import TRIES, post
+from refold.core.webhook_signing import secret_text
+from refold.ops.webhooks.telling import TRIES, tell
 from refold.replay.shadow_book import LOG, PID, RECORDS, SUMMARY
 from refold.tests.cli.driver import Refold, Write, start
 from refold.tests.support.postgres import fresh_database
 from refold.tests.support.shared_postgres import shared_server_url
+from refold.tests.support.sink import sink
 
 DRIFTING = """
 import os
@@ -71,8 +73,18 @@ def test_a_planted_mismatch_is_found_recorded_and_told(refold: Refold, folder: P
 async def test_a_server_that_is_away_is_tried_again_and_never_named() -> None:
     with listener([200]) as (url, _):
         pass
-    sent = await post(url, {}, pause_seconds=0)
-    assert (sent.sent, sent.tries) == (False, TRIES) and sent.error == "ConnectError"
+    sent = await tell(url, {}, pause_seconds=0)
+    assert (sent.sent, sent.tries) == (False, TRIES) and sent.error == "WEBHOOK_UNREACHABLE"
+
+
+async def test_what_a_simulation_tells_is_signed_where_there_is_a_secret() -> None:
+    with sink() as receiver:
+        assert (await tell(receiver.url(), {"event": "x"}, b"s" * 32)).sent
+        assert (await tell(receiver.url(), {"event": "x"})).sent
+        assert (await tell("https://user:secret@example.com/", {})) == (False, 0, "WEBHOOK_ADDRESS_REFUSED")
+    signed, plain = receiver.taken
+    assert signed.is_signed_with(secret_text(b"s" * 32)) and signed.json == {"event": "x"}
+    assert "webhook-signature" not in plain.headers
 
 
 def test_a_webhook_that_refuses_is_recorded_and_stops_nothing(refold: Refold, folder: Path, write: Write) -> None:

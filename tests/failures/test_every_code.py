@@ -30,8 +30,8 @@ PENDING = {
         "policies",
     ),
     "EMERGENCY_STOP": "emergency stop",
-    **dict.fromkeys(("APPROVAL_REJECTED", "APPROVAL_EXPIRED", "APPROVER_UNKNOWN", "APPROVAL_DECIDED"), "approvals"),
-    **dict.fromkeys(("WEBHOOK_UNREACHABLE", "WEBHOOK_REFUSED", "WEBHOOK_DEAD", "WEBHOOK_UNKNOWN"), "webhooks"),
+    **{code: "approvals" for code in FAILURES if code.startswith(("APPROVAL_", "APPROVER_", "DELEGATION_"))},
+    **{code: "webhooks" for code in FAILURES if code.startswith("WEBHOOK_")},
     "SECRET_MISSING": "secrets",
     "ERASED": "erasure",
 }

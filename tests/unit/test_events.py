@@ -129,6 +129,21 @@ PINNED = {
     ),
     "store.archived": (1, "at: int, archive: str, sha256: str, runs: int, events: int, reason: str, by: str"),
     "store.brought_back": (1, "at: int, archive: str, runs: int, reason: str, by: str"),
+    "webhook.changed": (
+        1,
+        "at: int, tenant: str, endpoint_id: str, url: str, patterns: Payload, description: str, by: str",
+    ),
+    "webhook.disabled": (1, "at: int, tenant: str, endpoint_id: str, reason: str, by: str"),
+    "webhook.enabled": (1, "at: int, tenant: str, endpoint_id: str, by: str"),
+    "webhook.removed": (1, "at: int, tenant: str, endpoint_id: str, by: str"),
+    "webhook.secret_rotated": (
+        1,
+        "at: int, tenant: str, endpoint_id: str, key_id: str, replaced: str, retired_at: int, by: str",
+    ),
+    "webhook.subscribed": (
+        1,
+        "at: int, tenant: str, endpoint_id: str, url: str, patterns: Payload, description: str, key_id: str, by: str",
+    ),
 }
 """Never change a line: raise the version, write an upcaster, and record histories of the new version."""
 

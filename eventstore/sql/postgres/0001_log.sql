@@ -192,6 +192,49 @@ CREATE TABLE parked (
     PRIMARY KEY (name, generation, stream)
 );
 
+-- The outbox of webhooks (eventstore/outbox.py): one row, how far the log was looked through, and what of it is history.
+CREATE TABLE webhook_outbox (
+    id bigint PRIMARY KEY,
+    position bigint NOT NULL,
+    quiet_until bigint NOT NULL
+);
+
+-- Where webhooks are sent, as of that position, and who sends there until when.
+CREATE TABLE webhook_endpoints (
+    endpoint_id text COLLATE "C" PRIMARY KEY,
+    tenant text COLLATE "C" NOT NULL,
+    data text COLLATE "C" NOT NULL,
+    enabled boolean NOT NULL,
+    owner text COLLATE "C",
+    lease_until float8 NOT NULL
+);
+
+-- What is to be sent there, and what came of it. Times are in microseconds since 1970-01-01 UTC.
+CREATE TABLE webhook_deliveries (
+    endpoint_id text COLLATE "C" NOT NULL,
+    position bigint NOT NULL,
+    message_id text COLLATE "C" NOT NULL UNIQUE,
+    tenant text COLLATE "C" NOT NULL,
+    stream text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    topic text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    attempts bigint NOT NULL,
+    since bigint NOT NULL,
+    due bigint NOT NULL,
+    code bigint,
+    error text COLLATE "C" NOT NULL,
+    body_hash text COLLATE "C" NOT NULL,
+    tried_at bigint,
+    PRIMARY KEY (endpoint_id, position)
+);
+
+CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (endpoint_id, position) WHERE status = 'waiting';
+
+CREATE INDEX webhook_deliveries_of_tenant ON webhook_deliveries (tenant, position);
+
+CREATE INDEX webhook_deliveries_done ON webhook_deliveries (tried_at) WHERE status = 'delivered';
+
 -- Settles what attempts held (l_kind 0: of the stream l_name), tops budgets up (1: the account l_name), and takes back
 -- what ended runs hold. The caller holds the ledger's lock.
 CREATE FUNCTION refold_settle(

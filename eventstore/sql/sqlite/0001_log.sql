@@ -188,6 +188,49 @@ CREATE TABLE parked (
     PRIMARY KEY (name, generation, stream)
 ) WITHOUT ROWID;
 
+-- The outbox of webhooks (eventstore/outbox.py): one row, how far the log was looked through, and what of it is history.
+CREATE TABLE webhook_outbox (
+    id INTEGER PRIMARY KEY,
+    position INTEGER NOT NULL,
+    quiet_until INTEGER NOT NULL
+);
+
+-- Where webhooks are sent, as of that position, and who sends there until when.
+CREATE TABLE webhook_endpoints (
+    endpoint_id TEXT PRIMARY KEY,
+    tenant TEXT NOT NULL,
+    data TEXT NOT NULL,
+    enabled INTEGER NOT NULL,
+    owner TEXT,
+    lease_until REAL NOT NULL
+) WITHOUT ROWID;
+
+-- What is to be sent there, and what came of it. Times are in microseconds since 1970-01-01 UTC.
+CREATE TABLE webhook_deliveries (
+    endpoint_id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    message_id TEXT NOT NULL UNIQUE,
+    tenant TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    status TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    code INTEGER,
+    error TEXT NOT NULL,
+    body_hash TEXT NOT NULL,
+    tried_at INTEGER,
+    PRIMARY KEY (endpoint_id, position)
+) WITHOUT ROWID;
+
+CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (endpoint_id, position) WHERE status = 'waiting';
+
+CREATE INDEX webhook_deliveries_of_tenant ON webhook_deliveries (tenant, position);
+
+CREATE INDEX webhook_deliveries_done ON webhook_deliveries (tried_at) WHERE status = 'delivered';
+
 -- The events as a person reads them.
 CREATE VIEW events AS
 SELECT
