@@ -384,13 +384,13 @@ def test_a_run_that_ends_while_it_is_given_something_gives_it_back(postgres_plac
     ledger = other.ledger
     assert isinstance(ledger, SQLLedger)
     with ThreadPoolExecutor(1) as pool:
-        with ledger._page({(RUN, "1")}, {BUDGET}) as page:
+        with ledger._exchange() as exchange:
+            page, before = ledger._opened(exchange, {(RUN, "1")}, {BUDGET})
             assert page.ask(Request(RUN, "1", 1, [budget(60)])) == Granted()
             ending = pool.submit(settle, store, writer, ends=True)
-            waits = "SELECT 1 FROM pg_locks WHERE NOT granted"
-            deadline = time.monotonic() + 4
-            with psycopg.connect(postgres_place.url, autocommit=True) as connection:
-                while not connection.execute(waits).fetchall():
-                    assert time.monotonic() < deadline
+            deadline = time.monotonic() + 30
+            while exchange.ask([("SELECT 1 FROM pg_locks WHERE NOT granted", ())]) == [[]]:
+                assert time.monotonic() < deadline
+            ledger._keep(exchange, page, before)
         assert ending.result(30)
     assert account(store, BUDGET).reserved == 0 and store.ledger.holds() == []
