@@ -102,7 +102,7 @@ def _policy_decided(state: RunState, event: PolicyDecided) -> None:
     if event.attempt != state.attempted.get(index, FIRST).attempt or index in state.cleared:
         raise IntegrityError(f"{event.topic}: it is not attempt {event.attempt} of step {event.step_id!r} that is next")
     state.deferred.pop(index, None)
-    if event.verdict == "allowed":
+    if event.verdict == "allowed" and event.holds.value:
         state.cleared[index] = event.attempt
     elif event.verdict == "deferred":
         state.deferred[index] = event.attempt
