@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from refold import EmergencyStopError, SkillRegistry, WorkflowEngine, sleep, workflow
+from refold import EmergencyStopError, SkillRegistry, Worker, WorkflowEngine, sleep, workflow
 from refold.core.emergency import EVERYTHING, NO_STOPS, Scope, Stops
 from refold.core.emergency_events import EmergencyStopped
 from refold.core.events import PolicyDecided, StepFailed, StepStarted
@@ -21,7 +23,7 @@ from refold.eventstore.memory import MemoryStore
 from refold.replay.control import verify_emergency
 from refold.tests.support.random_specs import Gates
 from refold.tests.support.sites import Site
-from refold.tests.support.workflows import events_of, soon, spec, step, topics_of, until
+from refold.tests.support.workflows import SOON_SECONDS, events_of, soon, spec, step, topics_of, until
 
 TWO = spec(step("a", "gated", name="a"), step("b", "gated", name="b", depends_on=["a"]))
 
@@ -202,6 +204,29 @@ async def test_a_child_that_was_stopped_goes_on_for_the_parent_that_was_not(here
     await until(lambda: "step.waiting" in here.topics())
     await here.engine.emergency.disable()
     assert (await soon(run)).success
+
+
+async def test_a_busy_event_loop_does_not_delay_a_stop(site: Site) -> None:
+    blocked = threading.Event()
+
+    @site.skills.skill("block", inline=True)
+    def block() -> None:
+        blocked.set()
+        deadline = time.monotonic() + SOON_SECONDS
+        while not worker.stops and time.monotonic() < deadline:  # What nobody should do on an event loop.
+            time.sleep(0.01)
+
+    async with WorkflowEngine(site.url) as client:
+        await client.start(spec(step("a", "block"), step("b", "gated", name="b", depends_on=["a"])), "r")
+        worker = Worker(site.url, site.skills)
+        thread = threading.Thread(target=lambda: asyncio.run(worker.run()))
+        thread.start()
+        await until(blocked.is_set)
+        await client.emergency.enable()
+        await until(lambda: "step.completed" in site.topics() and worker.running == 0)
+        assert worker.stops and site.started == []
+        worker.drain()
+        await asyncio.to_thread(thread.join)
 
 
 async def test_the_environment_stops_a_process_for_as_long_as_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
