@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..canonical import Payload
@@ -36,15 +36,17 @@ class Brake:
         self.withheld: Sequence[Execute] = ()
         self.moved = False
 
-    def look(self, running: Collection[StepIndex], *, draining: bool) -> Sequence[StepIndex]:
-        """See what is stopped now; returns those of the steps `running` that are to be dropped."""
+    def look(self, running: Mapping[StepIndex, object], *, draining: bool) -> Sequence[StepIndex]:
+        """See what is stopped now; returns those of the steps `running` that are to be dropped: attempts, not what is
+        None and only keeps a place."""
         self.moved, self.withheld = False, ()
         self.stop = stop = None if self._watch is None else self._watch.covering(self._started)
-        held = [execute.index for execute in self._held]
-        if draining:
-            self._held.clear()  # Nobody will be here at the release.
-            return held
-        return [] if stop is None or stop.running != "cancel" else [index for index in running if index not in held]
+        if draining and self._held:  # Nobody will be here at the release.
+            held, self._held = self._held, []
+            return [execute.index for execute in held]
+        if stop is None or stop.running != "cancel":
+            return ()
+        return [index for index, attempt in running.items() if attempt is not None]
 
     def withhold(self, decision: Decision) -> Decision:
         """`decision` without what must not begin."""
@@ -54,12 +56,11 @@ class Brake:
         return decision._replace(execute=())
 
     def recorded(self, decider: Decider, begins: Sequence[Execute], at: int) -> Iterator[PolicyDecided]:
-        """What is to be recorded, once for each attempt: that it is held back, and of those that `begins`, that what
-        held them back is over."""
+        """What is to be recorded, once for each attempt: that it is held back, which gives back what the ledger granted
+        it, and of those that `begins`, that what held them back is over."""
         deferred = decider.state.deferred
         for execute in self.withheld:
-            known = execute.index in decider.state.cleared or deferred.get(execute.index) == execute.attempt
-            if not known:
+            if deferred.get(execute.index) != execute.attempt:
                 yield _decided(decider, execute, at, "deferred", RULE, EmergencyStopError.code, str(self.stop))
         for execute in begins if deferred else ():
             if deferred.get(execute.index) == execute.attempt:

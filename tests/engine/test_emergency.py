@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 
 from refold import EmergencyStopError, SkillRegistry, Worker, WorkflowEngine, sleep, workflow
-from refold.core.emergency import EVERYTHING, NO_STOPS, Scope, Stops
+from refold.core.emergency import EVERYTHING, NO_STOPS, Running, Scope, Stops
 from refold.core.emergency_events import EmergencyStopped
 from refold.core.events import PolicyDecided, StepFailed, StepStarted
 from refold.core.ids import EMERGENCY
+from refold.core.policy.document import Policy
 from refold.core.ports import HELD, NEVER
 from refold.core.runtime.local_stops import FILE_VARIABLE, VARIABLE
 from refold.eventstore.dispatch import seconds_of
 from refold.eventstore.memory import MemoryStore
 from refold.replay.control import verify_emergency
+from refold.replay.verify import verify_run
 from refold.tests.support.random_specs import Gates
 from refold.tests.support.sites import Site
 from refold.tests.support.workflows import SOON_SECONDS, events_of, soon, spec, step, topics_of, until
@@ -204,6 +206,25 @@ async def test_a_child_that_was_stopped_goes_on_for_the_parent_that_was_not(here
     await until(lambda: "step.waiting" in here.topics())
     await here.engine.emergency.disable()
     assert (await soon(run)).success
+
+
+@pytest.mark.parametrize("running", ["finish", "cancel"])
+async def test_what_is_held_back_occupies_no_place_that_others_could_have(site: Site, running: Running) -> None:
+    limit = {"limit": "one", "match": {"skill": "gated"}, "places": 1}
+    policy = Policy.parse({"policy": "places", "version": "1", "limits": [limit]})
+    await site.client.start(TWO, "stopped", tenant="acme")
+    async with site.worker(policy=policy) as worker:
+        await until(lambda: site.started == ["a"])
+        await site.client.emergency.enable(Scope("tenant", "acme"), running=running)
+        await until(lambda: worker.stops)
+        site.gates.open()
+        await until(lambda: site.due("acme/stopped") >= seconds_of(HELD))
+        await site.client.start(TWO, "free")
+        await site.ended("free")
+        await site.client.emergency.disable(Scope("tenant", "acme"))
+        await until(lambda: of_acme(site)[-1] == "run.completed")
+    assert verify_run(site.store, "stopped", "acme").ok and site.proved("free")
+    assert site.store.ledger.holds() == []
 
 
 async def test_a_busy_event_loop_does_not_delay_a_stop(site: Site) -> None:
