@@ -12,8 +12,9 @@ from .canonical import Payload
 class PolicyDecided:
     """What was decided of an attempt that was about to begin, where that is of interest.
 
-    `verdict` is "allowed" where something is held for the attempt from now on, "refused" (the step's failure follows),
-    or "deferred": it comes later, which is recorded once for each attempt. `rule` names the rule of the policy,
+    `verdict` is "allowed" where something is held for the attempt from now on, or where what deferred it is over,
+    "refused" (the step's failure follows), or "deferred": it comes later, which is recorded once for each attempt.
+    `rule` names the rule of the policy,
     `policy` the policy in force, as `name#version@hash`, "" for none; `code` is the failure code, "" when allowed.
     `holds` lists what is held, or what there was not enough of: `account`, `kind`, `amount` and `capacity` of each
     (`refold.core.ledger.Limit`).

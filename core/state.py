@@ -99,12 +99,15 @@ def _step_progressed(state: RunState, event: StepProgressed) -> None:
 
 def _policy_decided(state: RunState, event: PolicyDecided) -> None:
     index = state.check_open(event)
-    if event.attempt != state.attempted.get(index, FIRST).attempt or index in state.cleared:
+    if event.attempt != state.attempted.get(index, FIRST).attempt or (
+        index in state.cleared and event.verdict != "deferred"
+    ):
         raise IntegrityError(f"{event.topic}: it is not attempt {event.attempt} of step {event.step_id!r} that is next")
     state.deferred.pop(index, None)
-    if event.verdict == "allowed":
+    if event.verdict == "allowed" and event.holds.value:
         state.cleared[index] = event.attempt
     elif event.verdict == "deferred":
+        state.cleared.pop(index, None)  # An emergency stop came before it began: what it held went back.
         state.deferred[index] = event.attempt
 
 

@@ -296,8 +296,8 @@ def _decided(state: RunState, step: _Step, event: PolicyDecided) -> Fault | None
     if event.verdict not in VERDICTS or (event.verdict == "allowed") is not (event.code == ""):
         return "impossible", f"the verdict {event.verdict!r} with the code {event.code!r} does not exist"
     held: object = event.holds.value
-    if not isinstance(held, list) or (event.verdict == "allowed" and not held):
-        return "impossible", "it names nothing that is held"
+    if not isinstance(held, list) or (event.verdict == "allowed" and not held and event.index not in state.deferred):
+        return "impossible", "it names nothing that is held, and nothing deferred it"
     return _attempt(state, step, event)
 
 

@@ -152,6 +152,7 @@ class RunActor:
             self._apply(decision.events, events)
             begun.extend(decision.begins)
             decision = self._decide(at, limits)
+        self._apply(tuple(self.brake.recorded(self._decider, decision.execute, at)), events)
         for execute in decision.execute:
             self._running[execute.index] = None
             self._announce(execute, at, events)
@@ -204,8 +205,7 @@ class RunActor:
             return self.brake.due(at, until)
         if self._draining:
             return min(at, until)
-        parks = self._services.parks and until - at > PARK_MICROSECONDS
-        parks = parks or (self.brake.stop is not None and not self._services.parks)
+        parks = until - at > PARK_MICROSECONDS if self._services.parks else self.brake.stop is not None
         return until if self.state.paused or self.state.parked is not None or parks else None
 
     def _rests(self) -> bool:
@@ -310,11 +310,8 @@ class RunActor:
     def _launch(self, decision: Decision) -> None:
         if self._timer is not None or decision.wake is not None:
             self._wake_at(decision.wake)
-        for execute, begins in self.brake.permitted(decision.execute, self.state.announced):
-            if execute.index in self._running and begins:
-                self._start(execute.index, execute.attempt)
-            elif not begins:
-                self._running.pop(execute.index, None)
+        for execute in self.brake.permitted(decision.execute, self.state.announced, self._running):
+            self._start(execute.index, execute.attempt)
         if self._clearance is not None:
             self._clearance.send()
         if self._results or self.brake.moved:

@@ -204,6 +204,8 @@ _WITHDRAWALS: set[asyncio.Task[None]] = set()
 
 def settlement(state: RunState, stream: str, event: Event) -> Settle | None:
     """How `event`, which is about to be applied to `state`, settles what its attempt holds."""
+    if isinstance(event, PolicyDecided) and event.verdict == "deferred" and event.index in state.cleared:
+        return Settle(stream, str(event.index), event.attempt, 0)
     if not isinstance(event, StepCompleted | StepFailed | StepAttemptFailed | StepWaiting):
         return None
     if event.index not in state.cleared:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from refold import EmergencyStopError, SkillRegistry, WorkflowEngine, sleep, workflow
-from refold.core.emergency import EVERYTHING, Scope
-from refold.core.events import StepFailed
+from refold import EmergencyStopError, SkillRegistry, Worker, WorkflowEngine, sleep, workflow
+from refold.core.emergency import EVERYTHING, NO_STOPS, Running, Scope, Stops
+from refold.core.emergency_events import EmergencyStopped
+from refold.core.events import PolicyDecided, StepFailed, StepStarted
 from refold.core.ids import EMERGENCY
+from refold.core.policy.document import Policy
 from refold.core.ports import HELD, NEVER
 from refold.core.runtime.local_stops import FILE_VARIABLE, VARIABLE
 from refold.eventstore.dispatch import seconds_of
 from refold.eventstore.memory import MemoryStore
 from refold.replay.control import verify_emergency
+from refold.replay.verify import verify_run
 from refold.tests.support.random_specs import Gates
 from refold.tests.support.sites import Site
-from refold.tests.support.workflows import events_of, soon, spec, step, topics_of, until
+from refold.tests.support.workflows import SOON_SECONDS, events_of, soon, spec, step, topics_of, until
 
 TWO = spec(step("a", "gated", name="a"), step("b", "gated", name="b", depends_on=["a"]))
 
@@ -82,7 +87,7 @@ async def test_running_steps_finish_and_nothing_new_begins_until_the_release(sit
         site.gates.open()
         await until(lambda: "step.completed" in site.topics() and worker.running == 0)
         await site.client.start(TWO, "later")
-        assert site.started == ["a"] and site.topics() == ["run.started", "step.completed"]
+        assert site.started == ["a"] and site.topics() == ["run.started", "step.completed", "policy.decided"]
         await site.client.emergency.disable()
         await site.ended("r", "later")
     assert site.started.count("a") == 2 and site.started.count("b") == 2
@@ -97,7 +102,7 @@ async def test_cancelled_steps_leave_nothing_and_are_executed_again(site: Site) 
         await until(lambda: site.started == ["a"])
         await site.client.emergency.enable(running="cancel")
         await until(lambda: worker.running == 0)
-        assert site.topics() == ["run.started"]
+        assert site.topics() == ["run.started", "policy.decided"]
         site.gates.open()
         await site.client.emergency.disable()
         await site.ended("r")
@@ -117,7 +122,7 @@ async def test_a_scoped_stop_holds_back_its_own_and_nobody_else(site: Site, scop
         if scope.kind != "queue":
             await until(lambda: site.due("acme/stopped") >= seconds_of(HELD) and worker.running == 0)
             assert site.due("acme/stopped") < seconds_of(NEVER)
-        assert of_acme(site) == ["run.started"]
+        assert of_acme(site) == ["run.started", *(["policy.decided"] if scope.kind != "queue" else [])]
         await site.client.emergency.disable(scope)
         await until(lambda: of_acme(site)[-1] == "run.completed")
 
@@ -170,7 +175,7 @@ async def test_an_embedded_run_rests_under_a_stop_and_is_resumed_after_it(here: 
     here.gates.open()
     with pytest.raises(EmergencyStopError):
         await soon(run)
-    assert here.topics() == ["run.started", "step.completed"]
+    assert here.topics() == ["run.started", "step.completed", "policy.decided"]
     with pytest.raises(EmergencyStopError):
         await here.engine.resume("r")
     await here.engine.emergency.disable()
@@ -184,7 +189,8 @@ async def test_an_at_most_once_step_that_was_cut_off_is_not_run_again(here: Here
     await here.engine.emergency.enable(running="cancel")
     with pytest.raises(EmergencyStopError):
         await soon(run)
-    failed = events_of(here.store, "r")[-1]
+    _, _, failed, withheld = events_of(here.store, "r")
+    assert isinstance(withheld, PolicyDecided) and withheld.step_id == "b"
     assert isinstance(failed, StepFailed) and failed.error_code == "INTERRUPTED"
     here.gates.open()
     await here.engine.emergency.disable()
@@ -200,6 +206,48 @@ async def test_a_child_that_was_stopped_goes_on_for_the_parent_that_was_not(here
     await until(lambda: "step.waiting" in here.topics())
     await here.engine.emergency.disable()
     assert (await soon(run)).success
+
+
+@pytest.mark.parametrize("running", ["finish", "cancel"])
+async def test_what_is_held_back_occupies_no_place_that_others_could_have(site: Site, running: Running) -> None:
+    limit = {"limit": "one", "match": {"skill": "gated"}, "places": 1}
+    policy = Policy.parse({"policy": "places", "version": "1", "limits": [limit]})
+    await site.client.start(TWO, "stopped", tenant="acme")
+    async with site.worker(policy=policy) as worker:
+        await until(lambda: site.started == ["a"])
+        await site.client.emergency.enable(Scope("tenant", "acme"), running=running)
+        await until(lambda: worker.stops)
+        site.gates.open()
+        await until(lambda: site.due("acme/stopped") >= seconds_of(HELD))
+        await site.client.start(TWO, "free")
+        await site.ended("free")
+        await site.client.emergency.disable(Scope("tenant", "acme"))
+        await until(lambda: of_acme(site)[-1] == "run.completed")
+    assert verify_run(site.store, "stopped", "acme").ok and site.proved("free")
+    assert site.store.ledger.holds() == []
+
+
+async def test_a_busy_event_loop_does_not_delay_a_stop(site: Site) -> None:
+    blocked = threading.Event()
+
+    @site.skills.skill("block", inline=True)
+    def block() -> None:
+        blocked.set()
+        deadline = time.monotonic() + SOON_SECONDS
+        while not worker.stops and time.monotonic() < deadline:  # What nobody should do on an event loop.
+            time.sleep(0.01)
+
+    async with WorkflowEngine(site.url) as client:
+        await client.start(spec(step("a", "block"), step("b", "gated", name="b", depends_on=["a"])), "r")
+        worker = Worker(site.url, site.skills)
+        thread = threading.Thread(target=lambda: asyncio.run(worker.run()))
+        thread.start()
+        await until(blocked.is_set)
+        await client.emergency.enable()
+        await until(lambda: "step.completed" in site.topics() and worker.running == 0)
+        assert worker.stops and site.started == []
+        worker.drain()
+        await asyncio.to_thread(thread.join)
 
 
 async def test_the_environment_stops_a_process_for_as_long_as_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,3 +332,43 @@ async def test_enabling_again_changes_the_stop_and_the_same_again_records_nothin
     assert here.store.heads([EMERGENCY])[EMERGENCY].version == 2
     assert len(await control.disable(EVERYTHING)) == 1 and await control.disable(EVERYTHING) == []
     assert not (await control.status())
+
+
+async def test_what_is_held_back_is_recorded_once_and_that_it_goes_on(site: Site) -> None:
+    site.gates.open()
+    scope = Scope("tenant", "default")
+    await site.client.emergency.enable(scope, reason="fire", by="ada")
+    await site.client.start(TWO, "r")
+    async with site.worker() as worker:
+        await until(lambda: site.due() >= seconds_of(HELD) and worker.running == 0)
+        assert (await site.client.state("r")).status == "waiting"
+        await site.client.signal("r", "anything")
+        await until(lambda: "signal.received" in site.topics() and worker.running == 0)
+        await site.client.emergency.disable(scope)
+        await site.ended("r")
+    decided = [event for event in events_of(site.store, "r") if isinstance(event, PolicyDecided)]
+    assert [(each.step_id, each.verdict, each.rule, each.code) for each in decided] == [
+        ("a", "deferred", "emergency-stop", "EMERGENCY_STOP"),
+        ("a", "allowed", "", ""),
+    ]
+    assert "by ada: fire" in decided[0].reason and site.proved()
+
+
+async def test_an_at_most_once_step_whose_start_is_just_being_recorded_waits_for_the_release(here: Here) -> None:
+    here.gates.open()
+    watch = here.engine.emergency.watch
+    stops = Stops.of([EmergencyStopped(1, "global", "", "cancel", "", "")])
+
+    def observe(_stream: str, _version: int, event: object) -> None:
+        if isinstance(event, StepStarted):
+            watch._publish(stops)  # pyright: ignore[reportPrivateUsage]
+
+    await here.engine.close()
+    here.engine = WorkflowEngine(here.store, here.skills, observer=observe)
+    watch = here.engine.emergency.watch
+    run = asyncio.create_task(here.engine.run(spec(step("once", "once")), "r"))
+    await until(lambda: watch.stops)
+    await asyncio.sleep(0.1)
+    assert here.begun == [] and here.topics() == ["run.started", "step.started"]
+    watch._publish(NO_STOPS)  # pyright: ignore[reportPrivateUsage]
+    assert (await soon(run)).success and here.begun == ["once"]
