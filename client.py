@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast, overload
 from uuid import uuid4
@@ -155,6 +155,30 @@ class Client:
         Waits at most `timeout` seconds. Raises RunNotFoundError, QueryUnansweredError.
         """
         return await (await self._gateway()).query(check_run_id(run_id), name, arguments or {}, timeout)
+
+    async def decide(
+        self,
+        run_id: str,
+        step_id: str | None,
+        action: str,
+        by: str,
+        comment: str = "",
+        to: str | None = None,
+        *,
+        key: str | None = None,
+    ) -> Mapping[str, Any]:
+        """Grant, reject, delegate (`to` somebody) or comment on the approval that a step of a run waits for; what is
+        told is how it stands then, as docs/api.md has it. None as the step: the only open one.
+
+        The same `key` again is the same decision. Raises ApprovalNotFoundError, ApproverUnknownError,
+        ApprovalDecidedError, DelegationRefusedError.
+        """
+        act = {"step_id": step_id, "action": action, "by": by, "comment": comment, "to": to, "key": key or uuid4().hex}
+        return await (await self._gateway()).decide(check_run_id(run_id), act)
+
+    async def approvals(self, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """The approvals of a run as they stand, decided ones too."""
+        return await (await self._gateway()).approvals(check_run_id(run_id))
 
     async def cancel(self, run_id: str, reason: str = "", *, force: bool = False) -> None:
         """See `RunHandle.cancel`."""

@@ -130,6 +130,8 @@ class SyncClient:
     execute = _of_client(Client.execute)
     signal = _of_client(Client.signal)
     query = _of_client(Client.query)
+    decide = _of_client(Client.decide)
+    approvals = _of_client(Client.approvals)
     cancel = _of_client(Client.cancel)
     list = _of_client(Client.list)
 

@@ -17,14 +17,60 @@ def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None)
     return Response(orjson.dumps(value), status, headers, "application/json")
 
 
+class Asked(BaseModel):
+    """Whom a step waits for: `quorum` of them must grant, and `granted` have; `approvers` may still decide."""
+
+    reason: str
+    approvers: list[str]
+    quorum: int
+    granted: list[str]
+
+
 class Waiting(BaseModel):
-    """What a step waits for: a signal, or the end of the run `child` (both null: only the time), and until when (null:
-    for ever)."""
+    """What a step waits for: a signal, the end of the run `child`, or people (all null: only the time), and until when
+    (null: for ever)."""
 
     step_id: str
     signal: str | None
     child: str | None
+    approval: Asked | None
     until: str | None
+
+
+class Delegation(BaseModel):
+    """Who handed their place on, and to whom."""
+
+    by: str
+    to: str
+
+
+class Comment(BaseModel):
+    """Who said what."""
+
+    by: str
+    comment: str
+
+
+class Approval(Asked):
+    """An approval as it stands. Times are ISO 8601 in UTC."""
+
+    step_id: str
+    status: Literal["open", "granted", "rejected", "expired", "cancelled"]
+    details: Any
+    rejected_by: str | None
+    delegated: list[Delegation]
+    comments: list[Comment]
+    requested_at: str
+    deadline: str | None
+    next_escalation: str | None
+    escalated: int
+    reminded: int
+
+
+class Approvals(BaseModel):
+    """The approvals of a run."""
+
+    approvals: list[Approval]
 
 
 class Run(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -109,6 +109,14 @@ class Gateway(Protocol):
 
     async def query(self, run_id: str, name: str, arguments: Mapping[str, Any], seconds: float) -> Any:
         """What the run answers to a query, within `seconds`."""
+        ...
+
+    async def decide(self, run_id: str, act: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Decide on an approval: `action`, `by`, `step_id`, `comment`, `to`, `key`; what is told is how it stands."""
+        ...
+
+    async def approvals(self, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """The approvals of a run."""
         ...
 
     async def page(self, status: str | None, attributes: Mapping[str, str], limit: int, cursor: str | None) -> RunList:

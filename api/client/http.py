@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote
@@ -44,6 +44,10 @@ _ERRORS: dict[str, type[RefoldError]] = {
         errors.RunConflictError,
         errors.RunOwnedError,
         errors.RunEndedError,
+        errors.ApprovalNotFoundError,
+        errors.ApprovalDecidedError,
+        errors.ApproverUnknownError,
+        errors.DelegationRefusedError,
         errors.QueryUnansweredError,
         errors.StoreRefusedError,
         errors.OwnershipLostError,
@@ -95,6 +99,14 @@ class HttpGateway:
         """See `Gateway.query`."""
         body = {"name": name, "arguments": arguments, "timeout_seconds": seconds}
         return (await self._send("POST", f"{_path(run_id)}/query", body, seconds=seconds))["answer"]
+
+    async def decide(self, run_id: str, act: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See `Gateway.decide`."""
+        return await self._send("POST", f"{_path(run_id)}/approvals", act)
+
+    async def approvals(self, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """See `Gateway.approvals`."""
+        return (await self._send("GET", f"{_path(run_id)}/approvals"))["approvals"]
 
     async def page(self, status: str | None, attributes: Mapping[str, str], limit: int, cursor: str | None) -> RunList:
         """See `Gateway.page`."""

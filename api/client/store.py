@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from ...core.errors import CallError, Problem
 from ...core.ids import stream_of
 from ...core.runtime.engine import Engine
 from ...eventstore.store import Store
+from ...projections.approval_view import approval_view
 from ...projections.querying import query
 from ...projections.run_filter import RunFilter, check_status
 from ...projections.run_list import page_of
@@ -66,6 +67,14 @@ class StoreGateway:
     async def query(self, run_id: str, name: str, arguments: Mapping[str, Any], seconds: float) -> Any:
         """See `Gateway.query`."""
         return await query(self._engine, self._store, run_id, name, arguments, tenant=self._tenant, seconds=seconds)
+
+    async def decide(self, run_id: str, act: Mapping[str, Any]) -> Mapping[str, Any]:
+        """See `Gateway.decide`."""
+        return approval_view(await self._engine.approvals.decide(run_id, **act, tenant=self._tenant))
+
+    async def approvals(self, run_id: str) -> Sequence[Mapping[str, Any]]:
+        """See `Gateway.approvals`."""
+        return [approval_view(each) for each in await self._engine.approvals.list(run_id, self._tenant)]
 
     async def page(self, status: str | None, attributes: Mapping[str, str], limit: int, cursor: str | None) -> RunList:
         """See `Gateway.page`."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 
-from ...compose import WorkflowEngine, database_url, tune_process
+from ...compose import WorkflowEngine, database_url, open_store, tune_process
 from ...projections.approval_watch import ApprovalWatch
 from ..settings import store_patience
 from .faults import OK, Hidden
 from .logs import log_to_stderr
 from .output import console, plain, write_json
-from .reading import existing_store
 from .signals import run_until_drained
 from .streams import note
 
@@ -25,7 +25,7 @@ def watch(late: float, once: bool, database: str | None, json: bool) -> int:
     patience = store_patience()
     me = f"watch {os.getpid()}"
     sent = 0
-    with existing_store(database, migrate=True) as store:
+    with closing(open_store(url)) as store:
         watches: list[ApprovalWatch] = []
 
         async def work() -> None:

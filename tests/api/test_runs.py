@@ -104,7 +104,9 @@ def test_a_waiting_run_says_what_it_waits_for(api: Api) -> None:
     with working(api.store):
         _comes_to(api, "waiting")
     waiting = api.get("/v1/runs/r").json()
-    assert waiting["waiting_for"] == [{"step_id": "ask", "signal": "go", "child": None, "until": None}]
+    assert waiting["waiting_for"] == [
+        {"step_id": "ask", "signal": "go", "child": None, "approval": None, "until": None}
+    ]
     assert [run["status"] for run in api.get("/v1/runs").json()["runs"]] == ["waiting"]
 
 

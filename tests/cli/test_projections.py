@@ -176,7 +176,7 @@ def test_a_stopped_projection_is_told_by_an_exit_code(refold: Refold, three: Thr
 @pytest.mark.parametrize("command", ["status", "rebuild", "pause", "resume", "drop-old", "parked", "retry"])
 def test_a_projection_that_does_not_exist_is_refused(refold: Refold, command: str, three: Three) -> None:
     told = refold("projections", command, "nope")
-    assert told.code == 2 and "no projection is called 'nope'. Fix: use one of checkpoints, " in told.err
+    assert told.code == 2 and "no projection is called 'nope'. Fix: use one of approvals, checkpoints, " in told.err
 
 
 @pytest.mark.parametrize("command", ["rebuild", "pause", "resume", "drop-old", "retry"])

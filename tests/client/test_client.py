@@ -13,8 +13,12 @@ from typing import Any, assert_type
 import pytest
 
 from refold import (
+    ApprovalDecidedError,
+    ApprovalNotFoundError,
+    ApproverUnknownError,
     CallError,
     Client,
+    DelegationRefusedError,
     QueryUnansweredError,
     RunConflictError,
     RunEndedError,
@@ -103,6 +107,27 @@ async def test_a_run_is_started_asked_signalled_and_awaited(client: Client) -> N
     with pytest.raises(RunEndedError):
         await again.signal("approved")
     assert await again.query("approvals") == {"seen": 2, "of": 2, "sum": 2}, "queries outlive the run"
+
+
+@pytest.mark.usefixtures("worker")
+async def test_an_approval_is_looked_at_and_decided(client: Client) -> None:
+    document = spec(step("ask", "approval", inputs={"reason": "?", "approvers": ["ada", "bob"], "quorum": 2}))
+    handle = await client.start(document, run_id="asked")
+    while not await soon(client.approvals("asked")):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    told = await soon(client.decide("asked", None, "grant", "ada", "fine", key="k"))
+    assert (told["status"], told["granted"], told["approvers"]) == ("open", ["ada"], ["bob"])
+    assert (await soon(client.decide("asked", None, "grant", "ada", "fine", key="k"))) == told
+    with pytest.raises(ApproverUnknownError, match="mallory is none of its approvers: bob"):
+        await soon(client.decide("asked", "ask", "grant", "mallory"))
+    with pytest.raises(ApprovalNotFoundError):
+        await soon(client.decide("asked", "other", "grant", "bob"))
+    with pytest.raises(DelegationRefusedError):
+        await soon(client.decide("asked", "ask", "delegate", "bob", to="ada"))
+    assert (await soon(client.decide("asked", "ask", "grant", "bob")))["status"] == "granted"
+    with pytest.raises(ApprovalDecidedError):
+        await soon(client.decide("asked", "ask", "reject", "bob"))
+    assert (await soon(handle.result()))["ask"]["by"] == ["ada", "bob"]
 
 
 @pytest.mark.usefixtures("worker")

@@ -41,6 +41,7 @@ def test_the_library_declares_what_replay_and_policies_need() -> None:
         "transform": computes,
         "sleep": waits,
         "wait_signal": waits,
+        "approval": waits,
         "run_workflow": waits,
         "http_call": (False, True, False, True),
         "file_write": (False, True, False, False),

@@ -13,7 +13,18 @@ from refold.core.retry import Retry
 from refold.core.runtime.registry import SkillRegistry
 from refold.core.runtime.skill import skill
 
-READY = ["echo", "file_write", "hash", "http_call", "random", "run_workflow", "sleep", "transform", "wait_signal"]
+READY = [
+    "approval",
+    "echo",
+    "file_write",
+    "hash",
+    "http_call",
+    "random",
+    "run_workflow",
+    "sleep",
+    "transform",
+    "wait_signal",
+]
 
 
 @skill

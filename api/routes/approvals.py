@@ -1,0 +1,59 @@
+"""Approvals of a run: how they stand, and deciding on them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+from ...core.runtime.admission import MAX_REASON
+from ...projections.approval_view import approval_view
+from ..answers import Approval, Approvals, answer
+from ..bodies import Body, documented, read
+from ..ports import Given, Tenant
+from ..starting import idempotency_key
+
+router = APIRouter(prefix="/v1/runs/{run_id}/approvals", tags=["approvals"])
+"""`GET` lists them, `POST` decides."""
+
+
+class DecisionBody(Body):
+    """What `by` does: `to` names somebody where it is a delegation. Without `step_id` it is the only open approval.
+
+    The same key again is the same decision.
+    """
+
+    action: Literal["grant", "reject", "delegate", "comment"]
+    by: str
+    step_id: str | None = None
+    comment: str = ""
+    to: str | None = None
+    key: Annotated[str, Field(min_length=1, max_length=MAX_REASON)] | None = None
+
+
+@router.get("", response_model=Approvals, summary="The approvals of a run")
+async def approvals(run_id: str, ports: Given, tenant: Tenant) -> Response:
+    """In the order in which they were asked for, decided ones too, with all that has been said."""
+    found = await ports.engine.approvals.list(run_id, tenant)
+    return answer({"approvals": [approval_view(each) for each in found]})
+
+
+@router.post(
+    "",
+    response_model=Approval,
+    responses={
+        403: {"description": "This person is none of its approvers."},
+        409: {"description": "It is decided, or this person has decided."},
+    },
+    openapi_extra=documented(DecisionBody),
+    summary="Grant, reject, delegate or comment",
+)
+async def decide(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+    """How the approval stands then. What is answered counts, whoever else decides at the same time."""
+    key = idempotency_key(request)
+    body = await read(request, DecisionBody)
+    found = await ports.engine.approvals.decide(
+        run_id, body.step_id, body.action, body.by, body.comment, body.to, key=body.key or key, tenant=tenant
+    )
+    return answer(approval_view(found))
