@@ -30,7 +30,17 @@ PENDING = {
         "policies",
     ),
     "EMERGENCY_STOP": "emergency stop",
-    **dict.fromkeys(("APPROVAL_REJECTED", "APPROVAL_EXPIRED", "APPROVER_UNKNOWN", "APPROVAL_DECIDED"), "approvals"),
+    **dict.fromkeys(
+        (
+            "APPROVAL_REJECTED",
+            "APPROVAL_EXPIRED",
+            "APPROVER_UNKNOWN",
+            "APPROVAL_DECIDED",
+            "APPROVAL_NOT_FOUND",
+            "DELEGATION_REFUSED",
+        ),
+        "approvals",
+    ),
     **dict.fromkeys(("WEBHOOK_UNREACHABLE", "WEBHOOK_REFUSED", "WEBHOOK_DEAD", "WEBHOOK_UNKNOWN"), "webhooks"),
     "SECRET_MISSING": "secrets",
     "ERASED": "erasure",
