@@ -116,6 +116,7 @@ def test_show_says_under_the_error_what_to_do(refold: Refold, write: Write) -> N
     shown = refold("show", "r").out
     assert "[TRANSFORM_FAILED]" in shown and FAILURES["TRANSFORM_FAILED"].suggestion in shown
     assert "docs/failures.md#transform_failed" in shown
-    unreachable = {"step_id": "a", "skill_id": "file_write", "inputs": {"path": "../x", "content": ""}}
+    inputs = {"path": "../x", "content": ""}
+    unreachable = {"step_id": "a", "skill_id": "file_write", "inputs": inputs, "idempotency_key": "k"}
     assert refold("run", write(unreachable), "--run-id", "s").code == 1
     assert "refold fork s --set" in refold("show", "s").out

@@ -24,7 +24,6 @@ PENDING = {
             "BUDGET_EXCEEDED",
             "RATE_LIMITED",
             "CONCURRENCY_LIMITED",
-            "IDEMPOTENCY_KEY_MISSING",
             "SANDBOX_REJECTED",
         ),
         "policies",
@@ -57,6 +56,7 @@ PROVOKED: dict[str, Provoke] = {
     **{code: partial(fail_by_skill, code=code) for code in SKILLS},
     **{code: _answered(status) for code, status in STATUSES.items()},
     **RUNS,
+    "IDEMPOTENCY_KEY_MISSING": lambda bench: bench.run(step("faulty", "file_write", path="x", content="")),
 }
 """How each code is brought about."""
 
