@@ -33,12 +33,12 @@ POLICY_FAILURES: tuple[CatalogEntry, ...] = (
         "See what is left: refold budgets; have it raised; then: refold retry RUN_ID",
     ),
     entry(
-        "RATE_LIMITED", _R, Recovery.RETRY_LATER, 429, PATIENT,
+        "RATE_LIMITED", _R, Recovery.RETRY_LATER, 429, ONCE,
         "The tenant, agent or skill has used up its rate for now.",
-        "Wait, or give the step max_retries with long pauses; then: refold retry RUN_ID",
+        "Wait until there is room again, or have the rate raised; then: refold retry RUN_ID",
     ),
     entry(
-        "CONCURRENCY_LIMITED", _R, Recovery.RETRY_LATER, 429, PATIENT,
+        "CONCURRENCY_LIMITED", _R, Recovery.RETRY_LATER, 429, ONCE,
         "As many such steps or runs are under way as may be at a time.",
         "Wait until some have ended: refold list --status running; then: refold retry RUN_ID",
     ),

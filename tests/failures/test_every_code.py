@@ -24,13 +24,22 @@ PENDING = {
             "BUDGET_EXCEEDED",
             "RATE_LIMITED",
             "CONCURRENCY_LIMITED",
-            "IDEMPOTENCY_KEY_MISSING",
             "SANDBOX_REJECTED",
         ),
         "policies",
     ),
     "EMERGENCY_STOP": "emergency stop",
-    **{code: "approvals" for code in FAILURES if code.startswith(("APPROVAL_", "APPROVER_", "DELEGATION_"))},
+    **dict.fromkeys(
+        (
+            "APPROVAL_REJECTED",
+            "APPROVAL_EXPIRED",
+            "APPROVER_UNKNOWN",
+            "APPROVAL_DECIDED",
+            "APPROVAL_NOT_FOUND",
+            "DELEGATION_REFUSED",
+        ),
+        "approvals",
+    ),
     **{code: "webhooks" for code in FAILURES if code.startswith("WEBHOOK_")},
     "SECRET_MISSING": "secrets",
     "ERASED": "erasure",
@@ -47,6 +56,7 @@ PROVOKED: dict[str, Provoke] = {
     **{code: partial(fail_by_skill, code=code) for code in SKILLS},
     **{code: _answered(status) for code, status in STATUSES.items()},
     **RUNS,
+    "IDEMPOTENCY_KEY_MISSING": lambda bench: bench.run(step("faulty", "file_write", path="x", content="")),
 }
 """How each code is brought about."""
 
