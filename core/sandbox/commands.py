@@ -10,7 +10,8 @@ import re
 from typing import Final
 
 from .command_lines import POSIX, WINDOWS
-from .net import CUT, Rule, Window
+from .loose import CUT
+from .net import Rule, Window
 from .shell_words import NAMES, OTHERS, STRONG, WEAK
 
 _STRONG_NAMES = frozenset(STRONG.split())
@@ -145,25 +146,9 @@ def _is_cell(text: str, at: int, follows: str) -> bool:
 _SHELL_CODE = re.compile(r"\s*(?:if|while|elif|for|local|export|\[{1,2}|\(\()\s|\s*#\s")
 
 
-_NAMES_OF_VALUES: Final = frozenset(
-    [
-        "test",
-        "user",
-        "host",
-        "id",
-        "w",
-        "command",
-        "query",
-        "at",
-        "file",
-        "date",
-        "type",
-        "false",
-        "true",
-        "yes",
-        "last",
-    ]
-)
+_NAMES_OF_VALUES: Final = frozenset({
+    "test", "user", "host", "id", "w", "command", "query", "at", "file", "date", "type", "false", "true", "yes", "last",
+})  # fmt: skip
 
 
 def _is_command_line(text: str, at: int, opener: str, name: str, is_bare: bool) -> bool:

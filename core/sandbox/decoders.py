@@ -11,7 +11,7 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import Final
 
-from .net import END, Effort, is_in
+from .loose import END, Effort, is_in
 
 Decoder = Callable[[str, Effort], str]
 """Gives the text without one encoding; it spends effort for what it finds."""
@@ -133,7 +133,7 @@ def _left_of(comment: str) -> str:
 def _slashes(text: str, effort: Effort) -> str:
     """The text with one slash for all that work like some."""
     text = text.replace("\0", "")
-    if any(mark in text for mark in _LOST_PERCENTS):
+    if ("2f" in text or "5c" in text or "2e2e" in text) and any(mark in text for mark in _LOST_PERCENTS):
         text = text.replace("2e", ".").replace("2f", "/").replace("5c", "/")
     if "\\.\\." in text:
         text = text.replace("\\.", ".")
@@ -178,7 +178,12 @@ def _from_base64(tokens: list[bytes]) -> str:
 
 
 def _from_hex(tokens: list[bytes]) -> str:
-    return bytes.fromhex("80".join(token.decode() for token in tokens)).decode("latin-1").replace("\x80", END)
+    return (
+        bytes.fromhex("80".join(token.decode() for token in tokens))
+        .decode("latin-1")
+        .replace(END, " ")
+        .replace("\x80", END)
+    )
 
 
 TOKENS: Final = (("base64", _BASE64, _from_base64), ("base64", _WIDE64, _from_base64), ("hex", _HEX, _from_hex))

@@ -11,10 +11,10 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 from .decoders import DECODERS, TOKENS
-from .net import CUT, END, Effort, is_in
+from .loose import CUT, END, Effort, is_in
 
 FACTOR: Final = 12
 """Strings and their layers may have so many times the strings' characters; ordinary text has two or three times."""
@@ -32,11 +32,8 @@ class ExcessError(Exception):
         self.owner = owner
 
 
-class Span(NamedTuple):
-    """A place in a layer from which a piece of another one was made."""
-
-    start: int
-    end: int
+Span = tuple[int, int]
+"""A place in a layer, from and up to, of which a piece of another one was made."""
 
 
 _MARKUP = re.compile(r"</?[a-z]", re.I)
@@ -50,11 +47,11 @@ class Piece:
         self.end = end
         self.text = layer.text[start:end]
         parent = layer.parent
-        self._before = parent.piece(layer.sources[index].start) if parent else None
+        self._before = parent.piece(layer.sources[index][0]) if parent else None
         self.owner: int = self._before.owner if self._before else index
         self.is_hidden: bool = self._before is not None and (self._before.is_hidden or not layer.is_spelling)
         """Whether it was encoded."""
-        self._is_inner = self._before is not None and layer.sources[index].start > self._before.start
+        self._is_inner = self._before is not None and layer.sources[index][0] > self._before.start
         self._last: dict[str, int] = {}
 
     def last(self, mark: str) -> int:
@@ -176,10 +173,10 @@ def _made_of(layer: Layer, effort: Effort) -> Iterator[Layer]:
     yield from _changed(layer, _ENCODINGS, effort)
     for step, pattern, decode in TOKENS:
         if is_in(pattern, layer.raw):
-            found = list(re.finditer(pattern.encode(), layer.raw))
+            found = [(each[0], each.span()) for each in re.finditer(pattern.encode(), layer.raw)]
             effort.spend(len(found))
-            text = END + decode([each[0] for each in found]) + END
-            yield Layer(text, layer, (step,), [Span(*each.span()) for each in found])
+            text = END + decode([token for token, _ in found]) + END
+            yield Layer(text, layer, (step,), [span for _, span in found])
     for steps in _WRITING:
         yield from _changed(layer, steps, effort)
 
@@ -200,7 +197,7 @@ def _changed(layer: Layer, steps: tuple[str, ...], effort: Effort) -> Iterator[L
             for old, new in zip(before.split(END), after.split(END), strict=True):
                 if old != new:
                     parts.append(_part(layer, low, old, new))
-                    sources.append(Span(low, low + len(old)))
+                    sources.append((low, low + len(old)))
                 low += len(old) + 1
     if parts:
         yield Layer(END + END.join(parts) + END, layer, steps, sources)

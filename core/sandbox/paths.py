@@ -6,12 +6,10 @@ Prose and code may name relative paths and even `/etc/hosts`; a value that is no
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from .layers import Piece
 from .net import Rule, Window
-
-if TYPE_CHECKING:
-    from .layers import Piece
 
 _TOKEN = re.compile(r"[^\s\"'`<>|,;(){}\[\]]+")
 _SCHEME: Final = (

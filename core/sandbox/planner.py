@@ -17,7 +17,8 @@ from ..spec import WorkflowSpec
 from ..spec_problems import shown
 from . import commands, paths, prompts, sql, template
 from .layers import ExcessError, Layer, Piece, layers
-from .net import Effort, Net, Rule, TooMuchError
+from .loose import Effort, TooMuchError
+from .net import Net, Rule
 from .report import SandboxFinding, SandboxReport, Severity
 from .rules import SandboxRules, SideEffect
 from .strings import Strings

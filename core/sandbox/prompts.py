@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from .net import Effort, Rule, Window
+from .loose import Effort
+from .net import Rule, Window
 
 _OVERRIDE: Final = (
     r"\b(?:free(?:d)?|liberated|released|exempt)\s+(?:from|of)\s+(?:(?:all|any|your|the|its|every|\w{4,12})"

@@ -128,3 +128,4 @@ STACKED: Final = (
     r"if\s*\(|begin\s+(?:dbms|waitfor|declare)|rename\s+table|use\s+master|backup\s+database|replace\s+into|"
     r"union\s+select|vacuum\b|do\s+\$|load\s+data)",
 )
+"""Statements that end the one they are put into."""

@@ -11,7 +11,8 @@ from typing import Final
 
 from ..references import invalid_references
 from .layers import Layer
-from .net import CUT, Effort, Rule, Window
+from .loose import CUT, Effort
+from .net import Rule, Window
 
 _EXPRESSION: Final = (
     r"[*@%#~=&$]\{\s{0,8}(?:\(?\s{0,4}-?\d{1,9}\s{0,4}\)?\s{0,4}[-*+/%]\s{0,4}['\"(]?-?\d|['\"][^'\"{}]{0,40}['\"]"

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from refold import PlannerSandbox, SandboxRules
 from refold.core.sandbox import commands, paths, prompts, sql, template
 from refold.core.sandbox.layers import FACTOR, ExcessError, layers
-from refold.core.sandbox.net import Effort, Net
+from refold.core.sandbox.loose import Effort
+from refold.core.sandbox.net import Net
 from refold.tests.support.sandbox_measured import findings, judged
 
 HOSTILE = (

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from refold.core.sandbox import commands, paths, prompts, sql, template
 from refold.core.sandbox.layers import layers
-from refold.core.sandbox.net import END, Effort, Net, Rule, is_in, loosened
+from refold.core.sandbox.loose import END, Effort, is_in, loosened
+from refold.core.sandbox.net import Net, Rule
 from refold.tests.support.sandbox_corpus import read
 
 RULES = (*commands.RULES, *sql.RULES, *paths.RULES, *template.RULES, *prompts.RULES)
