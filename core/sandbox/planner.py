@@ -126,7 +126,7 @@ class _Check:
                 self._add_plain(prompts.UNSEEN, layer, prompts.unseen(layer.text, effort), strings)
 
             if not layer.is_spelling:
-                self._add_plain(prompts.FOREIGN, layer, prompts.foreign(layer.text), strings)
+                self._add_plain(prompts.FOREIGN, layer, prompts.foreign(layer.lower), strings)
 
             def is_known(rule: Rule, piece: Piece | None, layer: Layer = layer) -> bool:
                 found = self.warnings if rule.family == "prompt" else self.violations
