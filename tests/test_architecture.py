@@ -40,6 +40,7 @@ LATE_IMPORTS = [
     ("refold.ops.fleet_dask", "distributed", "an extra, which only jobs on a cluster need"),
     ("refold.core.runtime", "pydantic", "25 ms that `import refold` need not wait for"),
     ("refold.core.runtime.registry", "importlib", "users name the module of their skills when they start a worker"),
+    ("refold.core.sandbox.loose", "re2", "only those who judge plans need a compiled library of expressions"),
     ("refold.core.skills.http", "httpx2", "50 ms that only those pay who call HTTP servers"),
 ]
 
@@ -50,8 +51,10 @@ IMPURE = frozenset(
     threading time urllib uuid warnings weakref zoneinfo""".split()  # noqa: SIM905 - a list of words
 )
 
-# What the pure modules may use from outside: parsers and serialisers.
-PURE_LIBRARIES = frozenset({"jmespath", "orjson", "pydantic", "pydantic_core", "rfc8785", "typing_extensions", "yaml"})
+# What the pure modules may use from outside: parsers, serialisers and expressions.
+PURE_LIBRARIES = frozenset(
+    {"jmespath", "orjson", "pydantic", "pydantic_core", "re2", "rfc8785", "typing_extensions", "yaml"}
+)
 
 
 def test_every_import_follows_an_arrow() -> None:

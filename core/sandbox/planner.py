@@ -9,25 +9,25 @@ Nothing in a plan makes `validate` raise, take more than linear time, or answer 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, cast
 
-from ..canonical import MAX_DEPTH, json_pointer
 from ..errors import InvalidError
 from ..spec import WorkflowSpec
 from ..spec_problems import shown
 from . import commands, paths, prompts, sql, template
-from .layers import ExcessError, Hit, Layer, layers
+from .layers import ExcessError, Layer, Piece, layers
+from .loose import Effort, TooMuchError
+from .net import Net, Rule
 from .report import SandboxFinding, SandboxReport, Severity
 from .rules import SandboxRules, SideEffect
+from .strings import Strings
 
-_SCANNERS: Final[tuple[tuple[str, Callable[[Layer], Iterator[Hit]]], ...]] = (
-    ("command", commands.scan),
-    ("sql", sql.scan),
-    ("path", paths.scan),
-    ("template", template.scan),
-    ("prompt", prompts.scan),
-)
+_RULES = (*commands.RULES, *sql.RULES, *paths.RULES, *template.RULES, *prompts.RULES)
+_NETS: Final = {"": Net(_RULES), "comments": Net(sql.RULES), "digits": Net(prompts.RULES), "slashes": Net(paths.RULES)}
+"""The rules for layers made by a way of writing that matters to one family alone, and for all others."""
+_EFFORT: Final = 60_000
+"""Units of work on one plan, however long it is; ordinary plans of 2 MB need a tenth."""
 _SHOWN: Final = 60
 
 
@@ -47,17 +47,21 @@ class PlannerSandbox:
         document, problems = _document(plan)
         check = _Check(self.rules, explain)
         check.add_all(problems)
+        strings = Strings(self.rules.max_characters)
         if isinstance(document, dict):
             fields = cast("dict[Any, Any]", document)
             for position, step in enumerate(_items(fields.get("steps"))):
                 if isinstance(step, dict):
-                    self._step(cast("dict[Any, Any]", step), f"/steps/{position}", check)
+                    self._step(cast("dict[Any, Any]", step), f"/steps/{position}", check, strings)
             for name in ("inputs", "output", "metadata"):
                 if name in fields:
-                    check.strings(fields[name], f"/{name}", ())
+                    strings.collect(fields[name], f"/{name}", ())
+        check.add_all(strings.problems)
+        if strings.room >= 0:
+            check.strings(strings)
         return SandboxReport(tuple(check.violations), tuple(check.warnings), self.rules.version)
 
-    def _step(self, step: Mapping[Any, Any], at: str, check: _Check) -> None:
+    def _step(self, step: Mapping[Any, Any], at: str, check: _Check, strings: Strings) -> None:
         skill = step.get("skill_id")
         if isinstance(skill, str):
             check.add_all(self._skill(skill, f"{at}/skill_id"))
@@ -68,7 +72,7 @@ class PlannerSandbox:
         off = [(each.argument, each.families) for each in self.rules.exemptions if each.skill == skill]
         for name in ("inputs", "idempotency_key"):
             if name in step:
-                check.strings(step[name], f"{at}/{name}", off if name == "inputs" else ())
+                strings.collect(step[name], f"{at}/{name}", off if name == "inputs" else ())
 
     def _skill(self, skill: str, pointer: str) -> list[SandboxFinding]:
         parts = {_plain_name(skill), *map(_plain_name, re.split(r"[./:@+]+", skill[:1000]))}
@@ -82,75 +86,83 @@ class PlannerSandbox:
         return []
 
 
-class _Text(NamedTuple):
-    text: str
-    pointer: str
-    off: frozenset[str]
-
-
 class _Check:
-    """The findings of one plan, and what room is left."""
+    """The findings of one plan."""
 
     def __init__(self, rules: SandboxRules, explain: bool):
         self.violations: list[SandboxFinding] = []
         self.warnings: list[SandboxFinding] = []
         self._rules = rules
         self._explain = explain
-        self._room = rules.max_characters
-
-    @property
-    def _is_over(self) -> bool:
-        return len(self.violations) >= self._rules.max_findings or self._room < 0
+        self._known: set[tuple[str, int]] = set()
 
     def add(self, finding: SandboxFinding) -> None:
         found = self.violations if finding.severity == "violation" else self.warnings
         if len(found) < self._rules.max_findings:
             found.append(finding)
 
-    def add_all(self, findings: list[SandboxFinding]) -> None:
+    def add_all(self, findings: Iterable[SandboxFinding]) -> None:
         for finding in findings:
             self.add(finding)
 
-    def strings(self, value: Any, pointer: str, off: Any) -> None:
-        """Looks at every string and key of `value`; `off` are the exempt pointers below `pointer`, with families."""
+    def strings(self, strings: Strings) -> None:
+        """Looks at every string, and at what is encoded in it."""
         try:
-            for text in _texts(value, pointer, off):
-                if self._is_over:
-                    return
-                self._text(text)
-        except _TooDeepError:
-            self.add(SandboxFinding("plan.limit", "violation", pointer, f"nested more than {MAX_DEPTH} levels deep"))
-
-    def _text(self, text: _Text) -> None:
-        seen: set[str] = set()
-        try:
-            for layer in layers(text.text, self._rules.max_depth):
-                self._room -= len(layer.text)
-                if self._room < 0:
-                    limit = f"more than {self._rules.max_characters} characters to look at"
-                    self.violations = self.violations[: self._rules.max_findings - 1]
-                    self.add(SandboxFinding("plan.limit", "violation", text.pointer, limit))
-                    return
-                for family, scan in _SCANNERS:
-                    if family in text.off:
-                        continue
-                    for hit in scan(layer):
-                        if hit.rule not in seen:
-                            seen.add(hit.rule)
-                            self.add(self._finding(hit, layer, text.pointer))
-        except ExcessError:
+            self._look(strings, Effort(_EFFORT))
+        except ExcessError as error:
             why = "encodings nested deeper, or holding more, than is looked into"
-            self.add(SandboxFinding("plan.encoding", "violation", text.pointer, why, _excerpt(text.text, 0)))
+            self._refuse("plan.encoding", strings.pointer(error.owner), why, strings.texts[error.owner])
+        except TooMuchError:
+            why = "more encodings, or more places that could be an attack, than are looked at"
+            self._refuse("plan.limit", "", why)
 
-    def _finding(self, hit: Hit, layer: Layer, pointer: str) -> SandboxFinding:
-        severity: Severity = "warning" if hit.rule.startswith("prompt.") else "violation"
-        decoded = f" (after decoding: {', '.join(layer.way)})" if layer.way else ""
-        path = layer.way if self._explain else ()
-        return SandboxFinding(hit.rule, severity, pointer, hit.why + decoded, _excerpt(layer.text, hit.start), path)
+    def _refuse(self, rule: str, pointer: str, why: str, text: str = "") -> None:
+        self.violations = self.violations[: self._rules.max_findings - 1]
+        self.add(SandboxFinding(rule, "violation", pointer, why, _excerpt(text, 0)))
 
+    def _look(self, strings: Strings, effort: Effort) -> None:
+        for layer in layers(strings.texts, self._rules.max_depth, effort):
+            if layer.parent is None:
+                self._add_plain(prompts.UNSEEN, layer, prompts.unseen(layer.text, effort), strings)
 
-class _TooDeepError(Exception):
-    pass
+            if not layer.is_spelling:
+                self._add_plain(prompts.FOREIGN, layer, prompts.foreign(layer.lower), strings)
+
+            def is_known(rule: Rule, piece: Piece | None, layer: Layer = layer) -> bool:
+                found = self.warnings if rule.family == "prompt" else self.violations
+                if len(found) >= self._rules.max_findings:
+                    return True
+                if piece is None:
+                    return layer.is_single and (rule.name, 0) in self._known
+                return (rule.name, piece.owner) in self._known or rule.family in strings.off(piece.owner)
+
+            net = _NETS.get(layer.steps[-1] if layer.steps else "", _NETS[""])
+            for hit in net.hits(layer, effort, is_known):
+                self._add(hit.rule, layer, hit.start, hit.piece, strings)
+            if layer.parent is None:
+                self._add_plain(template.REFERENCE, layer, template.references(layer, effort), strings)
+
+    def _add_plain(self, rule: Rule, layer: Layer, places: Iterable[int], strings: Strings) -> None:
+        for at in places:
+            piece = layer.piece(at)
+            off = strings.off(piece.owner)
+            if rule.family not in off and ("template.expression", piece.owner) not in self._known:
+                self._add(rule, layer, at, piece, strings)
+            if layer.is_single or len(self._known) > 4 * self._rules.max_findings:
+                return
+
+    def _add(self, rule: Rule, layer: Layer, at: int, piece: Piece, strings: Strings) -> None:
+        if (rule.name, piece.owner) in self._known:
+            return
+        self._known.add((rule.name, piece.owner))
+        severity: Severity = "warning" if rule.family == "prompt" else "violation"
+        way = layer.way(at)
+        decoded = f" (after decoding: {', '.join(way)})" if way else ""
+        excerpt = _excerpt(piece.text, at - piece.start)
+        pointer = strings.pointer(piece.owner)
+        self.add(
+            SandboxFinding(rule.name, severity, pointer, rule.why + decoded, excerpt, way if self._explain else ())
+        )
 
 
 def _document(plan: object) -> tuple[object, list[SandboxFinding]]:
@@ -174,37 +186,6 @@ def _lacks_key(effect: SideEffect, step: Mapping[Any, Any]) -> bool:
     given = cast("dict[Any, Any]", inputs).get(effect.argument) if isinstance(inputs, dict) else None
     value = effect.default if given is None else given
     return not isinstance(value, str) or value.strip().upper() not in effect.harmless
-
-
-def _texts(value: Any, pointer: str, off: Any) -> Iterator[_Text]:
-    """The strings and keys of a JSON value in document order, without recursion. Raises _TooDeepError."""
-    stack: list[tuple[Any, str, int]] = [(value, pointer, 0)]
-    while stack:
-        item, at, depth = stack.pop()
-        if isinstance(item, str):
-            yield _Text(item, at, _off(at[len(pointer) :], off))
-        elif isinstance(item, dict | list | tuple):
-            if depth >= MAX_DEPTH:
-                raise _TooDeepError
-            is_object = isinstance(item, dict)
-            members = cast("dict[Any, Any]", item).items() if is_object else enumerate(cast("list[Any]", item))
-            below = [
-                (member, at + json_pointer((str(key) if is_object else key,)), depth + 1) for key, member in members
-            ]
-            if is_object:
-                keys = [str(key) for key in cast("dict[Any, Any]", item)]
-                for key, (_, place, _) in zip(keys, below, strict=True):
-                    yield _Text(key, place, _off(place[len(pointer) :], off))
-            stack.extend(reversed(below))
-
-
-def _off(below: str, off: Any) -> frozenset[str]:
-    return frozenset(
-        family
-        for argument, families in off
-        if below == argument or below.startswith(argument + "/")
-        for family in families
-    )
 
 
 def _items(value: Any) -> list[Any]:

@@ -105,8 +105,8 @@ class SandboxRules(_Model):
     """Families that do not count for single arguments."""
     max_depth: Annotated[int, Field(ge=1, le=8)] = 4
     """Rounds of decoding: how deep encodings may be nested in each other and are still looked into."""
-    max_characters: Annotated[int, Field(ge=10_000, le=1_000_000_000)] = 64_000_000
-    """Characters that are looked at in one plan, each decoding counted anew; a plan that needs more is refused."""
+    max_characters: Annotated[int, Field(ge=10_000, le=1_000_000_000)] = 2_000_000
+    """Characters of all strings that are looked at in one plan; a plan that holds more is refused."""
     max_findings: Annotated[int, Field(ge=1, le=10_000)] = 100
     """Violations in a report, and warnings; no more are looked for."""
 

@@ -8,16 +8,11 @@ itself, so of it only what such statements hardly ever hold is reported.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
-from .layers import Hit, Layer
+from .net import Rule, Window
+from .sql_patterns import CATALOG, DANGLING, NOSQL, PROBE, STACKED, TIME
 
-_PREFILTER: Final = (
-    "'", "=", '"', "--", "/*", ";", "union", "select", "sleep", "waitfor", "benchmark", " or ", " and ", "||", "&&",
-    "having",
-    "@@", "[$", '"$', "order by", "load_file", "procedure", "extractvalue", "updatexml", "(select", "outfile", "like",
-)  # fmt: skip
 _TOKEN = re.compile(
     r"\s+|(?P<string>'[^']{0,64}'|\"[^\"]{0,64}\"|n'[^']{0,64}')|(?P<number>0x[0-9a-f]+|\d{1,20}(?:\.\d{1,20})?)"
     r"|(?P<word>[a-z_@$][\w$@.]{0,63})|(?P<operator><=>|<>|<=|>=|!=|==|:=|\|\||&&|--|/\*|[-+*/%=<>!~^|&#])|"
@@ -28,147 +23,46 @@ _TOKEN = re.compile(
 _COMPARING = frozenset(
     {"=", "<", ">", "<=", ">=", "<>", "!=", "==", "<=>", "like", "in", "is", "between", "rlike", "regexp", "glob", "^"}
 )
-_BOOLEAN = re.compile(
-    r"(?:(?<![\w.])(?:or|and|xor|having|where|not)(?![\w.])|\|\||&&|(?<=\d)(?:or|"
-    r"and)(?=\s))(?=[\s(+/*!~'\"-]{0,12}[\w'\"(@!~-])"
-)
 _STATEMENT = re.compile(
-    r"\s*(?:begin|commit|start\s+transaction)\s*;|\s*(?:\"{1,3})?(?:\(\s*)?(?:--[^\n]*\n\s*)?(?:select|insert|update|delete|create|alter|drop|with|explain|begin|grant|"
+    r"\s*(?:begin|commit|start\s+transaction)\s*;|\s*(?:\"{1,3})?(?:\(\s*)?(?:--[^\n]*\n\s*)?(?:select|"
+    r"insert|update|delete|create|alter|drop|with|explain|begin|grant|"
     r"revoke|truncate|merge|call|set|use|show|"
     r"replace|analyze|vacuum|commit|declare|pragma)\s+[\w*(\"`@']"
 )
-_UNION = re.compile(
-    r"(?<![a-z_])union[\s(]+(?:(?:all|distinct|distinctrow)[\s(]+)?(?:select|values)\b\s*(.{0,120})", re.S
+_BOOLEAN = r"(?P<boolean>(?<![\w.])\b(?:or|and|xor|having|where|not)\b(?!\.)|\|\||&&|\d(?:or|and)(?=\s))"
+_BETWEEN = r"[\s(+!~-]{0,12}(?:(?:not|binary)\s{1,4})?"
+_CONSTANT = r"(?:n?'[^']{0,64}'|\"[^\"]{0,64}\"|['\"]|0x[0-9a-f]{1,20}|\d{1,20}|true\b|false\b|null\b)"
+_COMPARISON = r"(?:=|<|>|!=|\b(?:like|in|is|between|rlike|regexp|glob)\b|\^|[-+*/%]\s?\d)"
+_CONDITIONS = (
+    _BOOLEAN + _BETWEEN + _CONSTANT + r"[\s)\d.]{0,8}" + _COMPARISON,
+    _BOOLEAN + _BETWEEN + r"[a-z_@$][\w$@.]{0,63}[\s)]{0,8}(?:=|\blike\b)",
+    r"['\"`)\d]\s{0,8}" + _BOOLEAN + _BETWEEN + r"[\w'\"][^\n]{0,60}(?:--(?:[\s+'\"-]|$)|#\s{0,4}(?:$|[^\w\s])|/\*)",
 )
-_STACKED = re.compile(
-    r";\s*(?:drop\s+(?:table|database|schema|user|view|index|function|procedure|login|role)\b|delete\s+from\s+\w|"
-    r"insert\s+into\s+\w"
-    r"|update\s+[\w.\"`\[\]]{1,60}\s+set\s+\w|alter\s+(?:table|user|login|database|role)\b|create\s+(?:table|"
-    r"user|login|or\s+replace|function|database|role|alias|trigger)\b"
-    r"|exec(?:ute)?\s*(?:\(|\s(?:master|xp_|sp_|@|immediate|'))|shutdown\b|truncate\s+(?:table\s)?\w|"
-    r"grant\s+\w{2,20}\s+(?:on|to)|declare\s+@|waitfor\s+(?:delay|time)|"
-    r"select\s+(?:[\w*,@.\s'\"()]{1,80}\s+from\s+\w|pg_sleep|sleep|benchmark|@@|load_file|version|current_user|"
-    r"user|\d)|copy\s+[\w(]|merge\s+into|set\s+@|call\s+\w+\(|attach\s+database|"
-    r"if\s*\(|begin\s+(?:dbms|waitfor|declare)|rename\s+table|use\s+master|backup\s+database|replace\s+into|"
-    r"union\s+select|vacuum\b|do\s+\$|load\s+data)"
-)
-_BREAKOUT = re.compile(r"(['\"`])[)\s;]{0,12}(?:--(?=[\s+\-'\"]|$)|#(?=\s{0,4}$)|/\*|;%00|;\x00|%00)")
-_TIME = re.compile(
-    r"^\W{0,4}(?:pg_)?sleep\s?\(['\"]?\d{1,9}['\"]?\)\s{0,4}(?:--|#|=|['\"])|^pg_sleep\s?\(\d+\)|&&\s{0,4}sleep\s?\(\d|"
-    r"(?:\b(?:and|or|xor|select|if|when|then|else|case|having|by|where)|[,'\"=+\-*/^|"
-    r"()])[\s('\"]{0,8}(?:sleep\s?\(\s?['\"(]?\d|pg_sleep\s?\()"
-    r"|\bselect\s+pg_sleep|\bbenchmark\s?\(\s?\d{3,}|\bwaitfor\s+(?:delay|time)\s+['\"n]|dbms_(?:pipe|lock|"
-    r"session)\.(?:receive_message|sleep)|randomblob\s?\(\s?\d{5,}|"
-    r"generate_series\s?\(\s?1\s?,\s?\d{6,}|\bdelay\s+'0?0:0?0:\d"
-)
-_PROBE = re.compile(
-    r"\bextractvalue\s?\(\s?\w+\s?,|\bupdatexml\s?\(\s?\w+\s?,|\bxp_(?:cmdshell|dirtree|regread|"
-    r"fileexist)\b.{0,4}['\"(\s]|(?<!\.)\bload_file\s?\(|\binto\s+(?:out|dump)file\b|"
-    r"\butl_(?:http|inaddr|file|smtp)\.\w|\bctxsys\.|\bprocedure\s+analyse\s?\(|\bload_extension\s?\(|"
-    r"\bexp\s?\(\s?~|\bfloor\s?\(\s?rand\s?\(\s?0|"
-    r"^\W{0,4}order\s+by\s+\d{1,6}\s{0,4}$|\border\s+by\s+\d{1,6}\s{0,4}(?:--|#|/\*|\)?\s?;?\s?%00)|\bgroup\s+by\s+[\w.,\s]{1,60}\s+having\s+['\"\d(]|"
-    r"(?<![\w.])@@(?:version|hostname|datadir|servername|global)\b.{0,4}(?:--|,|\)|$)|"
-    r"\b(?:and|or|xor|\|\||&&)\s{0,4}[!~(]{0,3}\s{0,4}\(?\s{0,4}(?:exists\s{0,4}\(\s{0,4})?\(?\s{0,4}select\b|"
-    r"\b(?:and|or)\s{1,4}(?:not\s{1,4})?(?:ascii|ord|length|substring|substr|mid|char_length|if|elt|make_set|hex|"
-    r"convert|cast|chr|rlike|row|user_name|db_name)\s?\(|"
-    r"(?:\|\||[+\-*/,=(^])\s{0,4}\(\s{0,4}select\s+(?:[\w()*@'.,\s\"|]{1,80}from\b|[@'(\d]|user|version|database|"
-    r"current|pg_|sleep|char|chr|concat)|"
-    r"\bcase\s+when\s+\(?[\w\s=<>'()]{1,60}\)?\s*then\b.{0,80}\bend\b\s{0,4}(?:\)|--|#|$)|\bconcat\s?\(\s?0x|"
-    r"\bchar\s?\(\s?\d+\s?(?:,\s?\d+\s?){2,}\)|\bjson_keys\s?\(\s?\(?select|convert\s?\(\s?int\s?,"
-)
-_NOSQL = re.compile(
-    r"^[^\w]{0,4}\$(?:ne|gt|gte)['\"]?\s?:\s?(?:null|['\"]|-?\d)|['\"]\s?;\s?(?:sleep\s?\(|return\b|it\s?=|while\s?\()|"
-    r"\$or['\"]?\s?:\s?\[\s?\{\s?\}|''\s?\}\s?\],|"
-    r"\[\$(?:ne|gt|lt|gte|lte|regex|where|exists|in|nin|or|and|not)\]|[\"']?\$where[\"']?\s?:\s?[\"']|"
-    r"[\"']\$(?:ne|gt|gte)[\"']\s?:\s?(?:null|[\"']{2}|-?\d{1,3}\s?\}|undefined|true|1\b)|"
-    r"[\"']\$regex[\"']\s?:\s?[\"']\^?\.\*|'\s?\|\|\s?'?\w{1,12}'?\s?={2,3}\s?'?\w|;\s?return\s(?:true|this)|"
-    r"'\s?&&\s?this\.\w|\|\|\s?1\s?==\s?1|true,\s?\$where|[\"']\$(?:func|function|accumulator)[\"']"
-)
+_UNION = r"(?<![a-z_])union[\s(]{1,20}(?:(?:all|distinct|distinctrow)[\s(]{1,20})?(?:select|values)\b"
+_BREAKOUT = r"(?P<quote>['\"])[)\s;]{0,12}(?:--(?:[\s+\-'\"]|$)|#\s{0,4}$|/\*|;%00|;\x00|%00)"
 _ORDER = frozenset({"<", ">", "<=", ">="})
-_WAITING = ("sleep", "benchmark", "waitfor", "dbms_", "randomblob", "generate_series", "delay")
-_PROBING_WORDS: Final = (
-    "extractvalue|updatexml|xp_|load_file|outfile|dumpfile|utl_|ctxsys|analyse|load_extension|exp(|exp (|"
-    "floor|order by|having|@@|select|ascii|ord(|length|substr|mid(|if(|elt(|make_set|hex|convert|cast|chr|"
-    "rlike|row(|user_name|db_name|case when|concat|char|json_keys|user("
-)
-_PROBING = tuple(_PROBING_WORDS.split("|"))
 _CONSTANTS = frozenset({"true", "false", "null", "1", "0"})
 
 
-def scan(layer: Layer) -> Iterator[Hit]:
-    """Signs of SQL injection in the layer."""
-    text = layer.lower
-    if not any(mark in text for mark in _PREFILTER) and not text.startswith(("or ", "and ")):
-        return
-    text = _without_comments(text)
-    statement = _STATEMENT.match(text) is not None
-    yield from _conditions(text, statement)
-    found = _UNION.search(text)
-    if found and _is_union(found, text, statement):
-        yield Hit("sql.union", "UNION SELECT appends rows of another table", *found.span())
-    found = _STACKED.search(text)
-    if found and _is_stacked(found, text, statement, layer.is_bare):
-        yield Hit("sql.stacked", "a second statement behind a value", *found.span())
-    for found in _BREAKOUT.finditer(text):
-        if _breaks_out(found, text):
-            yield Hit("sql.comment", "a quote that ends a value, and a comment that hides what follows", *found.span())
-            break
-    found = _TIME.search(text) if any(word in text for word in _WAITING) else None
-    if found and not (statement and found[0].startswith("(")):
-        yield Hit("sql.time", "a function that makes the database wait", *found.span())
-    found = None if statement or not any(word in text for word in _PROBING) else _PROBE.search(text)
-    if found:
-        yield Hit("sql.probe", "an expression by which databases are probed", *found.span())
-    found = _NOSQL.search(text)
-    if found:
-        yield Hit("sql.operator", "an operator of a document database in place of a value", *found.span())
+def is_statement(window: Window) -> bool:
+    """Whether the text is a whole statement from its first word on."""
+    return _STATEMENT.match(window.piece.head) is not None
 
 
-def _without_comments(text: str) -> str:
-    """`text` with blanks for SQL comments and MySQL's conditional ones, at the same places."""
-    last = text.rfind("*/")
-    if last < 0 or "/*" not in text:
-        return text
-    blanked = _COMMENT.sub(lambda found: " " * len(found[0]), text[:last])
-    return blanked + "  " + text[last + 2 :]
+def _is_no_statement(found: re.Match[str], window: Window) -> bool:
+    return not is_statement(window)
 
 
-# The text ends before its last */, so the search for an end never runs through text that has none.
-_COMMENT = re.compile(r"/\*!(?:\d{5})?|/\*[^*]*+(?:\*(?!/)[^*]*+)*+(?:\*/|$)|\*/")
-
-
-def _conditions(text: str, statement: bool) -> Iterator[Hit]:
-    for found in _BOOLEAN.finditer(text):
-        if statement and found[0] in ("where", "not", "and"):
-            continue
-        if _is_constant_condition(text, found):
-            yield Hit("sql.tautology", "a condition that does not depend on any row", found.start(), found.end() + 20)
-            return
-    found = _DANGLING.search(text)
-    if found and not statement:
-        yield Hit("sql.tautology", "quotes and operators that turn a comparison around", *found.span())
-
-
-_DANGLING = re.compile(
-    r"^[\w@. -]{0,40}['\"]\s{0,4}(?:=|\|\||-|\^|\*|\+|<|>|like|<>|&|\||%|/|mod|"
-    r"div)\s{0,4}['\"]{1,2}[\w ]{0,10}['\"]?(?:\s{0,4}(?:=\s?['\"]?|--.*|#))?$"
-    r"|'\s?=\s?'\s?'?\s?(?:or|and|limit)\b|'=0--|'='\s{0,2}'or|^[\w@. -]{0,40}['\"]\)*\s{1,4}(?:or|and|xor|\|\||"
-    r"&&)\s{1,4}\(?['\"]?[\w=<>'\" ()]{0,40}['\"]?\s?(?:--|#|/\*|;|limit\b)"
-    r"|^\W{0,4}(?:or|and)\s.{1,40}(?:--|#)\s{0,4}$|^['\"]\s{0,4}(?:or|and|xor)\s{0,4}['\"]|^(?:or|and)\s(?:true|false|1)$"
-    r"|^['\"]\)*[;\s]\s{0,4}(?:insert\s+into|create\s+user|delete\s+from|exec\s|grant\s|drop\s+table|update\s\w+\sset)\b"
-    r"|^[\w@.-]{0,40}['\"]\)*\s{0,3}(?:or|xor|\|\||&&|and)\s{0,3}(?:\d{1,6}|true|false|not\s\w{1,9}|'[^']{0,10}'|"
-    r"[\w.]{1,20}\s?(?:like|is|in|=|<|>|between)\s?.{1,30})['\"]?$"
-)
-
-
-def _is_constant_condition(text: str, found: re.Match[str]) -> bool:
+def _is_constant_condition(found: re.Match[str], window: Window) -> bool:
     """Whether behind a boolean operator two constants, or twice the same name, are compared."""
+    text, word = window.text, found["boolean"]
+    if word in ("where", "not", "and") and is_statement(window):
+        return False
     left: list[str] = []
     right: list[str] = []
     operator = ""
-    in_sql = found.start() < 24 and any(mark in text for mark in ("'", '"', "--", "#"))
-    word = found[0]
-    for token in _TOKEN.finditer(text, found.end(), min(len(text), found.end() + 160)):
+    in_sql = found.start("boolean") < 24 and any(mark in text for mark in ("'", '"', "--", "#"))
+    for token in _TOKEN.finditer(text, found.end("boolean"), found.end("boolean") + 160):
         kind, value = token.lastgroup, token[0]
         if (
             kind is None
@@ -205,8 +99,8 @@ def _ends_so(
     in_sql: bool,
 ) -> bool:
     """Judges a condition that is cut off by a quote that opens nothing, or by a comment."""
-    before = text[max(0, found.start() - 24) : found.start()].rstrip()
-    breaks_out = before.endswith(("'", '"', ")", "`")) or before.isdigit()
+    before = text[max(0, found.start("boolean") - 24) : found.start("boolean")].rstrip()
+    breaks_out = before.endswith(("'", '"', ")", "`", "")) and (before == "" or not before[-1].isalpha())
     if value in ("--", "#", "/*"):
         return bool(left) and (
             _are_constant(left, operator, right, in_sql)
@@ -220,6 +114,7 @@ def _ends_so(
 def _are_constant(left: list[str], operator: str, right: list[str], in_sql: bool) -> bool:
     if not left or not right or not operator:
         return False
+    right = [part.removeprefix("n") if part[1:2] == "'" else part for part in right]
     if all(_is_constant(part) or part in "+-*/" for part in left) and (_is_constant(right[0]) or right[0] == "null"):
         # `3 < 5 and 7 > 2` is mathematics.
         return operator not in _ORDER or left[0][0] in "'\"" or in_sql
@@ -230,32 +125,54 @@ def _is_constant(token: str) -> bool:
     return token[0] in "'\"0123456789" or token in _CONSTANTS
 
 
-def _is_union(found: re.Match[str], text: str, statement: bool) -> bool:
-    after = found[1]
-    looks = re.match(
-        r"[\d'\"@(*]|null\b|\w+\s?[,(]|\w+\s+from\b|char|concat|version|database|user\b|group_concat|table_name|"
-        r"column_name|top\s\d|load_file|unhex|\W*$",
-        after,
-    )
-    if not looks or not statement:
+def _is_union(found: re.Match[str], window: Window) -> bool:
+    after = window.text[found.end() : found.end() + 120].lstrip()
+    looks = _COLUMNS.match(after)
+    if not looks or not is_statement(window):
         return looks is not None
     return "information_schema" in after or re.match(r"(?:null|\d+)\s?,\s?(?:null|\d+|@@)", after) is not None
 
 
-def _is_stacked(found: re.Match[str], text: str, statement: bool, bare: bool) -> bool:
-    if not statement:
+_COLUMNS = re.compile(
+    r"[\d'\"@(*]|null\b|\w+\s?[,(]|\w+\s+from\b|char|concat|version|database|user\b|group_concat|table_name|"
+    r"column_name|top\s\d|load_file|unhex|\W*$"
+)
+
+
+def _is_stacked(found: re.Match[str], window: Window) -> bool:
+    text = window.text
+    if not is_statement(window):
         before = text[max(0, found.start() - 64) : found.start()].rstrip()
         # A value, not a sentence or a line of code.
-        return bare or before == "" or before[-1] in "'\")`0123456789" or len(before.split()) <= 3
-    first = text.split(None, 1)[0]
+        return window.piece.is_bare or before == "" or before[-1] in "'\")`0123456789" or len(before.split()) <= 3
+    first = window.piece.head.split(None, 1)[0]
     return first == "select" and re.match(r";\s*(?:drop|shutdown|truncate|exec)", found[0]) is not None
 
 
-def _breaks_out(found: re.Match[str], text: str) -> bool:
+def _breaks_out(found: re.Match[str], window: Window) -> bool:
     """Whether the quote closes what this text did not open."""
+    text = window.text
     start = max(text.rfind("\n", 0, found.start()) + 1, found.start() - 200)
     if text[max(0, found.start() - 1)] == "\\":
         return False
-    return text.count(found[1], start, found.start()) % 2 == 0 and (
+    return text.count(found["quote"], start, found.start()) % 2 == 0 and (
         found.start() == start or text[found.start() - 1] not in " (=,[{:" or found.start() - start < 2
     )
+
+
+def _waits(found: re.Match[str], window: Window) -> bool:
+    return not (found[0].startswith("(") and is_statement(window))
+
+
+RULES: Final = (
+    Rule("sql.tautology", "a condition that does not depend on any row", _CONDITIONS, _is_constant_condition),
+    Rule("sql.tautology", "quotes and operators that turn a comparison around", DANGLING, _is_no_statement),
+    Rule("sql.union", "UNION SELECT appends rows of another table", (_UNION,), _is_union),
+    Rule("sql.stacked", "a second statement behind a value", STACKED, _is_stacked),
+    Rule("sql.comment", "a quote that ends a value, and a comment that hides what follows", (_BREAKOUT,), _breaks_out),
+    Rule("sql.time", "a function that makes the database wait", TIME, _waits),
+    Rule("sql.probe", "an expression by which databases are probed", PROBE, _is_no_statement),
+    Rule("sql.probe", "a question to the database's own catalogs", CATALOG),
+    Rule("sql.operator", "an operator of a document database in place of a value", NOSQL),
+)
+"""The rules of this family."""

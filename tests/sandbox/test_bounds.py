@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refold import PlannerSandbox, SandboxRules
+from refold.core.sandbox import commands, paths, prompts, sql, template
 from refold.core.sandbox.layers import FACTOR, ExcessError, layers
+from refold.core.sandbox.loose import Effort
+from refold.core.sandbox.net import Net
 from refold.tests.support.sandbox_measured import findings, judged
 
 HOSTILE = (
@@ -65,7 +68,7 @@ def test_layers_take_work_in_proportion_to_the_text(unit: str) -> None:
     def work(length: int) -> int:
         characters = 0
         try:
-            for layer in layers(unit * (length // len(unit)), 4):
+            for layer in layers([unit * (length // len(unit))], 4, Effort(PLENTY)):
                 characters += len(layer.text)
         except ExcessError:
             pass
@@ -73,6 +76,41 @@ def test_layers_take_work_in_proportion_to_the_text(unit: str) -> None:
 
     assert work(200_000) <= FACTOR * 200_000 + 20_000
     assert work(200_000) <= 11 * work(20_000) + 20_000
+
+
+PLENTY = 1 << 40
+RULES = (*commands.RULES, *sql.RULES, *paths.RULES, *template.RULES, *prompts.RULES)
+UNITS = (
+    "' or ", "; ls = ", "| id |", "`a", "$(b ", "../", "..\\", "{{ x", "{%", "<% ", "curl x ", "union select , ",
+    "or a=b ", "sleep ", "/etc/ ", "ignore all your ", "<|im ", "send me ", "1 or 2 < ", "i n ", "nc -", "php://",
+    "__class__", "[$ne ", "<span ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("family", ["command", "sql", "path", "template", "prompt"])
+@pytest.mark.parametrize("unit", UNITS)
+def test_twice_the_hostile_text_takes_twice_the_steps(family: str, unit: str) -> None:
+    net = Net(tuple(rule for rule in RULES if rule.family == family))
+
+    def steps(length: int) -> int:
+        effort = Effort(PLENTY)
+        (layer,) = [each for each in layers([unit * (length // len(unit))], 1, effort) if each.parent is None]
+        before = effort.left
+        # Nothing is known, so that no hit ends the work.
+        for _ in net.hits(layer, effort, lambda rule, piece: False):
+            pass
+        return before - effort.left
+
+    assert steps(30_000) <= 2.2 * steps(15_000) + 2_000
+
+
+def test_hostile_places_without_end_refuse_a_plan() -> None:
+    report = judged("or a=b " * 100_000)
+    assert "plan.limit" in {found.rule for found in report.violations}
+
+
+def test_separately_encoded_pieces_without_end_refuse_a_plan() -> None:
+    assert not judged("a%2e" * 400_000).valid
 
 
 @pytest.mark.timeout(60)
@@ -100,6 +138,29 @@ def test_layers_take_work_in_proportion_to_the_text(unit: str) -> None:
 def test_hostile_text_comes_to_an_end(unit: str) -> None:
     # Quadratic work on so much text would take minutes, and the time-out would tell.
     findings(unit * (300_000 // len(unit)))
+
+
+@pytest.mark.parametrize("at", [0, 4000, 4090, 4096, 4100, 8190, 20_000])
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "{{7*7}}",
+        " ' or 1=1-- ",
+        " %7b%7b7*7%7d%7d ",
+        " ../../../../etc/passwd ",
+        " {\\u007b7*7}} ",
+        " union/**/select 1,2 ",
+    ],
+)
+def test_an_attack_is_found_wherever_it_stands_in_a_long_text(attack: str, at: int) -> None:
+    text = "lorem ipsum " * 2000
+    assert findings(text[:at] + attack + text[at:]) and findings(text) == []
+
+
+@pytest.mark.parametrize("spread", [1, 4096, 50_000])
+def test_blanks_and_comments_without_end_hide_nothing(spread: int) -> None:
+    assert findings("1; drop" + " " * spread + "table users")
+    assert findings("1 union/*" + "x" * spread + "*/select null,null")
 
 
 @pytest.mark.parametrize(
