@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from ..limits import Limits
 from ..plan import Plan
@@ -95,6 +95,11 @@ class Simulation:
     widest: int
     recorded_runs: int
 
+    @classmethod
+    def of_nothing(cls, evaluation: PlanEvaluation) -> Self:
+        """That of what is no plan."""
+        return cls("", "", "", evaluation, (), CostEstimate(0, 0, 0), TimeEstimate(0, 0, None, 0, 0), (), 0, 0, 0)
+
     @property
     def status(self) -> str:
         """That of the evaluation."""
@@ -130,8 +135,7 @@ def simulation_of(examined: Examined, where: Circumstances, records: Records) ->
     """The simulation of a plan that was examined."""
     evaluation, plan, facts, judged = examined
     if plan is None or judged is None:
-        none = CostEstimate(0, 0, 0), TimeEstimate(0, 0, None, 0, 0)
-        return Simulation("", "", "", evaluation, (), *none, (), 0, 0, 0)
+        return Simulation.of_nothing(evaluation)
     took = [_took(step.step_id, step.skill_id, each, records) for step, each in zip(plan.steps, facts, strict=True)]
     expected, slow = [each.expected or 0.0 for each in took], [each.slow for each in took]
     slots = _played(plan, expected, judged, where)
