@@ -91,14 +91,14 @@ def _bar(step: SimulatedStep, whole: float, length: int) -> str:
 
 def _totals(found: Simulation) -> list[tuple[str, str]]:
     cost, time = found.cost, found.time
-    unpriced = f"; {cost.unpriced_steps} steps say no cost" if cost.unpriced_steps else ""
+    unpriced = f"; no cost is declared for {_steps_of(cost.unpriced_steps)}" if cost.unpriced_steps else ""
     told = [("cost", f"{cents(cost.expected_cents)} expected, {cents(cost.worst_cents)} at worst{unpriced}")]
     least = "at least " if time.unknown_steps else ""
     took = f"{least}{_seconds(time.expected_seconds)} expected, {_seconds(time.slow_seconds)} if slow"
     if time.longest_seconds is not None:
         took += f", {_seconds(time.longest_seconds)} at the longest"
     if time.unknown_steps:
-        took += f"; of {time.unknown_steps} steps nobody knows how long they take"
+        took += f"; nobody knows how long {_steps_of(time.unknown_steps)} take"
     told.append(("time", took))
     told.append(("from", f"{found.recorded_runs} recorded runs" if found.recorded_runs else "no recorded runs"))
     held_up = time.expected_seconds - time.without_limits_seconds
@@ -109,6 +109,10 @@ def _totals(found: Simulation) -> list[tuple[str, str]]:
     told.append(("critical path", " → ".join(path[:10]) + more))
     told.append(("shape", f"{len(found.steps)} steps, {found.levels} one after the other, {found.widest} side by side"))
     return told
+
+
+def _steps_of(number: int) -> str:
+    return "1 step" if number == 1 else f"{number} steps"
 
 
 def _seconds(seconds: float) -> str:
