@@ -10,6 +10,7 @@ from .core.errors import (
     ApprovalError,
     ApprovalNotFoundError,
     ApproverUnknownError,
+    BudgetExceededError,
     CallError,
     DelegationRefusedError,
     DocumentError,
@@ -42,6 +43,8 @@ from .core.errors import (
 )
 from .core.failures import CatalogEntry, FailureCatalog
 from .core.limits import Limits
+from .core.policy.document import Policy
+from .core.policy.enforcer import PolicyCheckResult, PolicyContext, PolicyEnforcer
 from .core.results import StepResult, WorkflowResult
 from .core.retry import Retry
 from .core.runtime.context import StepContext
@@ -68,9 +71,12 @@ from .core.sandbox.planner import PlannerSandbox
 from .core.sandbox.report import SandboxFinding, SandboxReport
 from .core.sandbox.rules import SandboxRules
 from .core.seeds import step_seed
+from .core.simulation.findings import PlanEvaluation
+from .core.simulation.simulate import Simulation
 from .core.spec import StepDescriptor, WorkflowSpec
 from .projections.golden_keys import GoldenKeys
 from .projections.golden_recorder import GoldenRecorder, InMemoryGoldenRecorder
+from .projections.simulating import evaluate_plan, simulate
 from .sync_client import SyncClient, SyncRunHandle
 
 __all__ = [
@@ -80,6 +86,7 @@ __all__ = [
     "ApprovalError",
     "ApprovalNotFoundError",
     "ApproverUnknownError",
+    "BudgetExceededError",
     "CallError",
     "CatalogEntry",
     "Client",
@@ -98,7 +105,12 @@ __all__ = [
     "NondeterminismError",
     "NotCanonicalError",
     "OwnershipLostError",
+    "PlanEvaluation",
     "PlannerSandbox",
+    "Policy",
+    "PolicyCheckResult",
+    "PolicyContext",
+    "PolicyEnforcer",
     "PolicyViolationError",
     "Problem",
     "QueryUnansweredError",
@@ -115,6 +127,7 @@ __all__ = [
     "SandboxReport",
     "SandboxRules",
     "Schedule",
+    "Simulation",
     "Skill",
     "SkillRegistry",
     "SpecConflictError",
@@ -139,6 +152,7 @@ __all__ = [
     "call",
     "canonical_json",
     "continue_as_new",
+    "evaluate_plan",
     "gather",
     "now",
     "open_store",
@@ -147,6 +161,7 @@ __all__ = [
     "run_workflow",
     "set_attribute",
     "set_query",
+    "simulate",
     "skill",
     "sleep",
     "step_seed",

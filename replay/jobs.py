@@ -23,6 +23,7 @@ from .control import ControlVerification, verify_emergency, verify_refusals, ver
 from .fleet import Chunk, ChunkProof, Order, chunks_of, prove_chunk
 from .golden_control import verify_golden_control
 from .job_files import JobFile
+from .policy_control import verify_policies
 from .proving import Prover
 from .tally import Tally
 from .webhook_control import verify_webhooks
@@ -124,13 +125,13 @@ def run_job(
 
 def control_streams(store: Store, tenant: str) -> list[ControlVerification]:
     """The proofs of the streams that belong to no run: registered specs, what was decided about goldens, which
-    checkpoints were refused, what was added to budgets, emergency stops."""
+    checkpoints were refused, what was added to budgets, emergency stops, adopted policies."""
     found = [verify_specs(store, tenant), *verify_golden_control(store, tenant)]
     found += [prove(store, tenant) for prove in _STREAMS]
     return [each for each in found if each is not None]
 
 
-_STREAMS = (verify_refusals, verify_top_ups, verify_emergency, verify_webhooks)
+_STREAMS = (verify_refusals, verify_top_ups, verify_emergency, verify_webhooks, verify_policies)
 """The proofs of streams of which there is at most one."""
 
 

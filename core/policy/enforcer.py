@@ -87,6 +87,13 @@ class PolicyCheckResult:
             raise kind(self.reason, self.code, self.rule)
 
 
+class Applying(NamedTuple):
+    """What of policies is about an attempt."""
+
+    rules: tuple[Rule, ...]
+    limits: tuple[Limit, ...]
+
+
 class _Facts(NamedTuple):
     """What patterns are held against; None where the run has no such thing."""
 
@@ -116,17 +123,7 @@ class PolicyEnforcer:
 
         Pure: rates, places and budgets are named in the answer's `limits`, and only the ledger can grant them.
         """
-        cost = _cost(step, ctx)
-        facts = _Facts(
-            step.skill_id,
-            step.step_id,
-            agent_id,
-            ctx.tenant,
-            ctx.workflow_type,
-            ctx.queue,
-            ctx.source,
-            ctx.side_effect,
-        )
+        cost, facts = _cost(step, ctx), _facts(step, ctx, agent_id)
         against = _built_in(ctx, cost)
         limits: dict[str, Limit] = {}
         for policy in self.policies:
@@ -142,6 +139,13 @@ class PolicyEnforcer:
             return PolicyCheckResult(False, code, rule_name, reason, self.label)
         return PolicyCheckResult(True, policy=self.label, limits=tuple(limits.values()))
 
+    def applying(self, step: PolicyStep, ctx: PolicyContext, agent_id: str | None = None) -> Applying:
+        """The rules that match, whatever they say of this attempt, and all that it must be granted."""
+        cost, facts = _cost(step, ctx), _facts(step, ctx, agent_id)
+        rules = [rule for policy in self.policies for rule in policy.rules if _fits(rule.match, facts)]
+        limits = [limit for policy in self.policies for limit in _limits(policy, ctx, facts, cost)]
+        return Applying(tuple(rules), tuple(limits))
+
     def rule_of(self, account: str) -> str:
         """The name of the limit or budget that an account is of."""
         kind, name, *_ = account.split("/")
@@ -150,6 +154,19 @@ class PolicyEnforcer:
 
 _Refusal = tuple[str, str, str]
 """Code, rule, reason."""
+
+
+def _facts(step: PolicyStep, ctx: PolicyContext, agent_id: str | None) -> _Facts:
+    return _Facts(
+        step.skill_id,
+        step.step_id,
+        agent_id,
+        ctx.tenant,
+        ctx.workflow_type,
+        ctx.queue,
+        ctx.source,
+        ctx.side_effect,
+    )
 
 
 def _cost(step: PolicyStep, ctx: PolicyContext) -> float:

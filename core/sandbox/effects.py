@@ -17,3 +17,9 @@ def has_effect(skill_id: str, declared: bool, inputs: Mapping[str, Any]) -> bool
     if effect is None or not declared:
         return declared
     return str(inputs.get(effect.argument or "", effect.default)).upper() not in effect.harmless
+
+
+def decided_by(skill_id: str) -> str | None:
+    """The input that decides whether a call has an effect, None where the skill's declaration alone does."""
+    effect = _CONDITIONAL.get(skill_id)
+    return None if effect is None else effect.argument

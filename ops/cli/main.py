@@ -12,9 +12,9 @@ from typing import NoReturn
 
 import typer
 
+from .policy_commands import app
 from .signals import StoppedError, stragglers
 from .streams import ReaderGoneError, UnwritableError, drop, flush, make_usable, note
-from .webhook_commands import app
 
 _WRITE_FAULTS = {errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 

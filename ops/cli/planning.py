@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 from rich.text import Text
 
-from ...core.documents import MAX_DOCUMENT_BYTES, parse_document, parse_json
-from ...core.errors import CallError, DocumentError, InvalidError, Problem
+from ...core.documents import parse_document, parse_json
+from ...core.errors import DocumentError, InvalidError
 from ...core.sandbox.planner import PlannerSandbox
 from ...core.sandbox.report import SandboxFinding, SandboxReport
 from ...core.sandbox.rules import SandboxRules
 from .faults import INVALID, OK, REFUSED
 from .output import console, plain, write_json
+from .plan_lines import plan_lines
 from .reading import read_bytes
 
 
@@ -49,26 +49,12 @@ def _reports(sandbox: PlannerSandbox, file: str, explain: bool, json: bool) -> I
             raise
         yield sandbox.validate(document, explain=explain)
         return
-    for line in _lines():
+    for line in plan_lines():
         try:
             yield sandbox.validate(parse_json(line), explain=explain)
         except DocumentError as error:
             found = [SandboxFinding("plan.invalid", "violation", each.pointer, each.reason) for each in error.problems]
             yield SandboxReport(tuple(found), (), sandbox.rules.version)
-
-
-def _lines() -> Iterator[bytes]:
-    # A line at a time, so that whoever writes plans hears of each at once; a line without end is not waited for.
-    source = sys.stdin.buffer
-    try:
-        while line := source.readline(MAX_DOCUMENT_BYTES + 2):
-            if len(line) > MAX_DOCUMENT_BYTES + 1:
-                problem = Problem("", f"a line is longer than {MAX_DOCUMENT_BYTES} bytes", "send smaller plans")
-                raise CallError(problem)
-            if line.strip():
-                yield line
-    except OSError as error:
-        raise CallError(Problem("", f"the plans cannot be read: {error.strerror or error}")) from None
 
 
 def _code(report: SandboxReport) -> int:
