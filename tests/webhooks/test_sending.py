@@ -258,7 +258,9 @@ async def test_what_is_too_large_is_replaced_by_its_hash(world: World) -> None:
 async def test_secrets_in_messages_are_masked(world: World) -> None:
     @skill
     def leaking() -> None:
-        raise Failure("LEAK", "cannot reach https://ada:hunter2@example.com with token=abc123", retryable=False)
+        raise Failure(
+            "HTTP_CLIENT_ERROR", "cannot reach https://ada:hunter2@example.com with token=abc123", retryable=False
+        )
 
     registry = SkillRegistry()
     registry.register(leaking)
@@ -268,7 +270,7 @@ async def test_secrets_in_messages_are_masked(world: World) -> None:
     await world.sender.once()
     assert [each.json["type"] for each in world.sink.taken] == ["step.failed", "run.failed"]
     for each in world.sink.taken:
-        assert each.json["data"]["error_code"] == "LEAK"
+        assert each.json["data"]["error_code"] == "HTTP_CLIENT_ERROR"
         assert b"hunter2" not in each.body and b"abc123" not in each.body
 
 
