@@ -27,10 +27,10 @@ from .times import iso
 MAX_BODY_BYTES = 64 * 1024
 """The largest body."""
 
-_LEFT_OUT = {"at", "spec", "source", "inputs", "semantics"}
-"""Fields of no use to a receiver, or that say more of a run than that it was started."""
+_LEFT_OUT = {"at", "document", "spec", "source", "inputs", "semantics"}
+"""Fields of no use to a receiver, or that say more than what happened: specs, inputs, whole policies."""
 
-_MESSAGES = {"message", "reason"}
+_MESSAGES = {"comment", "message", "note", "reason"}
 """Fields in which skills and people say what they like."""
 
 _NOTE = "too large for a webhook; read it from Refold"

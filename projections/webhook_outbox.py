@@ -75,7 +75,7 @@ class OutboxFollower:
         wanted = [each for each in self._endpoints.values() if each.enabled and matches(each.patterns, record.topic)]
         if not wanted:
             return []
-        place, at = tenants_of(record), self._now()
+        place, at = tenant_of(record), self._now()
         return [
             NewDelivery(
                 each.endpoint_id,
@@ -122,10 +122,11 @@ _NOBODY = ""
 """No tenant is called so."""
 
 
-def tenants_of(record: Record) -> str | None:
+def tenant_of(record: Record) -> str | None:
     """Whose event it is: a tenant's, everybody's (None), or nobody's ("", such as a message in an inbox).
 
-    What is decided for a tenant stands in `control/…/{tenant}` or has a field `tenant`; the rest is for all.
+    What is decided for a tenant stands in `control/…/{tenant}`, or names it: in a field `tenant`, or as what an
+    emergency stop is about. The rest is for all.
     """
     family, _, rest = record.stream.partition("/")
     if family != CONTROL:
@@ -135,7 +136,8 @@ def tenants_of(record: Record) -> str | None:
             return _NOBODY
     _, _, tenant = rest.partition("/")
     try:
-        named = tenant or open_envelope(record).data.get("tenant")
+        data = {} if tenant else open_envelope(record).data
+        named = tenant or data.get("tenant") or (data.get("name") if data.get("scope") == "tenant" else None)
         return check_tenant(named) if named else None
     except (IntegrityError, CallError):
         return _NOBODY

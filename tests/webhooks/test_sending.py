@@ -11,6 +11,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from refold import SkillRegistry, WorkflowEngine
 from refold.core.addresses import Allowed
+from refold.core.emergency import Scope
 from refold.core.errors import AddressRefusedError, CallError, Failure
 from refold.core.hashing import sha256_hex
 from refold.core.ids import webhooks_of
@@ -21,7 +22,7 @@ from refold.ops.webhooks.sender import DAY_SECONDS, DELAYS_SECONDS
 from refold.projections.webhook_body import MAX_BODY_BYTES
 from refold.replay.webhook_control import verify_webhooks
 from refold.tests.support.sink import Answer
-from refold.tests.support.workflows import soon, spec, step
+from refold.tests.support.workflows import events_of, soon, spec, step, until
 from refold.tests.webhooks.conftest import World
 
 FULL = [("run.started", "a"), ("run.completed", "a")]
@@ -257,7 +258,9 @@ async def test_what_is_too_large_is_replaced_by_its_hash(world: World) -> None:
 async def test_secrets_in_messages_are_masked(world: World) -> None:
     @skill
     def leaking() -> None:
-        raise Failure("LEAK", "cannot reach https://ada:hunter2@example.com with token=abc123", retryable=False)
+        raise Failure(
+            "HTTP_CLIENT_ERROR", "cannot reach https://ada:hunter2@example.com with token=abc123", retryable=False
+        )
 
     registry = SkillRegistry()
     registry.register(leaking)
@@ -267,8 +270,37 @@ async def test_secrets_in_messages_are_masked(world: World) -> None:
     await world.sender.once()
     assert [each.json["type"] for each in world.sink.taken] == ["step.failed", "run.failed"]
     for each in world.sink.taken:
-        assert each.json["data"]["error_code"] == "LEAK"
+        assert each.json["data"]["error_code"] == "HTTP_CLIENT_ERROR"
         assert b"hunter2" not in each.body and b"abc123" not in each.body
+
+
+async def test_approvals_are_told_as_they_are_asked_for_and_granted(world: World) -> None:
+    await world.subscribe("approval.*")
+    asked = spec(step("ship", "approval", reason="ship build 7", approvers=["ada"]))
+    running = asyncio.create_task(world.engine.run(asked, run_id="deploy"))
+    await until(lambda: "approval.requested" in [event.topic for event in events_of(world.store, "deploy")])
+    await world.sender.once()
+    assert world.told() == [("approval.requested", "deploy")]
+    data = world.sink.taken[0].json["data"]
+    assert (data["step_id"], data["reason"], data["approvers"]) == ("ship", "ship build 7", ["ada"])
+    await world.engine.approvals.decide("deploy", None, "grant", "ada", "looks good")
+    await soon(running)
+    await world.sender.once()
+    assert world.told()[1:] == [("approval.granted", "deploy")]
+    assert world.sink.taken[1].json["data"]["by"] == "ada"
+
+
+async def test_emergency_stops_are_told_to_those_whom_they_concern(world: World) -> None:
+    for tenant in ("default", "acme"):
+        await world.subscribe("emergency.*", tenant=tenant, path=f"/{tenant}")
+    emergency = world.engine.emergency
+    await emergency.enable(Scope("tenant", "acme"), reason="too expensive")
+    await emergency.enable(reason="all of it")
+    await world.sender.once()
+    assert [each.json["data"]["reason"] for each in world.sink.taken if each.path == "/default"] == ["all of it"]
+    told = [each.json["data"] for each in world.sink.taken if each.path == "/acme"]
+    assert [each["reason"] for each in told] == ["too expensive", "all of it"]
+    assert {(each["tenant"], each["run_id"]) for each in told} == {("acme", None)}
 
 
 async def test_a_receiver_inside_is_refused_and_retried_like_any_failure(world: World) -> None:
