@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import socket
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -175,7 +176,7 @@ class WorkflowEngine(Engine):
             timers=timers,
             checkpoints=RunCheckpoints(self.store.tables),
             policies=_policies(policy),
-            by=owner,
+            by=f"{socket.gethostname()}, process {os.getpid()}",
         )
         self.schedules = Schedules(self, log, self._streams_needing)
 
