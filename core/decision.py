@@ -49,6 +49,8 @@ class Decision(NamedTuple):
     begins: Sequence[RunStarted] = ()
 
 
+_JUDGED = "SANDBOX_REJECTED"
+
 NOTHING = Decision()
 """Nothing is to be done until something happens."""
 
@@ -240,8 +242,14 @@ def run_failed(state: RunState, at: int, step_id: str | None, code: str, message
 
 def is_judgement(state: RunState, event: Event) -> bool:
     """Whether `event` ends a run before its first step, because the sandbox refuses its plan."""
-    refused = isinstance(event, RunRejected) and event.error_code == "SANDBOX_REJECTED" and event.step_id is None
+    refused = isinstance(event, RunRejected) and event.error_code == _JUDGED and event.step_id is None
     return refused and not (state.ended_steps or state.attempted or state.waits or state.announced or state.taken)
+
+
+def was_judged(state: RunState) -> bool:
+    """Whether the run ended before its first step, because the sandbox refused its plan."""
+    end = state.end
+    return isinstance(end, RunRejected) and end.error_code == _JUDGED and end.step_id is None and not state.ended_steps
 
 
 def hash_of_run(state: RunState, success: bool, error_code: str | None) -> str:

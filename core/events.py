@@ -67,6 +67,7 @@ __all__ = [
     "END_TOPICS",
     "EVENTS",
     "ORIGINS",
+    "PLANNER",
     "SEMANTICS",
     "ApprovalCommented",
     "ApprovalDelegated",
@@ -123,8 +124,11 @@ __all__ = [
     "StoreBroughtBack",
 ]
 
-ORIGINS = ("", "planner")
-"""Where a run's workflow may come from: a planner is not trusted."""
+PLANNER = "planner"
+"""Where plans come from that nobody trusts."""
+
+ORIGINS = ("", PLANNER)
+"""Where a run's workflow may come from."""
 
 SEMANTICS = 1
 """The version of `decide`'s rules, recorded when a run starts: old runs are folded by the rules they ran under."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.code_state import CodeState
+from ..core.decision import was_judged
 from ..core.errors import (
     IntegrityError,
     InvalidError,
@@ -177,6 +178,8 @@ class Prover:
         if state.end is None or isinstance(state.end, RunCancelled | RunTimedOut):
             why = "the run goes on" if state.end is None else f"the run was cut off from outside ({state.status})"
             return Result("not_comparable", why), Replayed(state, 0, 0)
+        if was_judged(state):
+            return Result("not_comparable", "the sandbox refused the plan, nothing was executed"), Replayed(state, 0, 0)
         return await self._compared(state, lambda: replay(self._services, events, state))
 
     def _changed(self, state: RunState) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..catalog import parse_name
 from ..errors import CallError, OwnershipLostError, Problem, RunOwnedError
-from ..events import RunContinued
+from ..events import PLANNER, RunContinued
 from ..ids import check_run_id, check_tenant, stream_of
 from ..limits import Limits
 from ..policy.document import Policy
@@ -132,7 +132,8 @@ class Engine(Controls, Steering):
             tenant,
             source=source,
             policy=policy,
-            skills=services.skills,
+            # A forbidden skill is a matter for the sandbox, whether it is known here or not.
+            skills=None if source == PLANNER else services.skills,
             limits=services.limits,
             at=services.clock.now(),
         )

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ..canonical import Payload
 from ..errors import CallError, StoreError
-from ..events import RunFailed, RunStarted
+from ..events import PLANNER, RunFailed, RunStarted
 from ..ledger import Answer, Ledger, Request
 from ..plan import PlannedStep
 from ..policy.document import Policy
@@ -89,7 +89,7 @@ class Gate:
         await self.refresh()
         own = None if started.policy is None else _parsed(started.policy)
         asked = any(each is not None and each.sandbox == "all" for each in (self._current, own))
-        return await self._judge.refusal(started) if asked or started.origin == "planner" else None
+        return await self._judge.refusal(started) if asked or started.origin == PLANNER else None
 
     def enforcer(self, state: RunState) -> PolicyEnforcer | None:
         """What applies to a run now; None where there is neither a policy of the process nor one of the run."""

@@ -21,11 +21,12 @@ from ..errors import (
     StoreError,
     StoreUnreachableError,
 )
-from ..events import Event, RunContinued, RunEnd, RunStarted
+from ..events import PLANNER, Event, RunContinued, RunEnd, RunStarted
 from ..ids import stream_of
 from ..ports import Head, Unit
 from ..run_state import RunState
 from ..state import fold
+from ..state import start as begun
 from .actor import RunActor
 from .admission import check_same, check_served
 from .decider import Decider, SpecDecider
@@ -110,6 +111,8 @@ class Host:
                     return state
             raise
         refusal = await self.judged(started)
+        if started.origin == PLANNER and not refusal:
+            check_served(begun(started), self._services.skills)
         try:
             heads = await self.record_start(stream, started, self._services.lease_seconds, refusal)
         except OwnershipLostError:

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from ..canonical import Payload
 from ..code_state import CodeState
+from ..decision import was_judged
 from ..errors import IntegrityError, NondeterminismError, ReplayDivergenceError
 from ..events import (
     Event,
     RunCancelled,
     RunEnd,
-    RunRejected,
     RunTimedOut,
     StepCompleted,
     StepFailed,
@@ -102,8 +102,7 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
     """
     if recorded.end is None and isinstance(recorded, CodeState):
         await replay_code(events, recorded, services.skills, services.limits)
-    judged = isinstance(recorded.end, RunRejected) and not recorded.ended_steps and recorded.end.step_id is None
-    if recorded.end is None or judged or isinstance(recorded.end, RunCancelled | RunTimedOut):
+    if recorded.end is None or was_judged(recorded) or isinstance(recorded.end, RunCancelled | RunTimedOut):
         return Replayed(recorded, 0, 0)
     if isinstance(recorded, CodeState):
         return await replay_code(events, recorded, services.skills, services.limits, services)

@@ -130,7 +130,9 @@ def read_policy_of(origin: Origin) -> Policy | None:
     return None if origin.policy is None else read_policy(Path(origin.policy))
 
 
-def check_call(spec: WorkflowSpec, inputs: Any, run_id: str, seed: int, tenant: str, skills: SkillRegistry) -> None:
+def check_call(
+    spec: WorkflowSpec, inputs: Any, run_id: str, seed: int, tenant: str, skills: SkillRegistry | None
+) -> None:
     """All that the engine will check, before the database is so much as opened. Raises InvalidError."""
     first_event(spec, run_id, seed, inputs, None, tenant, skills=skills, limits=Limits(), at=0)
 
