@@ -14,13 +14,14 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from .canonical import canonical_json, decode
 from .errors import NotCanonicalError, Problem, SpecError
 from .retry import Retry
 from .spec_checks import cross_problems
-from .spec_problems import NAME, STEP_ID, did_you_mean, explain, first_in_order, kind_of, shown, wrong_type
+from .spec_problems import NAME, STEP_ID, did_you_mean, first_in_order, kind_of, shown, wrong_type
+from .strict_model import StrictModel
 
 MAX_STEPS = 10_000
 """Steps of one spec."""
@@ -82,14 +83,8 @@ _Json = Annotated[Any, BeforeValidator(_read_back)]
 _BACKOFF = Retry()
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    def __init__(self, /, **fields: Any) -> None:
-        try:
-            super().__init__(**fields)
-        except ValidationError as error:
-            raise SpecError(explain(error, type(self).model_fields)) from None
+class _Model(StrictModel):
+    fault = SpecError
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with some fields changed; checked like any other, unlike pydantic's own."""

@@ -22,12 +22,13 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from ..canonical import canonical_json
 from ..errors import CallError, NotCanonicalError, Problem
 from ..spec import MAX_CENTS, MAX_SECONDS
-from ..spec_problems import NAME, explain, kind_of
+from ..spec_problems import NAME, kind_of
+from ..strict_model import StrictModel, each, made
 
 Period = Literal["total", "month", "day"]
 """For how long a budget lasts before it begins anew, by the calendar of UTC."""
@@ -44,10 +45,6 @@ def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
 
 
-def _made(model: Any, value: Any) -> Any:
-    return model(**{str(key): item for key, item in value.items()}) if isinstance(value, Mapping) else value  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
-
-
 _Name = Annotated[str, Field(pattern=NAME)]
 _Text = Annotated[str, Field(min_length=1, max_length=500)]
 _Pattern = Annotated[str, Field(min_length=1, max_length=200)]
@@ -56,17 +53,7 @@ _Cents = Annotated[float, Field(ge=0, le=MAX_CENTS / 1_000_000, allow_inf_nan=Fa
 _Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    def __init__(self, /, **fields: Any) -> None:
-        try:
-            super().__init__(**fields)
-        except ValidationError as error:
-            raise CallError(explain(error, type(self).model_fields)) from None
-
-
-class Match(_Model):
+class Match(StrictModel):
     """Which steps are meant: those for which every field given has a pattern that fits, `*` and `?` as in file names.
 
     What a run has not (an agent, say) fits no pattern but `*`.
@@ -90,10 +77,10 @@ class Match(_Model):
     """Whether the skill declares a side effect."""
 
 
-_Match = Annotated[Match, BeforeValidator(lambda value: _made(Match, value))]
+_Match = Annotated[Match, each(Match)]
 
 
-class Rule(_Model):
+class Rule(StrictModel):
     """What steps that match may not do. At least one of the fields below `match` says something."""
 
     rule: _Name
@@ -118,7 +105,7 @@ class Rule(_Model):
             raise CallError(Problem("", f"rule {self.rule!r} says nothing", fix))
 
 
-class Rate(_Model):
+class Rate(StrictModel):
     """So many steps in so many seconds, and how many at once after a pause."""
 
     count: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -129,7 +116,7 @@ class Rate(_Model):
     """How many may begin at once when none did for a while; without it, `count`."""
 
 
-class LimitRule(_Model):
+class LimitRule(StrictModel):
     """How many of the steps that match may begin in a time, or run at a time."""
 
     limit: _Name
@@ -140,7 +127,7 @@ class LimitRule(_Model):
     """By what is counted apart; without it, all together."""
     key: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")] | None = None
     """With `key` among `per`: the name of the run's input whose value is the key."""
-    rate: Annotated[Rate | None, BeforeValidator(lambda value: _made(Rate, value))] = None
+    rate: Annotated[Rate | None, each(Rate)] = None
     """How many may begin in a time."""
     places: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """How many may run at a time."""
@@ -155,7 +142,7 @@ class LimitRule(_Model):
             raise CallError(Problem("/key", "`key` and `per: [key]` belong together", "give both or none"))
 
 
-class Budget(_Model):
+class Budget(StrictModel):
     """What the steps of an agent, a tenant or a workflow may cost in a period: each name has a budget of its own."""
 
     scope: Literal["agent", "tenant", "workflow"]
@@ -170,29 +157,28 @@ class Budget(_Model):
     """What becomes of a step for which there is not enough: `wait` is for the next period, or a top-up."""
 
 
-def _each(model: Any) -> BeforeValidator:
-    return BeforeValidator(lambda value: _made(model, value))
-
-
-class Policy(_Model):
+class Policy(StrictModel):
     """A whole policy. Raises CallError, with a pointer to each fault, for one that cannot be."""
 
     policy: _Name
     """Its name."""
     version: Annotated[_Name, Field(max_length=100)]
     """Its version: name and version stand for one content, for ever."""
-    rules: Annotated[tuple[Annotated[Rule, _each(Rule)], ...], BeforeValidator(_listed)] = ()
+    rules: Annotated[tuple[Annotated[Rule, each(Rule)], ...], BeforeValidator(_listed)] = ()
     """In this order; the first that refuses decides."""
-    limits: Annotated[tuple[Annotated[LimitRule, _each(LimitRule)], ...], BeforeValidator(_listed)] = ()
+    limits: Annotated[tuple[Annotated[LimitRule, each(LimitRule)], ...], BeforeValidator(_listed)] = ()
     """All that match count."""
-    budgets: Annotated[tuple[Annotated[Budget, _each(Budget)], ...], BeforeValidator(_listed)] = ()
+    budgets: Annotated[tuple[Annotated[Budget, each(Budget)], ...], BeforeValidator(_listed)] = ()
     """All that match count."""
     sandbox: Literal["planner", "all"] = "planner"
     """Which runs must pass the sandbox: those of planners, or all runs of specs."""
 
     def __init__(self, /, **fields: Any) -> None:
         super().__init__(**fields)
-        for field, names in (("rules", [r.rule for r in self.rules]), ("limits", [each.limit for each in self.limits])):
+        for field, names in (
+            ("rules", [rule.rule for rule in self.rules]),
+            ("limits", [limit.limit for limit in self.limits]),
+        ):
             seen: set[str] = set()
             for at, name in enumerate(names):
                 if name in seen:
@@ -204,7 +190,7 @@ class Policy(_Model):
         """The policy that the decoded JSON or YAML `value` describes. Raises CallError."""
         if not isinstance(value, Mapping):
             raise CallError(Problem("", f"a policy must be an object, not {kind_of(value)}", "begin with policy"))
-        return _made(cls, value)
+        return made(cls, value)
 
     @cached_property
     def canonical(self) -> bytes:

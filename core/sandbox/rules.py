@@ -5,13 +5,13 @@ They are data, so that they can be kept in a file of JSON or YAML, under a versi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
 from ..errors import CallError, Problem
-from ..spec_problems import explain, kind_of
+from ..spec_problems import kind_of
+from ..strict_model import StrictModel, each, made
 
 RULES_VERSION: Final = "1"
 """The version of the built-in rules; it changes with what they find."""
@@ -38,17 +38,7 @@ _Names = Annotated[tuple[_Name, ...], Field(min_length=1), BeforeValidator(_tupl
 """An empty list of names is an error, so that nobody switches a rule off by leaving something out."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
-
-    def __init__(self, /, **fields: Any) -> None:
-        try:
-            super().__init__(**fields)
-        except ValidationError as error:
-            raise CallError(explain(error, type(self).model_fields)) from None
-
-
-class Exemption(_Model):
+class Exemption(StrictModel):
     """Families that do not count for one argument of one skill."""
 
     skill: _Name
@@ -59,7 +49,7 @@ class Exemption(_Model):
     """What is switched off."""
 
 
-class SideEffect(_Model):
+class SideEffect(StrictModel):
     """Calls that must carry an `idempotency_key`."""
 
     skill: _Name
@@ -81,7 +71,7 @@ _EFFECTS = (
 _EXEMPTIONS = (Exemption(skill="transform", argument="/expression", families=("command",)),)
 
 
-class SandboxRules(_Model):
+class SandboxRules(StrictModel):
     """A set of rules. Raises CallError for one that says nothing, or that would forbid nothing."""
 
     version: Annotated[str, Field(min_length=1, max_length=100)] = RULES_VERSION
@@ -93,13 +83,13 @@ class SandboxRules(_Model):
     allowed_skills: _Names | None = None
     """If given, plans may call these alone; what is forbidden stays so."""
     side_effects: Annotated[
-        tuple[Annotated[SideEffect, BeforeValidator(lambda value: _made(SideEffect, value))], ...],
+        tuple[Annotated[SideEffect, each(SideEffect)], ...],
         Field(min_length=1),
         BeforeValidator(_tuple),
     ] = _EFFECTS
     """Calls that must carry an idempotency key."""
     exemptions: Annotated[
-        tuple[Annotated[Exemption, BeforeValidator(lambda value: _made(Exemption, value))], ...],
+        tuple[Annotated[Exemption, each(Exemption)], ...],
         BeforeValidator(_tuple),
     ] = _EXEMPTIONS
     """Families that do not count for single arguments."""
@@ -115,8 +105,4 @@ class SandboxRules(_Model):
         """The rules that the decoded JSON or YAML `value` describes. Raises CallError."""
         if not isinstance(value, dict):
             raise CallError(Problem("", f"rules must be an object, not {kind_of(value)}", "begin with version"))
-        return _made(cls, value)
-
-
-def _made(model: Any, value: Any) -> Any:
-    return model(**{str(key): item for key, item in value.items()}) if isinstance(value, Mapping) else value  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+        return made(cls, value)
