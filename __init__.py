@@ -121,6 +121,10 @@ _NAMES = {
         "StepDescriptor",
         "WorkflowSpec",
     ),
+    "projections.checkpoints": (
+        "CheckpointStore",
+        "InMemoryCheckpointStore",
+    ),
     "projections.golden_keys": ("GoldenKeys",),
     "projections.golden_recorder": (
         "GoldenRecorder",
@@ -152,6 +156,7 @@ __all__ = [
     "BudgetExceededError",
     "CallError",
     "CatalogEntry",
+    "CheckpointStore",
     "Client",
     "DelegationRefusedError",
     "DocumentError",
@@ -161,6 +166,7 @@ __all__ = [
     "GoldenKeys",
     "GoldenRecorder",
     "GoldenStoreError",
+    "InMemoryCheckpointStore",
     "InMemoryGoldenRecorder",
     "IntegrityError",
     "InvalidError",

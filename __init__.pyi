@@ -74,6 +74,7 @@ from .core.seeds import step_seed
 from .core.simulation.findings import PlanEvaluation
 from .core.simulation.simulate import Simulation
 from .core.spec import StepDescriptor, WorkflowSpec
+from .projections.checkpoints import CheckpointStore, InMemoryCheckpointStore
 from .projections.golden_keys import GoldenKeys
 from .projections.golden_recorder import GoldenRecorder, InMemoryGoldenRecorder
 from .projections.simulating import evaluate_plan, simulate
@@ -89,6 +90,7 @@ __all__ = [
     "BudgetExceededError",
     "CallError",
     "CatalogEntry",
+    "CheckpointStore",
     "Client",
     "DelegationRefusedError",
     "DocumentError",
@@ -98,6 +100,7 @@ __all__ = [
     "GoldenKeys",
     "GoldenRecorder",
     "GoldenStoreError",
+    "InMemoryCheckpointStore",
     "InMemoryGoldenRecorder",
     "IntegrityError",
     "InvalidError",
