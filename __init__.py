@@ -115,6 +115,7 @@ _NAMES = {
     ),
     "core.sandbox.rules": ("SandboxRules",),
     "core.seeds": ("step_seed",),
+    "core.secret_marks": ("secret",),
     "core.simulation.findings": ("PlanEvaluation",),
     "core.simulation.simulate": ("Simulation",),
     "core.spec": (
@@ -228,6 +229,7 @@ __all__ = [
     "patched",
     "random",
     "run_workflow",
+    "secret",
     "set_attribute",
     "set_query",
     "simulate",

@@ -70,6 +70,7 @@ from .core.runtime.skill import Skill, skill
 from .core.sandbox.planner import PlannerSandbox
 from .core.sandbox.report import SandboxFinding, SandboxReport
 from .core.sandbox.rules import SandboxRules
+from .core.secret_marks import secret
 from .core.seeds import step_seed
 from .core.simulation.findings import PlanEvaluation
 from .core.simulation.simulate import Simulation
@@ -162,6 +163,7 @@ __all__ = [
     "patched",
     "random",
     "run_workflow",
+    "secret",
     "set_attribute",
     "set_query",
     "simulate",

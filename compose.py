@@ -24,10 +24,13 @@ from .core.runtime.gate import PolicySource
 from .core.runtime.policy_file import PolicyFile
 from .core.runtime.registry import SkillRegistry
 from .core.runtime.scheduling.schedules import Schedules
+from .core.runtime.secret_sources import Vault
 from .core.runtime.services import Observer
 from .eventstore.archive_files import ArchiveFolder
+from .eventstore.data_keys import DataKeys
 from .eventstore.journal import DirectJournal, Journal
 from .eventstore.log import EventLog
+from .eventstore.master_keys import MasterKeys
 from .eventstore.memory import MemoryStore
 from .eventstore.owner import this_process
 from .eventstore.sealing import Sealer
@@ -56,6 +59,33 @@ def archive_folder(url: str | None = None) -> Path | None:
     if scheme != "sqlite" or len(rest) <= 3:
         return None
     return Path(f"{unquote(rest[3:])}-archive")
+
+
+DEFAULT_SECRETS = "env:REFOLD_SECRET_"
+"""Where secrets come from while nobody has said."""
+
+
+DATA_KEYS = "REFOLD_DATA_KEYS"
+"""The environment variable that names the file of keys for sensitive data."""
+
+
+def data_keys_of(store: Store, path: str | Path | None = None) -> DataKeys:
+    """The keys of the runs in a store that hold sensitive data, with the master keys in the file at `path`, else at
+    REFOLD_DATA_KEYS. The file is read when it is first needed; every use then raises DataKeyError if it is no good."""
+    named = path or os.environ.get(DATA_KEYS)
+    found: list[MasterKeys] = []
+
+    def masters() -> MasterKeys | None:
+        if not found and named:
+            found.append(MasterKeys.load(named))
+        return found[0] if found else None
+
+    return DataKeys(store.data_keys, masters)
+
+
+def secret_vault() -> Vault:
+    """Where secrets come from: what REFOLD_SECRETS says, else the environment. Raises CallError."""
+    return Vault.parse(os.environ.get("REFOLD_SECRETS", DEFAULT_SECRETS))
 
 
 def open_store(url: str | None = None, *, migrate: bool = True, archives: Path | None = None) -> Store:
@@ -150,20 +180,26 @@ class WorkflowEngine(Engine):
         parks: bool = False,
         timers: Timers | None = None,
         policy: str | Path | Policy | None = None,
+        secrets: Vault | Mapping[str, str] | None = None,
+        data_keys: str | Path | None = None,
     ):
         """`patience` is for how many seconds a store that does not answer is asked again. `policy` is the policy of
-        this process, or the file that it is in (and that is looked at again and again), else REFOLD_POLICY names it."""
+        this process, or the file that it is in (and that is looked at again and again), else REFOLD_POLICY names it.
+        `secrets` are those that steps may ask for, by name, or where they come from; else REFOLD_SECRETS says so.
+        `data_keys` is the file of keys for sensitive data, else REFOLD_DATA_KEYS names it."""
+        vault = secret_vault() if secrets is None else Vault.of(secrets)
         self._opened_here = store is None or isinstance(store, str)
         self.store = open_store(store) if store is None or isinstance(store, str) else store
         label = os.environ.get("REFOLD_BUILD")
-        sealer = Sealer(f"{BUILD} {label}" if label else BUILD)
+        self.data_keys = data_keys_of(self.store, data_keys)
+        sealer = Sealer(f"{BUILD} {label}" if label else BUILD, cipher=self.data_keys)
         owner = this_process(sealer.writer)
         self._own_journal = (
             DirectJournal(self.store, sealer, owner)
             if isinstance(self.store, MemoryStore)
             else Journal(self.store, sealer, owner, patience=patience)
         )
-        log = EventLog(self.store, owner)
+        log = EventLog(self.store, owner, self.data_keys)
         super().__init__(
             log,
             self._own_journal,
@@ -177,6 +213,8 @@ class WorkflowEngine(Engine):
             checkpoints=RunCheckpoints(self.store.tables),
             policies=_policies(policy),
             by=f"{socket.gethostname()}, process {os.getpid()}",
+            vault=vault,
+            keys=self.data_keys,
         )
         self.schedules = Schedules(self, log, self._streams_needing)
 
@@ -238,10 +276,11 @@ class Worker:
         patience: float = 30.0,
         pins: Mapping[str, Collection[str]] | None = None,
         policy: str | Path | Policy | None = None,
+        secrets: Vault | Mapping[str, str] | None = None,
     ):
         """`concurrency` is how many runs are worked on at a time; `lease_seconds` after how long without a sign of
         life another worker may take them over. Of the workflow types in `pins` it serves the versions given only.
-        `policy` as of `WorkflowEngine`."""
+        `policy` and `secrets` as of `WorkflowEngine`."""
         self._engine = WorkflowEngine(
             store,
             skills,
@@ -252,6 +291,7 @@ class Worker:
             patience=patience,
             parks=True,
             policy=policy,
+            secrets=secrets,
         )
         self._loop = self._engine.work_loop([check_queue(queue) for queue in queues], concurrency, BUILD, pins)
 

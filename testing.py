@@ -135,12 +135,19 @@ class TestEnvironment:
         start: datetime = START,
         limits: Limits | None = None,
         stall_seconds: float = STALL_SECONDS,
+        secrets: Mapping[str, str] | None = None,
     ):
-        """`skills` are added to the ready ones, unless they are a registry. Raises CallError for a name given twice."""
+        """`skills` are added to the ready ones, unless they are a registry; `secrets` are what steps may ask for, by
+        name. Raises CallError for a name given twice."""
         self.clock = TestClock(start)
         self.store = MemoryStore()
         self.engine = WorkflowEngine(
-            self.store, _registry(skills, workflows), clock=self.clock, timers=self.clock, limits=limits
+            self.store,
+            _registry(skills, workflows),
+            clock=self.clock,
+            timers=self.clock,
+            limits=limits,
+            secrets=secrets or {},
         )
         self._stall_seconds = stall_seconds
         self._tasks: dict[str, asyncio.Task[WorkflowResult]] = {}

@@ -13,22 +13,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import orjson
 
 from .canonical_careful import MAX_DEPTH, MAX_INTEGER, MAX_VALUES, json_pointer, rewritten, rewritten_float
+from .errors import DataErasedError
 from .hashing import sha256_hex
 
 __all__ = [
     "MAX_DEPTH",
     "MAX_INTEGER",
     "MAX_VALUES",
+    "Hidden",
     "Payload",
+    "Placeholder",
     "canonical_json",
     "composed",
     "decode",
     "json_pointer",
+    "placeholder",
 ]
 
 _STRICT = (
@@ -106,6 +110,23 @@ def _goes_beyond(data: bytes, marked: bytes) -> bool:
     return False
 
 
+class Placeholder(dict[str, Any]):
+    """What stands for a sensitive value; an object in JSON, and known by its type. See `refold.core.sensitive`."""
+
+
+def placeholder(name: str) -> Placeholder:
+    """The placeholder of what is called `name`."""
+    return Placeholder({"$sensitive": name})
+
+
+class Hidden(NamedTuple):
+    """What a sensitive payload hides: its canonical bytes, None where they cannot be read, and for an object of which
+    some members are sensitive, their names."""
+
+    plain: bytes | None
+    names: tuple[str, ...] | None
+
+
 class Payload:
     """A JSON value held as its canonical bytes; its parts are computed when first asked for, and never change.
 
@@ -113,7 +134,7 @@ class Payload:
     reading a part costs no call.
     """
 
-    __slots__ = ("data", "sha256", "value")
+    __slots__ = ("data", "hidden", "sha256", "value")
 
     data: bytes
     """The canonical bytes."""
@@ -121,6 +142,8 @@ class Payload:
     """The value as read back from the bytes (1.0 has become 1). Shared: read it only, or take `fresh()`."""
     sha256: str
     """SHA-256 of the canonical bytes, in hexadecimal."""
+    hidden: Hidden | None
+    """Of a sensitive payload, of which all else is a placeholder's: what it hides."""
 
     @classmethod
     def of(cls, value: object) -> Payload:
@@ -128,6 +151,7 @@ class Payload:
         payload = cls()
         payload.data = data = canonical_json(value)
         payload.sha256 = sha256_hex(data)  # Whatever is made is hashed: an input, an output.
+        payload.hidden = None
         return payload
 
     @classmethod
@@ -151,6 +175,8 @@ class Payload:
             part = decode(self.data)
         elif name == "sha256":
             part = sha256_hex(self.data)
+        elif name == "hidden":
+            part = None
         else:
             raise AttributeError(name)
         setattr(self, name, part)
@@ -159,6 +185,18 @@ class Payload:
     def fresh(self) -> Any:
         """A copy of the value for code that may change it."""
         return decode(self.data)
+
+    def revealed(self) -> Payload:
+        """The payload itself, with the values of what is sensitive.
+
+        Raises DataErasedError where these are gone, or the key to them is not here.
+        """
+        hidden = self.hidden
+        if hidden is None:
+            return self
+        if hidden.plain is None:
+            raise DataErasedError("the data was erased, or the key to it is not here")
+        return Payload.from_canonical(hidden.plain)
 
     def __len__(self) -> int:
         """The size in bytes."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from .canonical import Payload
 from .code_state import CodeState
 from .decision import (
     NOTHING,
@@ -29,6 +28,7 @@ from .limits import Limits, exceeds
 from .ports import NEVER
 from .references import FAILED, TextTooLongError, UnresolvedReferenceError
 from .run_state import RunState
+from .sensitive import sinks_output, spec_output
 from .spec_state import SpecState
 from .step_events import StepIndex
 
@@ -108,7 +108,8 @@ def end_by_steps(state: SpecState, at: int, limits: Limits) -> RunCompleted | Ru
         value = _output_value(state)
         if exceeds(value, limits.payload_bytes):
             return run_failed(state, at, None, "OUTPUT_TOO_LARGE", f"output: more than {limits.payload_bytes} bytes")
-        output = Payload.of(value)
+        template = state.plan.output
+        output = sinks_output(state, value) if template is None else spec_output(state, template, value)
     except UnresolvedReferenceError as error:
         return run_failed(state, at, None, "REFERENCE_UNRESOLVED", f"output: {error}")
     except NotCanonicalError as error:

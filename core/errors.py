@@ -33,6 +33,9 @@
     │   ├── StoreRefusedError      the database is set up in a way that could lose data, or its schema is not ours
     │   ├── GoldenStoreError       the folder of goldens cannot be read or written
     │   └── OwnershipLostError     somebody else appended to the stream; what we hold in memory is void
+    ├── DataError
+    │   ├── DataErasedError        sensitive data that was erased, or whose key is not here
+    │   └── DataKeyError           there is no key to encrypt sensitive data with
     └── ProofError
         ├── IntegrityError         stored bytes are not what was written
         └── ReplayDivergenceError  running again gave something else
@@ -276,6 +279,22 @@ class OwnershipLostError(StoreError):
     """An append was refused: the stream's head is not the one we built on. The run in memory is void."""
 
     code = "OWNERSHIP_LOST"
+
+
+class DataError(RefoldError):
+    """Something about sensitive data."""
+
+
+class DataErasedError(DataError):
+    """Sensitive data that was erased, or whose key is not at hand."""
+
+    code = "DATA_ERASED"
+
+
+class DataKeyError(DataError, ValueError):
+    """There is no key to encrypt sensitive data with, or the key file cannot be used; says what to do."""
+
+    code = "DATA_KEY_MISSING"
 
 
 class ProofError(RefoldError):

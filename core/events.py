@@ -27,6 +27,7 @@ from .budget_events import BudgetToppedUp
 from .canonical import Payload
 from .checkpoint_events import CheckpointRefused
 from .emergency_events import EmergencyEvent, EmergencyReleased, EmergencyStopped
+from .erasure_events import DataErased
 from .golden_events import (
     GoldenArchived,
     GoldenArchiveResigned,
@@ -83,6 +84,7 @@ __all__ = [
     "CheckpointRefused",
     "ChildEnded",
     "Cut",
+    "DataErased",
     "EmergencyReleased",
     "EmergencyStopped",
     "Event",
@@ -357,6 +359,7 @@ Event = (
     | GoldenEvent
     | CheckpointRefused
     | ArchiveEvent
+    | DataErased
     | BudgetToppedUp
     | EmergencyEvent
     | ApprovalEvent

@@ -125,14 +125,39 @@ WEBHOOK_FAILURES: tuple[CatalogEntry, ...] = (
 
 SECRET_FAILURES: tuple[CatalogEntry, ...] = (
     entry(
-        "SECRET_MISSING", _V, Recovery.FIX_CONFIG, 422, BACKOFF,
-        "A secret that the step refers to is not set where the worker runs.",
-        "Set it for the worker, then: refold retry RUN_ID",
+        "SECRET_MISSING", _V, Recovery.FIX_CONFIG, 422, ONCE,
+        "A secret that the step refers to is nowhere to be had where the worker runs.",
+        "Set it for the worker (REFOLD_SECRETS says where it looks), then: refold retry RUN_ID",
     ),
     entry(
-        "ERASED", _P, Recovery.GIVE_UP, 410, ONCE,
-        "The data of the run was erased; its hashes and its course are still there.",
-        "Nothing brings it back. Who had it erased, and why: refold events RUN_ID",
+        "SECRET_REFUSED", _A, Recovery.FIX_CONFIG, 422, ONCE,
+        "A secret must not be used: others may read its file, it is no text, or it is too short.",
+        "Do what the message says, then: refold retry RUN_ID",
+    ),
+    entry(
+        "SECRET_UNAVAILABLE", _T, Recovery.RETRY, 503, BACKOFF,
+        "The command that gives the secret failed or took too long.",
+        "Run the command by hand, with the secret's name; then: refold retry RUN_ID",
+    ),
+    entry(
+        "SECRET_EXPOSED", _V, Recovery.FIX_INPUT, 422, ONCE,
+        "The step would have recorded a secret, in the inputs of a child or the name of a signal.",
+        "Let the child's own steps refer to the secret",
+    ),
+    entry(
+        "DATA_ERASED", _P, Recovery.GIVE_UP, 410, ONCE,
+        "Sensitive data was erased, or the key to it is not here; hashes and course of the run are still there.",
+        "Nothing brings erased data back. Who had it erased, and why: refold verify RUN_ID",
+    ),
+    entry(
+        "DATA_KEY_MISSING", _V, Recovery.FIX_CONFIG, 422, ONCE,
+        "There is sensitive data, and no key to encrypt it with.",
+        "Make a file of keys, refold data-keys rotate, and name it by REFOLD_DATA_KEYS",
+    ),
+    entry(
+        "SENSITIVE_UNDECLARED", _V, Recovery.FIX_INPUT, 422, ONCE,
+        "A function that is not declared sensitive calls a sensitive skill.",
+        "Declare it: @workflow(sensitive=True)",
     ),
 )  # fmt: skip
 """Of secrets and erasure."""

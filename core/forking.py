@@ -34,6 +34,7 @@ from .paths import is_path, order_of
 from .plan import PlannedStep, merge_inputs
 from .references import INPUTS, TextTooLongError, UnresolvedReferenceError
 from .run_state import RunState
+from .sensitive import hide
 from .spec_state import SpecState
 from .state import evolve, fold, start
 
@@ -107,6 +108,9 @@ def path_of(state: CodeState, step: str) -> str:
 def _started(parent: Parent, state: RunState, wanted: Wanted) -> RunStarted:
     old = state.started
     inputs = old.inputs
+    if wanted.changes.inputs and inputs.hidden is not None:
+        pointer = wanted.changes.inputs[0].pointer
+        raise CallError(Problem(pointer, "the run's inputs are sensitive, and cannot be changed", "start a new run"))
     for pointer, path, value in wanted.changes.inputs:
         # A function's parameters may have defaults, which are not recorded.
         new = replaced(inputs.value, path, value, pointer, may_add=isinstance(state, CodeState) and len(path) == 1)
@@ -169,7 +173,8 @@ def _given(state: RunState, event: StepReused, inputs_hash: str, changes: Change
     for pointer, path, value in changes.outputs[event.step_id]:
         if event.error_code is not None and path:
             raise CallError(Problem(pointer, f"step {event.step_id!r} failed and has no output", "give all of it"))
-        output = Payload.of(replaced(output.value, path, value, pointer))
+        made = Payload.of(replaced(output.revealed().value, path, value, pointer))
+        output = made if output.hidden is None else hide(made, event.step_id)
     hashed = outcome_hash(state, event, inputs_hash, True, output.sha256, None)
     return replace(
         event, inputs_hash=inputs_hash, output=output, error_code=None, message="", step_hash=hashed, given=True

@@ -18,6 +18,9 @@ CONTROL = "control"
 GOLDEN_KEYS = f"{CONTROL}/golden_keys"
 """The control stream of the keys that goldens are signed with."""
 
+ERASURES = f"{CONTROL}/erasures"
+"""The control stream of what was erased."""
+
 CHECKPOINTS = f"{CONTROL}/checkpoints"
 """The control stream of what is found out about checkpoints."""
 

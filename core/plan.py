@@ -35,6 +35,7 @@ class PlannedStep:
     timeout_seconds: float | None
     estimated_cost_cents: float | None
     idempotency_key: Template | None
+    sensitive: bool = False
     retry: None = None
     """A spec's steps say what they change of a policy, never a whole one."""
 
@@ -61,7 +62,10 @@ class Plan:
 def compile_plan(spec: WorkflowSpec) -> Plan:
     """The plan of `spec`, which was checked when it was made."""
     problems: list[Problem] = []
-    inputs = [compile_template(step.inputs, f"/steps/{at}/inputs", problems) for at, step in enumerate(spec.steps)]
+    inputs = [
+        compile_template(step.inputs, f"/steps/{at}/inputs", problems, secrets=True)
+        for at, step in enumerate(spec.steps)
+    ]
     keys = [
         None
         if step.idempotency_key is None
@@ -170,4 +174,5 @@ def _planned(
         timeout_seconds=step.timeout_seconds,
         estimated_cost_cents=step.estimated_cost_cents,
         idempotency_key=key,
+        sensitive=step.sensitive,
     )

@@ -132,6 +132,30 @@ class Journal(Protocol):
         ...
 
 
+class DataKeyring(Protocol):
+    """The keys of runs that hold sensitive data. Calls block and are thread-safe."""
+
+    def ensure(self, stream: str, parent: str | None = None, subject: str | None = None) -> object:
+        """Have a key for a run, about the subject that `subject` stands for. Raises DataKeyError."""
+        ...
+
+    def subject(self, tenant: str, text: str) -> str:
+        """What stands for a subject, whom nobody could guess from it. Raises DataKeyError."""
+        ...
+
+    def of_subject(self, subject: str) -> list[str]:
+        """The runs about a subject."""
+        ...
+
+    def family(self, stream: str) -> list[str]:
+        """A run and those that descend from it, as far as they have keys."""
+        ...
+
+    def destroy(self, stream: str) -> bool:
+        """Destroy the key of a run; whether there was one."""
+        ...
+
+
 class Lease(NamedTuple):
     """Who holds a run, and for how many more seconds (database time)."""
 

@@ -7,6 +7,10 @@ are and everything else as canonical JSON. `$${` is a literal `${`. Fields after
 other keys stand in brackets as JSON strings (RFC 8259). Only lists have indexes, from 0. Keys are never interpolated,
 and what a reference brings in is never read for further references.
 
+    ${secrets.NAME}
+
+is allowed where a step's inputs are, and stays what it is: `refold.core.secret_marks` says what becomes of it.
+
 Templates are compiled once and resolved on the hot path, hence closures.
 """
 
@@ -14,17 +18,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol, TypeGuard
+from typing import Any, Final, NamedTuple, Protocol, TypeGuard, cast
 
-from .canonical import MAX_DEPTH, canonical_json, json_pointer
+from .canonical import MAX_DEPTH, Placeholder, canonical_json, json_pointer, placeholder
 from .errors import Problem, RefoldError
+from .secret_marks import SECRET_NAME, SecretName, SecretText
 
 INPUTS: Final = "inputs"
 """The root that stands for the run's inputs; no step may be called so."""
 SECRETS: Final = "secrets"
-"""A root that is always refused; no step may be called so."""
+"""The root of secrets; no step may be called so."""
 MAX_REFERENCES: Final = 20_000
 """References in one template: twice as many as a spec may have steps."""
 MAX_TEXT: Final = 16_000_000
@@ -95,26 +100,29 @@ class Template:
 
     `references` holds them in document order. `resolve(scope)` gives the value with each reference replaced; it raises
     UnresolvedReferenceError or TextTooLongError. What it returns shares parts with the template and with the outputs:
-    nobody may alter it. Without references it is always the same object.
+    nobody may alter it. Without references it is always the same object. Where `secrets` are needed, texts with them
+    come as `SecretText`.
     """
 
     references: tuple[Reference, ...]
     resolve: Resolver
+    secrets: frozenset[str] = frozenset()
 
 
-def compile_template(value: Any, pointer: str, problems: list[Problem]) -> Template:
+def compile_template(value: Any, pointer: str, problems: list[Problem], *, secrets: bool = False) -> Template:
     """The template of the JSON value `value`, which stands at `pointer` of its document.
 
-    What is wrong is added to `problems` (up to `MAX_PROBLEMS`), and the template is then of no use.
+    What is wrong is added to `problems` (up to `MAX_PROBLEMS`), and the template is then of no use. `secrets` allows
+    references to them.
     """
-    compiler = _Compiler(problems)
+    compiler = _Compiler(problems, secrets)
     constant, resolver = compiler.value(value, pointer, 0)
-    return Template(tuple(compiler.references), resolver or _constant(constant))
+    return Template(tuple(compiler.references), resolver or _constant(constant), frozenset(compiler.secrets))
 
 
 def compile_text(value: str, pointer: str, problems: list[Problem]) -> Template:
     """The same for a string that must stay one: a whole reference is interpolated too."""
-    compiler = _Compiler(problems)
+    compiler = _Compiler(problems, False)
     pieces = compiler.pieces(value, pointer)
     resolver = _joined(pieces) if compiler.references else _constant("".join(map(str, pieces)))
     return Template(tuple(compiler.references), resolver)
@@ -141,11 +149,13 @@ def invalid_references(text: str) -> Iterator[tuple[int, bool]]:
 class _Compiler:
     """One pass over a value; a value that needs no resolving comes back with no resolver."""
 
-    __slots__ = ("problems", "references")
+    __slots__ = ("allows_secrets", "problems", "references", "secrets")
 
-    def __init__(self, problems: list[Problem]):
+    def __init__(self, problems: list[Problem], allows_secrets: bool):
         self.problems = problems
         self.references: list[Reference] = []
+        self.allows_secrets = allows_secrets
+        self.secrets: set[str] = set()
 
     def refuse(self, pointer: str, reason: str, fix: str) -> None:
         if len(self.problems) < MAX_PROBLEMS:
@@ -188,11 +198,11 @@ class _Compiler:
             return text, _fetch(pieces[0])
         if any(isinstance(piece, Reference) for piece in pieces):
             return text, _joined(pieces)
-        return "".join(map(str, pieces)), None
+        return _text(cast("list[_Literal]", pieces)), None
 
-    def pieces(self, text: str, pointer: str) -> list[str | Reference]:
+    def pieces(self, text: str, pointer: str) -> list[_Piece]:
         """`text` as literals and references; the first thing wrong in it is reported, the rest is then left."""
-        pieces: list[str | Reference] = []
+        pieces: list[_Piece] = []
         end = 0
         for match in _TOKEN.finditer(text):
             if match.start() > end:
@@ -210,21 +220,22 @@ class _Compiler:
             if reference is None:
                 return []
             pieces.append(reference)
-            self.references.append(reference)
+            if isinstance(reference, Reference):
+                self.references.append(reference)
+            else:
+                self.secrets.add(reference.name)
         if end < len(text):
             pieces.append(text[end:])
         return pieces
 
-    def reference(self, match: re.Match[str], text: str, pointer: str) -> Reference | None:
+    def reference(self, match: re.Match[str], text: str, pointer: str) -> Reference | SecretName | None:
         root = match[1]
         if root is None:
             excerpt = _excerpt(text, match.start())
             self.refuse(pointer, f"{excerpt} is no valid reference", "write $${ for a literal ${")
             return None
         if root == SECRETS:
-            fix = "let the skill read the secret itself: all that a spec holds is logged"
-            self.refuse(pointer, f"{_excerpt(text, match.start())}: secrets are not available to specs", fix)
-            return None
+            return self.secret(match, text, pointer)
         path = tuple(_part(part) for part in _PART.finditer(match[2]))
         if root == INPUTS and path and isinstance(path[0], int):
             self.refuse(
@@ -232,6 +243,29 @@ class _Compiler:
             )
             return None
         return Reference(root, path, pointer, match[0])
+
+    def secret(self, match: re.Match[str], text: str, pointer: str) -> SecretName | None:
+        excerpt = _excerpt(text, match.start())
+        if not self.allows_secrets:
+            fix = "refer to it in a step's inputs: what stands here is recorded"
+            self.refuse(pointer, f"{excerpt}: secrets are resolved in steps' inputs only", fix)
+            return None
+        name = match[2].removeprefix(".")
+        if not SECRET_NAME.fullmatch(name):
+            self.refuse(pointer, f"{excerpt} names no secret", "write ${secrets.NAME}, of letters, digits and _")
+            return None
+        return SecretName(name)
+
+
+_Literal = str | SecretName
+_Piece = str | SecretName | Reference
+
+
+def _text(pieces: list[_Literal]) -> str:
+    """The text of pieces that need no resolving."""
+    if any(isinstance(piece, SecretName) for piece in pieces):
+        return SecretText.of(pieces)
+    return "".join(map(str, pieces))
 
 
 def _is_container(value: Any) -> TypeGuard[_Container]:
@@ -265,20 +299,24 @@ def _filled(constant: Any, dynamic: tuple[tuple[str | int, Resolver], ...]) -> R
     return resolve
 
 
-def _joined(pieces: list[str | Reference]) -> Resolver:
-    parts = tuple(piece if isinstance(piece, str) else _fetch(piece) for piece in pieces)
+def _joined(pieces: Sequence[_Piece]) -> Resolver:
+    parts = tuple(_fetch(piece) if isinstance(piece, Reference) else piece for piece in pieces)
+    has_secrets = any(isinstance(piece, SecretName) for piece in pieces)
 
     def resolve(scope: Scope) -> str:
-        texts: list[str] = []
+        texts: list[_Literal] = []
         room = MAX_TEXT
         for part in parts:
-            value = part if isinstance(part, str) else part(scope)
+            value = part(scope) if callable(part) else part
+            if isinstance(value, SecretName):
+                texts.append(value)
+                continue
             text = value if isinstance(value, str) else canonical_json(value).decode()
             room -= len(text)
             if room < 0:
                 raise TextTooLongError(f"an interpolated string would be longer than {MAX_TEXT} characters")
             texts.append(text)
-        return "".join(texts)
+        return SecretText.of(texts) if has_secrets else "".join(cast("list[str]", texts))
 
     return resolve
 
@@ -294,8 +332,11 @@ def _fetch(reference: Reference) -> Resolver:
             return None
         start = value
         for kind, part in way:
-            if value.__class__ is not kind and not _holds(value, part):
-                raise _unresolved(reference, start)
+            if value.__class__ is not kind:
+                if value.__class__ is Placeholder:
+                    return placeholder(reference.text[2:-1])
+                if not _holds(value, part):
+                    raise _unresolved(reference, start)
             try:
                 value = value[part]
             except LookupError:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from .canonical import Payload
 from .code_state import CodeState
 from .events import RunCancelled, RunCompleted, RunContinued, RunFailed, RunTimedOut
 from .run_state import Outcome, RunState
@@ -37,6 +38,7 @@ class StepResult:
 class WorkflowResult:
     """A run as it stands, usually ended. `step_hashes` is in index order, None where nothing ran.
 
+    `output` holds sensitive data where they can be read here; steps show placeholders.
     `continued_as` is the run that continues this one, which then has no output of its own.
     """
 
@@ -59,7 +61,7 @@ class WorkflowResult:
         return tuple(_steps(self._state))
 
     def to_json(self) -> dict[str, Any]:
-        """The result as a JSON object of the same names."""
+        """The result as a JSON object of the same names, with placeholders for what is sensitive."""
         return {
             "run_id": self.run_id,
             "workflow_type": self.workflow_type,
@@ -70,7 +72,7 @@ class WorkflowResult:
             "workflow_hash": self.workflow_hash,
             "step_hashes": list(self.step_hashes),
             "steps": [asdict(step) for step in self.steps],
-            "output": self.output,
+            "output": self.output if not isinstance(end := self._state.end, RunCompleted) else end.output.fresh(),
             "cost_cents": self.cost_cents,
             "continued_as": self.continued_as,
         }
@@ -97,11 +99,16 @@ def result_of(state: RunState) -> WorkflowResult:
         message=message,
         workflow_hash=None if end is None else end.workflow_hash,
         step_hashes=tuple(state.step_hashes),
-        output=end.output.fresh() if isinstance(end, RunCompleted) else None,
+        output=_readable(end.output) if isinstance(end, RunCompleted) else None,
         cost_cents=state.cost_cents,
         continued_as=end.successor if isinstance(end, RunContinued) else None,
         _state=state,
     )
+
+
+def _readable(output: Payload) -> Any:
+    hidden = output.hidden
+    return output.fresh() if hidden is None or hidden.plain is None else output.revealed().fresh()
 
 
 def _steps(state: RunState) -> Iterator[StepResult]:

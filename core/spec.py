@@ -132,6 +132,8 @@ class StepDescriptor(_Model):
     """What the step is expected to cost, in cents; left out, what the skill declares."""
     idempotency_key: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
     """Handed to the skill so that a repeated side effect can be recognised; may hold references."""
+    sensitive: bool = False
+    """What comes of the step is encrypted in the log, with a key that can be destroyed."""
 
 
 class WorkflowSpec(_Model):
@@ -157,6 +159,8 @@ class WorkflowSpec(_Model):
     """The most that any one step may cost, in cents."""
     timeout_seconds: _Seconds | None = None
     """The longest that the run may take, in seconds."""
+    sensitive_inputs: Annotated[Sequence[str], BeforeValidator(_tuple)] = ()
+    """The run's inputs that are sensitive, by name: encrypted in the log, as is all that is made of them."""
     metadata: _JsonObject = Field(default_factory=dict[str, Any])
     """Anything; part of the spec, without effect on the run."""
 

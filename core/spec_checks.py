@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from .errors import Problem
 from .graph import find_cycle
 from .references import INPUTS, MAX_PROBLEMS, SECRETS, Template, compile_template, compile_text
+from .secret_marks import check_no_placeholder
 from .spec_problems import did_you_mean, shown
 
 _LONGEST_CYCLE = 20
@@ -32,6 +33,14 @@ def cross_problems(fields: Mapping[str, Any], refused: list[Problem]) -> list[Pr
     if fields.get("output") is not None and "/output" not in document.refused:
         template = compile_template(fields["output"], "/output", mentions)
         _resolve(_roots(template), None, ids, mentions)
+    for field, what in (("inputs", "the run's inputs"), ("metadata", "metadata")):
+        if f"/{field}" not in document.refused:
+            check_no_placeholder(fields.get(field), f"/{field}", mentions, what)
+    defaults: Any = fields.get("inputs") or {}
+    for position, name in enumerate(_items(fields.get("sensitive_inputs"))):
+        if isinstance(name, str) and isinstance(defaults, dict) and name in defaults:
+            reason = f"the input {shown(name)} is sensitive, and its default stands in the spec, which is recorded"
+            _add(mentions, f"/sensitive_inputs/{position}", reason, "leave the default out")
     return duplicates + mentions + _cycles(document, needs)
 
 
@@ -93,7 +102,7 @@ def _needs(document: _Document, position: int, ids: dict[str, int], problems: li
             named = [(i, name) for i, name in enumerate(_items(value)) if isinstance(name, str)]
             mentions += [_Mention(name, f"{at}/depends_on/{i}", None) for i, name in named]
         elif field == "inputs" and value and f"{at}/inputs" not in document.refused:
-            mentions += _roots(compile_template(value, f"{at}/inputs", problems))
+            mentions += _roots(compile_template(value, f"{at}/inputs", problems, secrets=True))
         elif field == "idempotency_key" and isinstance(value, str):
             mentions += _roots(compile_text(value, f"{at}/idempotency_key", problems))
     return _resolve(mentions, step.get("step_id"), ids, problems)

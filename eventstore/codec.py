@@ -6,6 +6,10 @@ The stored state of an event is canonical JSON (RFC 8785) of an envelope that a 
 
 User data up to 64 KiB stands in `data`; larger data stands in a content-addressed row, and `data` holds its hash under
 the field's name with `_ref` appended.
+
+Of sensitive data the field holds the placeholder, and one more, with `_sealed` appended to its name, what a cipher
+reads: `{"data": BASE64, "names": [member, …] or null, "nonce": BASE64}`, without `data` if its key was destroyed
+before. It is a content-addressed row, with `_sealed_ref`, where it is large.
 """
 
 from __future__ import annotations
@@ -14,20 +18,35 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
 from itertools import product
 from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple, cast, get_args, get_type_hints
+from typing import Any, NamedTuple, Protocol, cast, get_args, get_type_hints
 
 import orjson
 
-from ..core.canonical import Payload, canonical_json
+from ..core.canonical import Hidden, Payload, Placeholder, canonical_json
 from ..core.canonical import decode as decode_json
-from ..core.errors import IntegrityError, NotCanonicalError, Problem
-from ..core.events import EVENTS, Cut, Event, Fork
+from ..core.errors import DataKeyError, IntegrityError, NotCanonicalError, Problem
+from ..core.events import EVENTS, Cut, Event, Fork, RunStarted
 from ..core.hashing import sha256_hex
 from ..core.ports import Record
 from ..core.upcast import upcast
 
 INLINE_BYTES = 64 * 1024
 """Payloads larger than this are stored once, by their hash, beside the events."""
+
+
+class Cipher(Protocol):
+    """Encrypts and decrypts sensitive data of runs, each with its own key."""
+
+    def encrypt(self, place: str, stream: str, plain: bytes, parent: str | None) -> dict[str, Any] | None:
+        """`plain` as JSON, for `place` alone; None if the run's key was destroyed. Raises DataKeyError.
+
+        `parent` is the run that this one descends from, for its first event.
+        """
+        ...
+
+    def decrypt(self, place: str, stream: str, sealed: dict[str, Any]) -> bytes | None:
+        """What was encrypted; None where the key is not to be had."""
+        ...
 
 
 class _Shape(NamedTuple):
@@ -81,10 +100,19 @@ def _types(hint: Any) -> tuple[type, ...]:
 _SHAPES = {topic: _shape(cls) for topic, cls in EVENTS.items()}
 
 
-def encode(event: Event, prev: str | None, nonce: str, build: str, large: dict[str, bytes]) -> bytes:
-    """The stored state of `event`; payloads too large to stand in it are added to `large` by their hash.
+def encode(
+    event: Event,
+    prev: str | None,
+    nonce: str,
+    build: str,
+    large: dict[str, bytes],
+    place: tuple[str, int] = ("", 0),
+    cipher: Cipher | None = None,
+) -> bytes:
+    """The stored state of `event`; payloads too large to stand in it are added to `large` by their hash. `place` is its
+    stream and number.
 
-    Raises NotCanonicalError for text that UTF-8 cannot express.
+    Raises NotCanonicalError for text that UTF-8 cannot express, DataKeyError for sensitive data without a key.
     """
     shape = _SHAPES[event.topic]
     data: dict[str, Any] = dict(zip(shape.names, shape.values(event), strict=True))
@@ -93,6 +121,8 @@ def encode(event: Event, prev: str | None, nonce: str, build: str, large: dict[s
         payload: Payload | None = data[name]
         if payload is None:
             continue
+        if payload.hidden is not None:
+            _seal(event, name, payload.hidden, place, cipher, data, large)
         if len(payload.data) <= INLINE_BYTES:
             data[name] = orjson.Fragment(payload.data)
         else:
@@ -110,6 +140,74 @@ def encode(event: Event, prev: str | None, nonce: str, build: str, large: dict[s
         return orjson.dumps(envelope, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
         raise NotCanonicalError(Problem("", f"{event.topic} cannot be stored: {error}")) from None
+
+
+def _seal(
+    event: Event,
+    name: str,
+    hidden: Hidden,
+    place: tuple[str, int],
+    cipher: Cipher | None,
+    data: dict[str, Any],
+    large: dict[str, bytes],
+) -> None:
+    """Put what a sensitive field hides into `data`, encrypted."""
+    sealed: dict[str, Any] = {"names": None if hidden.names is None else list(hidden.names)}
+    if hidden.plain is not None:
+        if cipher is None:
+            raise DataKeyError("there is sensitive data, and nothing to encrypt it with")
+        stream, _ = place
+        found = cipher.encrypt(_where(place, event.topic, name), stream, hidden.plain, _parent(event, stream))
+        sealed.update(found or {})
+    written = canonical_json(sealed)
+    if len(written) <= INLINE_BYTES:
+        data[name + _SEALED] = sealed
+    else:
+        digest = sha256_hex(written)
+        data[f"{name}{_SEALED}_ref"] = digest
+        large[digest] = written
+
+
+_SEALED = "_sealed"
+
+
+def _where(place: tuple[str, int], topic: str, name: str) -> str:
+    """What keeps a ciphertext from being moved elsewhere: it can be read in its own place alone."""
+    return f"{place[0]}\0{place[1]}\0{topic}\0{name}"
+
+
+def _parent(event: Event, stream: str) -> str | None:
+    if not isinstance(event, RunStarted):
+        return None
+    above = event.forked.run_id if event.forked is not None else event.continues or event.parent
+    return None if above is None else f"{stream.partition('/')[0]}/{above}"
+
+
+def _unsealed(
+    record: Record, data: dict[str, Any], large: Mapping[str, bytes], cipher: Cipher | None
+) -> dict[str, Hidden]:
+    """What the sensitive fields hide, by name; taken out of `data`."""
+    found: dict[str, Hidden] = {}
+    for key in [key for key in data if key.endswith((_SEALED, f"{_SEALED}_ref"))]:
+        name, _, by_hash = key.rpartition(_SEALED)
+        sealed: Any = decode_json(_looked_up(data.pop(key), large).data) if by_hash else data.pop(key)
+        names = sealed["names"]
+        plain = None
+        if cipher is not None and "data" in sealed:
+            plain = cipher.decrypt(_where((record.stream, record.version), record.topic, name), record.stream, sealed)
+        found[name] = Hidden(plain, None if names is None else tuple(names))
+    return found
+
+
+def _marked(shown: Any, hidden: Hidden) -> Payload:
+    """The sensitive payload that shows this placeholder, or an object with placeholders in it."""
+    if hidden.names is None:
+        shown = Placeholder(shown)
+    else:
+        shown = {name: Placeholder(value) if name in hidden.names else value for name, value in shown.items()}
+    payload = Payload.decoded(shown)
+    payload.hidden = hidden
+    return payload
 
 
 class Envelope(NamedTuple):
@@ -170,8 +268,12 @@ def references(records: Iterable[Record]) -> set[str]:
     return found
 
 
-def decode(record: Record, large: Mapping[str, bytes], envelope: Envelope | None = None) -> Event:
+def decode(
+    record: Record, large: Mapping[str, bytes], envelope: Envelope | None = None, cipher: Cipher | None = None
+) -> Event:
     """The event in `record`, brought to today's shape; `large` holds the content-addressed rows it points to.
+
+    Without `cipher`, what is sensitive cannot be read.
 
     Raises IntegrityError for an unknown topic, a version from the future, a missing or altered row, or fields that do
     not fit.
@@ -184,8 +286,11 @@ def decode(record: Record, large: Mapping[str, bytes], envelope: Envelope | None
     if envelope.v != shape.version:
         data = upcast(record.topic, envelope.v, data, shape.version)
     try:
+        hidden = _unsealed(record, data, large, cipher) if len(data) > len(shape.fields) else _NOTHING
         for name in shape.payloads:
-            if name in data:
+            if name in hidden:
+                data[name] = _marked(data[name], hidden[name])
+            elif name in data:
                 if data[name] is not None or name not in shape.optional:
                     data[name] = Payload.decoded(data[name])
             else:
@@ -194,11 +299,22 @@ def decode(record: Record, large: Mapping[str, bytes], envelope: Envelope | None
             if data[name] is not None or name not in shape.optional:
                 data[name] = _part(part, data[name])
         values = [data[name] for name in shape.fields]
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unfit(record, f"{type(error).__name__} {error}") from None
     if len(data) != len(values) or tuple(map(type, values)) not in shape.signatures:
         raise _unfit(record, ", ".join(f"{name}: {type(value).__name__}" for name, value in data.items()))
     return shape.cls(envelope.at, *values)
+
+
+_NOTHING: dict[str, Hidden] = {}
+
+
+def sealed_fields(record: Record) -> list[str]:
+    """The fields of `record` that hold sensitive data."""
+    if _SEALED.encode() not in record.state:
+        return []
+    data = open_envelope(record).data
+    return sorted({key.rpartition(_SEALED)[0] for key in data if key.endswith((_SEALED, f"{_SEALED}_ref"))})
 
 
 def _unfit(record: Record, why: str) -> IntegrityError:

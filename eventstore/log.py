@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from ..core.events import Event
 from ..core.ledger import Ledger
 from ..core.ports import EMPTY, Claimed, Head, Lease, QueryStore
-from .codec import decode, references
+from .codec import Cipher, decode, references
 from .owner import is_dead
 from .store import Store
 
@@ -15,8 +15,10 @@ from .store import Store
 class EventLog:
     """The engine's view of a store, on behalf of the process named `owner`."""
 
-    def __init__(self, store: Store, owner: str):
+    def __init__(self, store: Store, owner: str, cipher: Cipher | None = None):
+        """`cipher` is for what is sensitive, which without it cannot be read."""
         self.store = store
+        self._cipher = cipher
         self._owner = owner
 
     @property
@@ -42,7 +44,7 @@ class EventLog:
         records = self.store.read(stream, after, limit)
         hashes = references(records)
         large = self.store.large(sorted(hashes)) if hashes else {}
-        return [decode(record, large) for record in records]
+        return [decode(record, large, None, self._cipher) for record in records]
 
     def claim(self, stream: str, seconds: float) -> Lease | None:
         """Take the lease on a run; None when it is ours now, else the live lease in the way.

@@ -15,6 +15,7 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.popo import POPOProcessRecorder
 
 from ..core.ports import EMPTY, Head, Record, Unschedule
+from .data_key_rows import MemoryDataKeys
 from .dispatch_memory import MemoryDispatch
 from .hints import LocalHints
 from .ledger_memory import MemoryLedger
@@ -40,6 +41,7 @@ class MemoryStore(POPOProcessRecorder):
         self._hints = LocalHints()
         self.dispatch = MemoryDispatch(self._database_lock, self._heads, seconds)
         self.ledger = MemoryLedger(self._database_lock, self.dispatch.has, seconds)
+        self.data_keys = MemoryDataKeys(self._database_lock)
         self.queries = MemoryQueries(self._database_lock, seconds)
         self.tables = MemoryTables(self._database_lock, seconds)
         self.parts = self.tables.parts

@@ -23,6 +23,7 @@ from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
 from ..core.ports import Head, Record
 from .access import Access
 from .arrays import ARRAYS, register
+from .data_key_rows import SQLDataKeys
 from .dispatch import POSTGRES, SQLDispatch
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
 from .ledger import Exchange, SQLLedger
@@ -134,6 +135,7 @@ class PostgresStore(PostgresProcessRecorder):
         self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
         self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
+        self.data_keys = SQLDataKeys(self._rows, self._rows, POSTGRES)
         self.ledger = SQLLedger(self._rows, self._exchange, POSTGRES, UNDELETED)
         self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, ARRAYS))
         self.parts = SQLParts(self._rows, self._transaction, POSTGRES, self.tables)

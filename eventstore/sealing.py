@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..core.ports import Append, Dispatch, Head, LedgerChange, Record, Unit
 from .chain import event_hash
-from .codec import encode
+from .codec import Cipher, encode
 
 
 class SealedAppend(NamedTuple):
@@ -33,8 +33,10 @@ class SealedUnit(NamedTuple):
 class Sealer:
     """Makes sealed units. Each instance is one writer: its nonces never occur again, so equal bytes mean one write."""
 
-    def __init__(self, build: str, writer: str | None = None):
+    def __init__(self, build: str, writer: str | None = None, cipher: Cipher | None = None):
+        """`cipher` is for what is sensitive, which without it cannot be sealed."""
         self._build = build
+        self._cipher = cipher
         self.writer = writer or os.urandom(8).hex()
         self._counter = count(1)
 
@@ -51,7 +53,8 @@ class Sealer:
         for event in append.events:
             version += 1
             topic = event.topic
-            state = encode(event, prev, f"{self.writer}-{next(self._counter)}", self._build, large)
+            nonce = f"{self.writer}-{next(self._counter)}"
+            state = encode(event, prev, nonce, self._build, large, (stream, version), self._cipher)
             records.append(Record(stream, version, topic, state))
             prev = event_hash(stream, version, topic, state)
         return SealedAppend(stream, append.expected, records, Head(version, prev))

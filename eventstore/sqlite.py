@@ -24,6 +24,7 @@ from eventsourcing.sqlite import SQLiteDatastore, SQLiteProcessRecorder
 from ..core.errors import StoreRefusedError
 from ..core.ports import Head, Record
 from .access import Access
+from .data_key_rows import SQLDataKeys
 from .dispatch import SQLITE, SQLDispatch
 from .gate import Gate
 from .hints_sqlite import SQLiteHints
@@ -64,6 +65,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         self._hints = SQLiteHints(path)
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
         self.queries = SQLQueries(self._ask, self._change, SQLITE)
+        self.data_keys = SQLDataKeys(self._ask, self._change, SQLITE)
         self.ledger = SQLLedger(self._ask, self._exchange, SQLITE)
         self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES))
         self.parts = SQLParts(self._ask, self._transaction, SQLITE, self.tables)

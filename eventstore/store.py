@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from ..core.ledger import Ledger
 from ..core.ports import Head, QueryStore, Record
+from .data_key_rows import DataKeyTable
 from .dispatch import DispatchStore
 from .outbox import OutboxStore
 from .parts import PartStore
@@ -42,6 +43,11 @@ class Store(Protocol):
     @property
     def queries(self) -> QueryStore:
         """Questions to workers, and their answers."""
+        ...
+
+    @property
+    def data_keys(self) -> DataKeyTable:
+        """The keys of runs that hold sensitive data."""
         ...
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..core.approvals import Approval
+from ..core.erasure_events import DataErased
 from ..core.errors import RunNotFoundError
 from ..core.events import Event
 from ..core.ids import stream_of
@@ -16,6 +17,7 @@ from ..eventstore.log import EventLog
 from ..eventstore.rebuild import is_held
 from ..eventstore.store import Store
 from .approval_view import approval_view
+from .erasures import erasure_of
 from .standing import QUEUED
 from .times import iso
 from .worker_reports import reports, unserved
@@ -23,7 +25,8 @@ from .worker_reports import reports, unserved
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run with its events. `held` says whether a live process works on it, `unserved` why no worker would."""
+    """A run with its events. `held` says whether a live process works on it, `unserved` why no worker
+    would, `erased` whether its sensitive data were."""
 
     state: RunState
     events: Sequence[Event]
@@ -31,6 +34,7 @@ class RunView:
     status: str
     held: bool
     unserved: str | None
+    erased: DataErased | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as a JSON object, with what is known of the run besides."""
@@ -64,6 +68,7 @@ class RunView:
             "forked": None if started.forked is None else asdict(started.forked),
             "held": self.held,
             "unserved": self.unserved,
+            "erased": None if self.erased is None else {"at": iso(self.erased.at), "by": self.erased.by},
         }
 
 
@@ -88,4 +93,4 @@ def look_at(store: Store, run_id: str, tenant: str) -> RunView:
     idle = open_ and not held and not state.paused and state.parked is None
     lacks = unserved(reports(store), state) if idle else None
     status = QUEUED if len(events) == 1 and not held else result.status
-    return RunView(state, events, result, status, held, lacks)
+    return RunView(state, events, result, status, held, lacks, erasure_of(store, stream))

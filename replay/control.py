@@ -9,8 +9,9 @@ from typing import Any
 from ..core.catalog import Catalog
 from ..core.checkpoint_events import CheckpointRefused
 from ..core.emergency import Stops
+from ..core.erasure_log import ErasureLog
 from ..core.errors import RefoldError
-from ..core.ids import CHECKPOINTS, EMERGENCY, specs_of
+from ..core.ids import CHECKPOINTS, EMERGENCY, ERASURES, specs_of
 from ..core.ports import EMPTY, Record
 from ..eventstore.codec import decode
 from ..eventstore.store import Store
@@ -77,6 +78,23 @@ def verify_refusals(store: Store, tenant: str = "default") -> ControlVerificatio
     about = "the refused checkpoints"
     folded = () if fold is None else (fold,)
     return ControlVerification(about, CHECKPOINTS, tenant, len(records), tuple(chain), folded)
+
+
+def verify_erasures(store: Store, tenant: str = "default") -> ControlVerification | None:
+    """Prove what was erased, of all tenants; None when there is nothing."""
+    heads, (records,) = snapshot(store, [ERASURES])
+    if not records and not heads:
+        return None
+    chain = prove_chain(ERASURES, records, heads.get(ERASURES, EMPTY), {})
+    log, fold = ErasureLog(), None
+    for record in records:
+        try:
+            log.take(decode(record, {}))
+        except RefoldError as error:
+            fold = Finding(ERASURES, record.version, "impossible", str(error))
+            break
+    folded = () if fold is None else (fold,)
+    return ControlVerification("the erasures", ERASURES, tenant, len(records), tuple(chain), folded)
 
 
 def verify_emergency(store: Store, tenant: str = "default") -> ControlVerification | None:

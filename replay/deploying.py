@@ -154,9 +154,9 @@ def _to_come(state: SpecState) -> Iterator[PlannedStep]:
 def _misfit(state: SpecState, step: PlannedStep, skill: Skill[..., Any]) -> str | None:
     """Why the skill would refuse the inputs of the step, as far as they are known; None if it would not.
 
-    Inputs that depend on what has not ended are known by their names only.
+    Inputs that depend on what has not ended, or hold secrets, are known by their names only.
     """
-    if all(state.outcomes[index] is not None for index in step.dependencies):
+    if all(state.outcomes[index] is not None for index in step.dependencies) and not step.inputs.secrets:
         try:
             skill.binder(canonical_json(step.inputs.resolve(state)), None)
         except Failure as error:

@@ -19,7 +19,7 @@ from ..core.errors import CallError, Problem
 from ..eventstore.store import Store
 from .archives import ArchivesVerification, verify_archives
 from .budget_control import verify_top_ups
-from .control import ControlVerification, verify_emergency, verify_refusals, verify_specs
+from .control import ControlVerification, verify_emergency, verify_erasures, verify_refusals, verify_specs
 from .fleet import Chunk, ChunkProof, Order, chunks_of, prove_chunk
 from .golden_control import verify_golden_control
 from .job_files import JobFile
@@ -125,13 +125,14 @@ def run_job(
 
 def control_streams(store: Store, tenant: str) -> list[ControlVerification]:
     """The proofs of the streams that belong to no run: registered specs, what was decided about goldens, which
-    checkpoints were refused, what was added to budgets, emergency stops, adopted policies."""
+    checkpoints were refused, what was added to budgets, emergency stops, adopted policies,
+    erasures."""
     found = [verify_specs(store, tenant), *verify_golden_control(store, tenant)]
     found += [prove(store, tenant) for prove in _STREAMS]
     return [each for each in found if each is not None]
 
 
-_STREAMS = (verify_refusals, verify_top_ups, verify_emergency, verify_webhooks, verify_policies)
+_STREAMS = (verify_refusals, verify_top_ups, verify_emergency, verify_erasures, verify_webhooks, verify_policies)
 """The proofs of streams of which there is at most one."""
 
 

@@ -180,7 +180,8 @@ class Prover:
             return Result("not_comparable", why), Replayed(state, 0, 0)
         if was_judged(state):
             return Result("not_comparable", "the sandbox refused the plan, nothing was executed"), Replayed(state, 0, 0)
-        return await self._compared(state, lambda: replay(self._services, events, state))
+        result, again = await self._compared(state, lambda: replay(self._services, events, state))
+        return (Result("equal", _sealed(again.sealed)) if again.sealed else result), again
 
     def _changed(self, state: RunState) -> bool:
         """Whether the function's source is another than the one that began the run."""
@@ -198,6 +199,11 @@ class Prover:
             return Result("diverged", divergence=_divergence(error, self._changed(state))), nothing
         except RefoldError as error:
             return Result("not_verifiable", f"{type(error).__name__}: {error}"), nothing
+
+
+def _sealed(count: int) -> str:
+    served = "1 outcome was" if count == 1 else f"{count} outcomes were"
+    return f"{served} served from the log, for the calls used secrets or sensitive data"
 
 
 def _broken(findings: Sequence[Finding], cause: str) -> Result:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import IntegrityError, RunNotFoundError
 from ..core.ids import check_run_id, check_tenant, inbox_of, stream_of
-from ..eventstore.codec import open_all
+from ..core.ports import Record
+from ..eventstore.codec import open_all, sealed_fields
 from ..eventstore.store import Store
+from ..projections.erasures import erasure_of, told
 from .chain import prove_run_chains
 from .findings import Finding
 from .folding import prove_fold
@@ -71,6 +74,8 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
     notes: list[str] = []
     if state is not None and state.started.forked is not None and not fold:
         fold, notes = prove_reused(store, stream, tenant, records, large)
+    if not chain and not fold:
+        notes = [*notes, *_erased(store, stream, records)]
     return Verification(
         run_id=run_id,
         tenant=tenant,
@@ -83,3 +88,13 @@ def verify_run(store: Store, run_id: str, tenant: str = "default") -> Verificati
         fold=tuple(fold),
         notes=tuple(notes),
     )
+
+
+def _erased(store: Store, stream: str, records: Sequence[Record]) -> list[str]:
+    if not any(sealed_fields(record) for record in records):
+        return []
+    try:
+        erased = erasure_of(store, stream)
+    except IntegrityError as error:
+        return [f"what was erased cannot be read: {error}"]
+    return [] if erased is None else [told(erased, records)]

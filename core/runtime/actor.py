@@ -326,12 +326,12 @@ class RunActor:
         call = self._decider.prepare(index, attempt, services.limits)
         if not isinstance(call, Call):
             self._results.append(call)
-        elif call.skill.inline:
+        elif call.skill.inline and call.secrets is None:
             self._ended(call_inline(call, services.limits))
         else:
             timeout = time_limit(self._decider.step(index), call.skill)
             self._running[index] = Attempt(
-                call, timeout, services.limits, services.pool, self._attempt_ended, self._progressed
+                call, timeout, services.limits, services.pool, self._attempt_ended, self._progressed, services.vault
             )
 
     def _ended(self, result: Result) -> None:

@@ -16,6 +16,7 @@ from ..limits import Limits
 from ..plan import Plan, merge_inputs, plan_of
 from ..policy.document import Policy
 from ..run_state import RunState
+from ..sensitive import hide_members
 from ..spec import WorkflowSpec, check_skills
 from ..spec_problems import kind_of
 from ..spec_state import SpecState
@@ -126,6 +127,8 @@ def _wanted(
         if skills is not None and skills.workflow(target.workflow_type) is not target:
             raise _unknown(target.workflow_type)
         payload = target.checked_inputs(_object(inputs), limits)
+        if target.sensitive:
+            payload = hide_members(payload, payload.value.keys())
         return _Wanted(target.workflow_type, target.version, payload, None, target.source, target.timeout_seconds)
     if isinstance(target, Named):
         if skills is not None:
@@ -136,6 +139,8 @@ def _wanted(
     if skills is not None:
         check_known(plan, skills)
     merged = inputs_payload(merge_inputs(plan, inputs), limits.payload_bytes)
+    if spec.sensitive_inputs:
+        merged = hide_members(merged, spec.sensitive_inputs)
     return _Wanted(spec.workflow_type, spec.version, merged, Payload.from_canonical(spec.canonical))
 
 
@@ -177,7 +182,7 @@ def check_same(given: RunStarted, recorded: RunStarted) -> None:
     pairs = (
         ("workflow", given.workflow_type, recorded.workflow_type),
         ("spec", given.spec, recorded.spec),
-        ("inputs", given.inputs, recorded.inputs),
+        ("inputs", *_comparable(given.inputs, recorded.inputs)),
         ("seed", given.seed, recorded.seed),
         ("parent", given.forked, recorded.forked),
     )
@@ -186,6 +191,14 @@ def check_same(given: RunStarted, recorded: RunStarted) -> None:
         raise RunConflictError(
             f"run {given.run_id!r} exists with another {' and another '.join(differing)}; choose another run id"
         )
+
+
+def _comparable(given: Payload, recorded: Payload) -> tuple[Payload, Payload]:
+    """Both as they are where that can be told, else by what is recorded of them."""
+    one, other = given.hidden, recorded.hidden
+    if one is None or other is None or one.plain is None or other.plain is None:
+        return given, recorded
+    return given.revealed(), recorded.revealed()
 
 
 def check_text(what: str, text: object, longest: int) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..canonical import Payload
-from ..errors import Failure, NotCanonicalError, RefoldError
+from ..errors import DataErasedError, Failure, NotCanonicalError, RefoldError
 from ..events import RunStarted
 from ..exceptions_mapped import code_of
 from ..failures import FailureCatalog, is_code
@@ -24,12 +24,17 @@ from ..policy.enforcer import NO_KEY
 from ..references import TextTooLongError, UnresolvedReferenceError
 from ..run_state import RunState
 from ..sandbox.effects import has_effect
+from ..secret_marks import Sealed, marks_of
 from ..seeds import step_seed
+from ..sensitive import Revealed, hide, is_sensitive, touches
 from ..spec_state import SpecState
 from ..step_events import StepIndex
 from .context import StepContext
+from .masking import Mask
 from .payloads import output_of
 from .registry import SkillRegistry
+from .revealing import NO_SECRETS, bound_secretly, check_wait, opened
+from .secret_sources import Vault
 from .skill import Skill
 from .threads import ThreadPool
 from .wait import Wait
@@ -79,6 +84,14 @@ class Call:
     skill: Skill[..., Any]
     inputs: Payload
     context: StepContext | None
+    secrets: Sealed | None = None
+    """What of the inputs stands for secrets."""
+    mask: Mask | None = None
+    """Keeps their values out of what is recorded, from when they are known."""
+    given: Payload | None = None
+    """What the skill gets where that is sensitive, and `inputs` only what is recorded of it."""
+    sensitive: bool = False
+    """What comes of it is sensitive."""
 
 
 class Outputs(Mapping[str, Any]):
@@ -92,7 +105,7 @@ class Outputs(Mapping[str, Any]):
 
     def __getitem__(self, step_id: str) -> Any:
         payload = self._payloads[step_id]
-        return None if payload is None else payload.fresh()
+        return None if payload is None else payload.revealed().fresh()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._payloads)
@@ -107,6 +120,7 @@ def prepare(state: SpecState, index: int, attempt: int, skills: SkillRegistry, l
     skill = None
     try:
         skill = skills.get(step.skill_id)
+        sensitive = is_sensitive(state, step, skill.sensitive)
         value = step.inputs.resolve(state)
         repeated = len(step.inputs.references) > 1 and exceeds(value, limits.payload_bytes)
         inputs = Payload.of({} if repeated else value)
@@ -114,17 +128,24 @@ def prepare(state: SpecState, index: int, attempt: int, skills: SkillRegistry, l
             raise Failure("INPUT_TOO_LARGE", f"the inputs take more than {limits.payload_bytes} bytes")
         if step.idempotency_key is None and skill.side_effect and has_effect(skill.skill_id, True, inputs.value):
             raise Failure("IDEMPOTENCY_KEY_MISSING", NO_KEY, retryable=False)
+        given = None
+        if sensitive and touches(state, step.inputs):
+            value = step.inputs.resolve(Revealed(state))
+            given = Payload.of(value)
         context = _context(state, step, attempt) if skill.takes_context else None
-    except (UnresolvedReferenceError, TextTooLongError, NotCanonicalError, Failure) as error:
+        marks = marks_of(value, (given or inputs).data) if step.inputs.secrets else None
+    except (UnresolvedReferenceError, TextTooLongError, NotCanonicalError, DataErasedError, Failure) as error:
         return Result(index, attempt, skill, None, failure_of(error, limits), executed=False)
-    return Call(index, attempt, skill, inputs, context)
+    sealed = Sealed(marks, state.started.tenant) if marks else None
+    return Call(index, attempt, skill, inputs, context, sealed, given=given, sensitive=sensitive)
 
 
 def _context(state: SpecState, step: PlannedStep, attempt: int) -> StepContext:
     started = state.started
     key = f"{started.run_id}:{step.step_id}"
     if step.idempotency_key is not None:
-        key = step.idempotency_key.resolve(state)
+        # It goes to the skill alone. A placeholder would be the same for all that it stands for.
+        key = step.idempotency_key.resolve(Revealed(state) if touches(state, step.idempotency_key) else state)
     return StepContext(
         run_id=started.run_id,
         step_id=step.step_id,
@@ -140,14 +161,14 @@ def _context(state: SpecState, step: PlannedStep, attempt: int) -> StepContext:
 def told_before(state: RunState, index: StepIndex) -> Any:
     """What the last attempt at a step told of its progress."""
     told = state.progress.get(index)
-    return None if told is None else told.fresh()["details"]
+    return None if told is None else told.revealed().fresh()["details"]
 
 
-def call_inline(call: Call, limits: Limits) -> Result:
+def call_inline(call: Call, limits: Limits, vault: Vault = NO_SECRETS) -> Result:
     """Call the skill on this thread and wait for it; only for `inline` skills, or from a thread of its own."""
     try:
-        arguments = call.skill.binder(call.inputs.data, call.context)
-        output = _outcome(call.skill.function(**arguments), limits)
+        arguments = _bound(call, vault)
+        output = _outcome(call, call.skill.function(**arguments), limits)
     except BaseException as error:
         # On the main thread it is the user who wants to stop; elsewhere only a skill can have raised it.
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
@@ -156,10 +177,11 @@ def call_inline(call: Call, limits: Limits) -> Result:
     return _ended(call, output)
 
 
-async def _call_async(call: Call, limits: Limits) -> Result:
+async def _call_async(call: Call, limits: Limits, vault: Vault, pool: ThreadPool) -> Result:
     try:
-        arguments = call.skill.binder(call.inputs.data, call.context)
-        output = _outcome(await call.skill.function(**arguments), limits)
+        # Where secrets come from may take its time.
+        arguments = _bound(call, vault) if call.secrets is None else await pool.run(lambda: _bound(call, vault))
+        output = _outcome(call, await call.skill.function(**arguments), limits)
     except (
         BaseException
     ) as error:  # a Ctrl-C reaches the event loop, not a skill: whatever comes here is the skill's own
@@ -172,27 +194,50 @@ def _ended(call: Call, output: Payload | Cause | Waiting) -> Result:
     return Result(call.index, call.attempt, call.skill, call.inputs, output, executed=True, charged=charged)
 
 
-def _outcome(returned: Any, limits: Limits) -> Payload | Waiting:
+def _bound(call: Call, vault: Vault) -> dict[str, Any]:
+    """The skill's arguments, with the secrets that it asks for."""
+    sealed, inputs = call.secrets, call.inputs if call.given is None else call.given
+    if sealed is None:
+        return call.skill.binder(inputs.data, call.context)
+    data, call.mask = opened(sealed, inputs, vault)
+    return bound_secretly(call.skill, data, sealed, inputs, call.context)
+
+
+def _outcome(call: Call, returned: Any, limits: Limits) -> Payload | Waiting:
     if isinstance(returned, Wait):
-        return Waiting(returned, output_of(returned.output, limits.payload_bytes))
-    return output_of(returned, limits.payload_bytes)
+        if call.mask is not None:
+            check_wait(returned, call.mask)
+        return Waiting(returned, _masked(call, output_of(returned.output, limits.payload_bytes)))
+    return _masked(call, output_of(returned, limits.payload_bytes))
+
+
+def _masked(call: Call, payload: Payload) -> Payload:
+    return payload if call.mask is None else call.mask.payload(payload)
 
 
 def _failed(call: Call, error: BaseException, limits: Limits) -> Result:
-    failure = failure_of(error, limits, call.skill.failures)
-    if failure.code == "SKILL_INPUT_INVALID":
+    failure = failure_of(error, limits, call.skill.failures, call.mask)
+    if failure.code in _NOT_CALLED:
         return Result(call.index, call.attempt, call.skill, call.inputs, failure, executed=False)
     return _ended(call, failure)
 
 
-def failure_of(error: BaseException, limits: Limits, catalog: FailureCatalog | None = None) -> Cause:
+_NOT_CALLED = {"SKILL_INPUT_INVALID", "SECRET_MISSING", "SECRET_REFUSED", "SECRET_UNAVAILABLE"}
+
+
+def failure_of(
+    error: BaseException, limits: Limits, catalog: FailureCatalog | None = None, mask: Mask | None = None
+) -> Cause:
     """The failure that an exception stands for, with a code of `catalog`, which is without one that of Refold's codes.
 
     A Failure names its code, our other errors carry one, and known exceptions of others have theirs; anything else is a
     SKILL_ERROR, and so is a Failure whose code is not in the catalog: its message then begins with the code.
+    Secrets are kept out of it by `mask`.
     """
     known = _BUILT_IN if catalog is None else catalog
     message, named, retryable = _told(error)
+    if mask is not None and isinstance(named, str) and mask.named_in_text(named):
+        named = None
     found = known.find(named)
     if found is None:
         # A mere RefoldError says nothing of what went wrong.
@@ -201,6 +246,8 @@ def failure_of(error: BaseException, limits: Limits, catalog: FailureCatalog | N
         if ours is None:
             name = named if is_code(named) else type(error).__name__
             message = f"{name}: {message}" if message else str(name)
+    if mask is not None:
+        message = mask.text(message)  # Before it is shortened: half a secret would not be found.
     # Messages are stored: text that is no UTF-8 could not be, and a whole dump of something should not.
     text = message[: limits.message_characters].encode("utf-8", "replace").decode()
     return Cause(found.code, text, found.retryable if retryable is None else bool(retryable))
@@ -235,9 +282,11 @@ class Attempt:
         pool: ThreadPool,
         ended: Callable[[Result], None],
         progressed: Callable[[StepIndex, int, Payload], None],
+        vault: Vault = NO_SECRETS,
     ):
         self._call = call
         self._limits = limits
+        self._vault = vault
         self._ended: Callable[[Result], None] | None = ended
         self._loop = asyncio.get_running_loop()
         self._timer = None if timeout is None else self._loop.call_later(timeout, self._time_out, timeout)
@@ -248,7 +297,7 @@ class Attempt:
         if call.context is not None or call.skill.heartbeat_seconds is not None:
             self._listen()
         if call.skill.is_async:
-            self._task = self._loop.create_task(_call_async(call, limits))
+            self._task = self._loop.create_task(_call_async(call, limits, vault, pool))
             self._task.add_done_callback(self._task_done)
         else:
             pool.submit(self._run)
@@ -261,7 +310,7 @@ class Attempt:
             self._task.cancel()
 
     def _run(self) -> None:
-        result = call_inline(self._call, self._limits)
+        result = call_inline(self._call, self._limits, self._vault)
         with suppress(RuntimeError):  # The loop was closed: nobody is waiting any more.
             self._loop.call_soon_threadsafe(self._settle, result)
 
@@ -307,6 +356,9 @@ class Attempt:
             self._fail("HEARTBEAT_MISSED", f"no heartbeat for more than {limit:g} s")
             return
         if pulse is not None and (details := pulse.take()) is not None:
-            self._progressed(call.index, call.attempt, details)
+            told = _masked(call, details)
+            if call.sensitive:
+                told = hide(told, "progress")
+            self._progressed(call.index, call.attempt, told)
         pause = LISTEN_SECONDS if limit is None else min(LISTEN_SECONDS, limit / 4)
         self._listener = self._loop.call_later(pause, self._listen)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..ports import Clock, Journal, RunLog
+from ..ports import Clock, DataKeyring, Journal, RunLog
 from .budget_control import BudgetControl
 from .emergency import EmergencyControl
+from .erasures import Erasures
 from .golden_control import GoldenControl
 from .policy_control import PolicyControl
 from .refusals import Refusals
@@ -15,11 +16,12 @@ from .webhook_control import WebhookControl
 class Controls:
     """The part of an engine that reads and writes control streams."""
 
-    def __init__(self, log: RunLog, journal: Journal, clock: Clock):
+    def __init__(self, log: RunLog, journal: Journal, clock: Clock, keys: DataKeyring | None = None):
         self.budgets = BudgetControl(log, journal, clock)
         self.refusals = Refusals(log, journal, clock)
         self.specs = SpecRegistry(log, journal, clock)
         self.goldens = GoldenControl(log, journal, clock)
         self.policies = PolicyControl(log, journal, clock)
+        self.erasures = Erasures(log, journal, clock, keys)
         self.emergency = EmergencyControl(log, journal, clock)
         self.webhooks = WebhookControl(log, journal, clock)

@@ -13,11 +13,12 @@ from ..events import PLANNER, RunContinued
 from ..ids import check_run_id, check_tenant, stream_of
 from ..limits import Limits
 from ..policy.document import Policy
-from ..ports import Checkpoints, Clock, Journal, RunLog, Timers
+from ..ports import Checkpoints, Clock, DataKeyring, Journal, RunLog, Timers
 from ..results import WorkflowResult, result_of
 from ..run_state import RunState
 from ..state import fold
 from .admission import DEFAULT_QUEUE, Target, check_same, check_served, first_event
+from .begin_keys import begin_keys
 from .children import Children
 from .clock import LoopTimers, SystemClock
 from .controls import Controls
@@ -31,6 +32,8 @@ from .outbox import Outbox
 from .registry import SkillRegistry
 from .replay import Replayed
 from .replay import replay as replay_run
+from .revealing import NO_SECRETS
+from .secret_sources import Vault
 from .services import Observer, Services
 from .steering import Steering
 from .threads import ThreadPool
@@ -61,15 +64,19 @@ class Engine(Controls, Steering):
         checkpoints: Checkpoints | None = None,
         policies: PolicySource | None = None,
         by: str = "",
+        vault: Vault = NO_SECRETS,
+        keys: DataKeyring | None = None,
     ):
         """With `parks`, runs with nothing to do for a while leave memory: for workers, to whom they come back. With
         `checkpoints`, long runs of specs are taken up from theirs. `policies` is where the policy of this process comes
-        from, and `by` who it is."""
+        from, and `by` who it is. From `vault` steps get the secrets that they ask for, and `keys` are for
+        sensitive data."""
         if not 0.1 <= lease_seconds <= 86_400:
             raise CallError(Problem("", f"a lease of {lease_seconds} s is not possible", "give 0.1 s to a day"))
         self.skills = skills
         clock, limits = clock or SystemClock(), limits or Limits()
-        Controls.__init__(self, log, journal, clock)
+        Controls.__init__(self, log, journal, clock, keys)
+        self._keys = keys
         gate = Gate(policies or NoPolicy(), log.ledger, self.policies, by)
         history = History(log, checkpoints, self.refusals)
         self._kin = Kin(
@@ -91,6 +98,7 @@ class Engine(Controls, Steering):
             timers=timers or LoopTimers(),
             gate=gate,
             emergency=self.emergency.watch,
+            vault=vault,
         )
         Steering.__init__(self, services, history, Host(services, history))
         self._forks = Forks(services, history, self._host, self._followed)
@@ -108,6 +116,7 @@ class Engine(Controls, Steering):
         *,
         source: str = "",
         policy: Policy | Mapping[str, Any] | None = None,
+        subject: str | None = None,
     ) -> WorkflowResult:
         """Run a spec or a workflow function, itself or by name, to its end or until it is paused; return the result.
 
@@ -143,6 +152,7 @@ class Engine(Controls, Steering):
             recorded = fold(events)
             check_same(started, recorded.started)
             return result_of((await replay_run(services, events, recorded)).state)
+        await begin_keys(self._keys, services.skills, started, subject)
         actor = self._host.actor(stream)
         if actor is not None:
             check_same(started, actor.state.started)
@@ -200,6 +210,7 @@ class Engine(Controls, Steering):
         priority: int = 0,
         source: str = "",
         policy: Policy | Mapping[str, Any] | None = None,
+        subject: str | None = None,
     ) -> WorkflowResult:
         """Record a run for workers to take up, and return how it stands; nothing is executed here.
 
@@ -218,6 +229,7 @@ class Engine(Controls, Steering):
             priority=priority,
             source=source,
             policy=policy,
+            subject=subject,
         )
         return (await how)[0]
 
@@ -234,6 +246,7 @@ class Engine(Controls, Steering):
         priority: int = 0,
         source: str = "",
         policy: Policy | Mapping[str, Any] | None = None,
+        subject: str | None = None,
     ) -> tuple[WorkflowResult, bool]:
         """As `start`, and says besides whether it was this call that recorded the run."""
         services = self._services
@@ -253,6 +266,7 @@ class Engine(Controls, Steering):
             at=services.clock.now(),
         )
         stream = stream_of(started.tenant, started.run_id)
+        await begin_keys(self._keys, services.skills, started, subject)
         refusal = await self._host.judged(started)
         try:
             await self._host.record_start(stream, started, 0, refusal)

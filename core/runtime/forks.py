@@ -92,7 +92,7 @@ class Forks:
         while True:
             events = forked(parent, wanted, before)
             started = start(events[0]).started
-            workflow.checked_inputs(started.inputs.value, self._services.limits)
+            workflow.checked_inputs(started.inputs.revealed().value, self._services.limits)
             source, version = workflow.source, workflow.version
             events[0] = replace(
                 started, source=source, workflow_version=version, timeout_seconds=workflow.timeout_seconds

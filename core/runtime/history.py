@@ -177,7 +177,7 @@ def _from_checkpoint(log: RunLog, checkpoints: Checkpoints, stream: str, head: H
     if not isinstance(started, RunStarted) or started.spec is None:
         return None
     found = checkpoints.restore(started)
-    if found is None or not isinstance(found.state, SpecState):
+    if found is None or not isinstance(found.state, SpecState) or _holds_placeholders(found.state):
         return None
     if found.version > head.version:
         raise IntegrityError(f"it follows event {found.version}, but the run has come to {head.version}")
@@ -187,3 +187,11 @@ def _from_checkpoint(log: RunLog, checkpoints: Checkpoints, stream: str, head: H
     for event in tail:
         evolve(found.state, event)
     return found.state
+
+
+def _holds_placeholders(state: SpecState) -> bool:
+    """Whether what the checkpoint has may stand for what only the events hold, encrypted."""
+    if state.started.inputs.hidden is not None or any(step.sensitive for step in state.plan.steps):
+        return True
+    outputs = (outcome.output for outcome in state.outcomes if outcome is not None and outcome.output is not None)
+    return any(b'"$sensitive"' in output.data for output in outputs)

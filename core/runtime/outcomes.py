@@ -21,6 +21,7 @@ from ..events import (
 from ..ids import check_signal
 from ..run_state import RunState
 from ..seeds import step_seed
+from ..sensitive import UNTOLD, hide, is_sensitive
 from .attempt import Cause, Result, Waiting
 from .pricing import Step, cost_of, retry_policy, time_limit
 from .wait import Wait
@@ -33,6 +34,8 @@ def outcome_event(state: RunState, step: Step, result: Result | StepCompleted | 
     """The event that records `result`; one that was recorded before is recorded again, with another time."""
     if not isinstance(result, Result):
         return replace(result, at=at)
+    if is_sensitive(state, step, result.skill is not None and result.skill.sensitive):
+        _hide(state, step, result)
     skill, output = result.skill, result.output
     cost = 0 if not result.executed else cost_of(step, skill) if result.charged is None else result.charged
     version = "" if skill is None else skill.version
@@ -62,6 +65,30 @@ def outcome_event(state: RunState, step: Step, result: Result | StepCompleted | 
         hashed,
         cost,
     )
+
+
+def _hide(state: RunState, step: Step, result: Result) -> None:
+    """Have what is recorded of a sensitive step be placeholders."""
+    output = result.output
+    if isinstance(output, Cause):
+        result.output = output if output.code in _TOLD else output._replace(message=UNTOLD)
+    elif isinstance(output, Waiting):
+        # What a wait for a signal or a child brings comes from elsewhere, where it stands as it is.
+        alone = output.wait.signal is None and output.wait.child is None
+        result.output = output._replace(output=hide(output.output, step.step_id)) if alone else output
+    else:
+        result.output = hide(output, step.step_id)
+
+
+_TOLD = {
+    "DATA_ERASED",
+    "SECRET_MISSING",
+    "SECRET_REFUSED",
+    "SECRET_UNAVAILABLE",
+    "STEP_TIMEOUT",
+    "SENSITIVE_UNDECLARED",
+}
+"""Failures whose messages are our own, and hold nothing of what was worked on."""
 
 
 def _recorded(result: Result) -> Payload | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -14,6 +14,7 @@ from uuid import UUID
 from ..canonical import Payload, json_pointer
 from ..errors import CallError, Failure, NotCanonicalError, Problem
 from ..limits import Limits
+from ..secret_marks import Mark, marks_of
 from .wait import Wait
 
 Path = tuple[str | int, ...]
@@ -75,7 +76,23 @@ def output_of(result: Any, limit: int = Limits().payload_bytes) -> Payload:
 
 
 def payload_of(value: Any) -> Payload:
-    """`value` as canonical JSON, its models and dataclasses dumped. Raises NotCanonicalError with a pointer."""
+    """`value` as canonical JSON, its models and dataclasses dumped. Raises NotCanonicalError with a pointer, also for
+    a secret: what has no place for one would come to hold its name."""
+    payload, marks = sealed_payload_of(value)
+    if marks:
+        pointer, name = json_pointer(marks[0].path), sorted(marks[0].text.names)[0]
+        fix = "only the inputs of skills may hold secrets"
+        raise NotCanonicalError(Problem(pointer, f"the secret {name!r} has no place here", fix))
+    return payload
+
+
+def sealed_payload_of(value: Any) -> tuple[Payload, Sequence[Mark]]:
+    """The same for what may hold secrets: as it is recorded, and where they are."""
+    payload = _payload_of(value)
+    return payload, marks_of(value, payload.data)
+
+
+def _payload_of(value: Any) -> Payload:
     try:
         return Payload.of(value)
     except NotCanonicalError:

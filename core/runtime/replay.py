@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..canonical import Payload
 from ..code_state import CodeState
 from ..decision import was_judged
-from ..errors import IntegrityError, NondeterminismError, ReplayDivergenceError
+from ..errors import DataErasedError, IntegrityError, NondeterminismError, ReplayDivergenceError
 from ..events import (
     Event,
     RunCancelled,
@@ -25,6 +25,7 @@ from ..failures import REJECTIONS
 from ..limits import Limits
 from ..ports import Ack, Head, Timer, Unit
 from ..run_state import RunState
+from ..sensitive import is_sensitive
 from ..spec_state import SpecState
 from ..step_events import StepIndex
 from .actor import RunActor
@@ -81,11 +82,13 @@ class _HastyTime:
 
 class Replayed(NamedTuple):
     """A run that came out the same: how it was recorded, and how many outcomes were executed again and how many served
-    from the log. One that cannot be compared has neither."""
+        from the log. One that cannot be compared has neither. `sealed` of those served were
+    called with secrets or sensitive data."""
 
     state: RunState
     executed: int
     served: int
+    sealed: int = 0
 
 
 def quiet_services(skills: SkillRegistry, limits: Limits) -> Services:
@@ -108,7 +111,8 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
         return await replay_code(events, recorded, services.skills, services.limits, services)
     if not isinstance(recorded, SpecState):
         raise IntegrityError("the run is neither a spec's nor a function's")
-    from_log = served(events, services.skills)
+    sealed = sealed_steps(recorded, services.skills)
+    from_log = served(events, services.skills, sealed)
     time = _HastyTime(events[0].at)
     quiet = replace(
         services,
@@ -128,18 +132,32 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
         raise _diverged(events, recorded, index, state, await _run_again(quiet, recorded), services.skills)
     _compare_ends(recorded, state)
     outcomes = sum(isinstance(event, StepCompleted | StepFailed | StepReused) for event in events)
-    return Replayed(recorded, outcomes - len(from_log), len(from_log))
+    return Replayed(recorded, outcomes - len(from_log), len(from_log), len(sealed.intersection(from_log)))
 
 
-def served(events: Sequence[Event], skills: SkillRegistry) -> dict[StepIndex, StepCompleted | StepFailed]:
-    """The recorded outcomes that are served, by step index; the others are executed again. See `is_served`."""
+def sealed_steps(recorded: SpecState, skills: SkillRegistry) -> set[StepIndex]:
+    """The steps that work with secrets or sensitive data: who proves a run need not have them."""
+    found: set[StepIndex] = set()
+    for step in recorded.plan.steps:
+        skill = skills.find(step.skill_id)
+        if step.inputs.secrets or is_sensitive(recorded, step, skill is not None and skill.sensitive):
+            found.add(step.index)
+    return found
+
+
+def served(
+    events: Sequence[Event], skills: SkillRegistry, sealed: Collection[StepIndex]
+) -> dict[StepIndex, StepCompleted | StepFailed]:
+    """The recorded outcomes that are served, by step index: those of `sealed` steps, and see `is_served`. The others
+    are executed again."""
     waited = {event.index for event in events if isinstance(event, StepWaiting)}
     # What a fork took over is proved by its parent, or was given; it was not executed here, and is not now.
     reused = {event.index: event.outcome() for event in events if isinstance(event, StepReused)}
     return reused | {
         event.index: event
         for event in events
-        if isinstance(event, StepCompleted | StepFailed) and is_served(event, skills.get(event.skill_id), waited)
+        if isinstance(event, StepCompleted | StepFailed)
+        and (event.index in sealed or is_served(event, skills.get(event.skill_id), waited))
     }
 
 
@@ -165,7 +183,7 @@ async def replay_code(
     check_served(recorded, skills)
     decider = CodeDecider(events, skills, limits)
     waited = {event.index for event in events if isinstance(event, StepWaiting)}
-    executed = from_log = 0
+    executed = from_log = sealed = 0
     try:
         for number, event in enumerate(decider.replay(), 2):
             _check_fault(decider)
@@ -174,7 +192,10 @@ async def replay_code(
             elif isinstance(event, StepReused):
                 from_log += 1
             elif isinstance(event, StepCompleted | StepFailed) and str(event.index) in decider.open_paths:
-                if services is None or is_served(event, decider.call(str(event.index)).skill, waited):
+                asked = decider.call(str(event.index))
+                closed = bool(asked.marks) or asked.sensitive
+                sealed += closed
+                if services is None or closed or is_served(event, asked.skill, waited):
                     from_log += 1
                 else:
                     executed += 1
@@ -182,10 +203,12 @@ async def replay_code(
         _check_fault(decider)
     finally:
         decider.close()
-    return Replayed(recorded, executed, from_log)
+    return Replayed(recorded, executed, from_log, sealed)
 
 
 def _check_fault(decider: CodeDecider) -> None:
+    if decider.fault is not None and decider.fault.code == DataErasedError.code:
+        raise DataErasedError(decider.fault.message)
     if decider.fault is not None:
         raise NondeterminismError(decider.fault.message, decider.fault.details.value)
 

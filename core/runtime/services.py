@@ -17,6 +17,8 @@ from .emergency_watch import EmergencyWatch
 from .gate import Gate
 from .registry import SkillRegistry
 from .relations import Handover, Letter
+from .revealing import NO_SECRETS
+from .secret_sources import Vault
 from .threads import ThreadPool
 
 Observer = Callable[[str, int, Event], None]
@@ -47,7 +49,7 @@ class Services:
 
     With `parks`, runs with nothing to do for a while leave memory. `family` connects runs with each other. `recorded`
     holds outcomes to serve instead of executing (for a replay). Attempts go through the `gate`, if there is one, and
-    under no stop of `emergency` do they begin.
+    under no stop of `emergency` do they begin. From `vault` calls get the secrets that they ask for.
     """
 
     journal: Journal
@@ -64,6 +66,7 @@ class Services:
     )
     timers: Timers = field(default_factory=LoopTimers)
     gate: Gate | None = None
+    vault: Vault = NO_SECRETS
     emergency: EmergencyWatch | None = None
 
     def stored(self, appends: Sequence[Append]) -> None:

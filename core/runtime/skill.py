@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, cast, overload
 
@@ -15,11 +15,12 @@ from ..durations import MAX_SECONDS
 from ..errors import CallError, NotCanonicalError, Problem
 from ..failures import FailureCatalog
 from ..retry import Retry
+from ..secret_marks import Mark
 from ..spec import MAX_CENTS
 from .binding import Binder, Parameters, binder, parameters_of
 from .context import StepContext
 from .functions.workspace import CURRENT
-from .payloads import Reader, first_line, payload_of, reader_of
+from .payloads import Reader, first_line, reader_of, sealed_payload_of
 from .wait import Wait
 
 P = ParamSpec("P")
@@ -40,6 +41,7 @@ class Declaration(TypedDict, total=False):
     inline: bool
     timeout_seconds: float | None
     heartbeat_seconds: float | None
+    sensitive: bool
     failures: FailureCatalog | None
 
 
@@ -69,6 +71,8 @@ class Skill(Generic[P, R]):
     """The time limit of an attempt, where the step brings none of its own."""
     heartbeat_seconds: float | None = None
     """An attempt that calls `ctx.heartbeat()` less often than this counts as lost."""
+    sensitive: bool = False
+    """What it returns is encrypted in the log, with a key that can be destroyed."""
     failures: FailureCatalog | None = None
     """The codes of its own that it fails with; any other one than these and Refold's is recorded as SKILL_ERROR."""
     is_async: bool = dataclasses.field(init=False)
@@ -94,19 +98,24 @@ class Skill(Generic[P, R]):
         if workspace is None:
             return self.function(*args, **kwargs)
         # What a workflow awaits is a command that gives what the function would.
-        return cast(R, workspace.command(cast("Skill[..., Any]", self), self.inputs_of(*args, **kwargs)))
+        inputs, marks = self.sealed_inputs_of(*args, **kwargs)
+        return cast(R, workspace.command(cast("Skill[..., Any]", self), inputs, marks))
 
     def inputs_of(self, *args: Any, **kwargs: Any) -> Payload:
         """The inputs of a step that calls the skill with these arguments, as canonical JSON.
 
         Raises TypeError for arguments that the function does not take, `CallError` with a pointer for what is no JSON.
         """
+        return self.sealed_inputs_of(*args, **kwargs)[0]
+
+    def sealed_inputs_of(self, *args: Any, **kwargs: Any) -> tuple[Payload, Sequence[Mark]]:
+        """The same, and where in them secrets stand."""
         bound = self._signature.bind(*args, **kwargs).arguments
         rest = self.parameters.rest
         if rest is not None:
             bound.update(bound.pop(rest.name, {}))
         try:
-            return payload_of(bound)
+            return sealed_payload_of(bound)
         except NotCanonicalError as error:
             where = f"skill {self.skill_id!r}, argument "
             raise CallError([p._replace(reason=where + p.reason) for p in error.problems]) from error
@@ -164,6 +173,7 @@ def skill(
     inline: bool = False,
     timeout_seconds: float | None = None,
     heartbeat_seconds: float | None = None,
+    sensitive: bool = False,
     failures: FailureCatalog | None = None,
 ) -> Callable[[Callable[P, R]], Skill[P, R]]: ...
 def skill(skill_id: Any = None, **declaration: Any) -> Any:
@@ -209,7 +219,7 @@ def _declaration_problems(declared: Skill[..., Any]) -> list[Problem]:
     version = given_as_text(declared.version) and 0 < len(declared.version) <= 100
     refuse(not version, f"version {declared.version!r} is no text of 1 to 100 characters", "write version='1'")
     refuse(not _is_cost(declared.cost_cents), f"cost_cents {declared.cost_cents!r} is no amount", "0 or more, or None")
-    flags = ("deterministic", "side_effect", "at_most_once", "inline")
+    flags = ("deterministic", "side_effect", "at_most_once", "inline", "sensitive")
     for flag in flags:
         value = getattr(declared, flag)
         refuse(not isinstance(value, bool), f"{flag} is {value!r}", "write True or False")

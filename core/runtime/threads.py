@@ -6,9 +6,15 @@ keep the process from ending.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class ThreadPool:
@@ -23,6 +29,28 @@ class ThreadPool:
         self._jobs.put(job)
         if not self._idle.acquire(blocking=False):
             threading.Thread(target=self._work, name="refold-skill", daemon=True).start()
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """What `job` returns or raises on a thread. Who is cancelled meanwhile leaves it to end by itself."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[T] = loop.create_future()
+
+        def settle(value: Callable[[], None]) -> None:
+            if not ended.done():
+                value()
+
+        def work() -> None:
+            try:
+                result = job()
+            except BaseException as error:
+                told = partial(ended.set_exception, error)
+            else:
+                told = partial(ended.set_result, result)
+            with suppress(RuntimeError):  # The loop was closed: nobody is waiting any more.
+                loop.call_soon_threadsafe(settle, told)
+
+        self.submit(work)
+        return await ended
 
     def _work(self) -> None:
         while True:

@@ -61,6 +61,10 @@ Keys = Annotated[
     str | None,
     typer.Option("--keys", metavar="FILE", help="The keys; else REFOLD_GOLDEN_KEYS.", show_default=False),
 ]
+Subject = Annotated[
+    str | None,
+    typer.Option(metavar="S", help="Whom its sensitive data are about; never recorded.", show_default=False),
+]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.", show_default=False)]
 """What several commands take."""
 
@@ -108,6 +112,7 @@ def run(
     ] = None,
     version: SpecVersion = None,
     skills: Skills = None,
+    subject: Subject = None,
     agent: Agent = None,
     source: Source = "",
     policy: PolicyOption = None,
@@ -121,7 +126,7 @@ def run(
     """
     from .running import run_spec
 
-    origin = Origin(agent, source, policy)
+    origin = Origin(agent, source, policy, subject)
     raise typer.Exit(run_spec((spec, version), inputs, seed, run_id, origin, skills or [], tenant, database, json))
 
 
@@ -148,6 +153,7 @@ def start(
     version: SpecVersion = None,
     queue: Annotated[str, typer.Option(metavar="Q", help="Whose workers take it up.")] = "default",
     priority: Annotated[int, typer.Option(metavar="N", help="Higher first.")] = 0,
+    subject: Subject = None,
     agent: Agent = None,
     source: Source = "",
     policy: PolicyOption = None,
@@ -161,7 +167,7 @@ def start(
     """
     from .starting import start_run
 
-    origin = Origin(agent, source, policy)
+    origin = Origin(agent, source, policy, subject)
     raise typer.Exit(start_run((spec, version), inputs, seed, run_id, tenant, queue, priority, origin, database, json))
 
 

@@ -8,7 +8,8 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from ...core.ids import check_run_id, check_tenant
+from ...core.ids import check_run_id, check_tenant, stream_of
+from ...projections.erasures import erasure_of, without_placeholders
 from ...projections.stored_events import stored_events
 from .faults import BROKEN, OK
 from .output import console, excerpt, plain, write_json
@@ -54,22 +55,25 @@ def show_events(run_id: str, after: int, limit: int | None, tenant: str, databas
     screen = console()
     code = OK
     with existing_store(database) as store:
+        erased = not json and erasure_of(store, stream_of(tenant, run_id)) is not None
         for told in stored_events(store, run_id, tenant, after, limit):
             if "fault" in told:
                 code = BROKEN
             if json:
                 write_json(told)
             else:
-                _print(screen, told)
+                _print(screen, told, erased)
     return code
 
 
-def _print(screen: Console, told: dict[str, Any]) -> None:
+def _print(screen: Console, told: dict[str, Any], erased: bool) -> None:
     """One line: number, time of day, topic, hash, and what matters most of the data."""
     topic = plain(told["topic"])
     line = Text(f"{told['version']:>5}  ").append(plain((told["time"] or "?")[11:23] + "  "), "dim")
     line.append(f"{topic:<20}", _STYLES.get(topic.partition(".")[2], ""))
-    line.append(f"  {told['hash'][:_HASH_SHOWN]}  ", "dim").append(plain(told.get("fault") or _gist(told["data"])))
+    line.append(f"  {told['hash'][:_HASH_SHOWN]}  ", "dim").append(
+        plain(told.get("fault") or without_placeholders(_gist(told["data"]), erased))
+    )
     if screen.is_terminal:
         line.truncate(screen.width, overflow="ellipsis")
     screen.print(line, soft_wrap=True)

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from ...compose import database_url
 from ...core import errors
 from ...core.errors import InvalidError, RefoldError
+from ...core.runtime.masked_logs import masked_text
 from .output import plain, write_json
 from .streams import ReaderGoneError, UnwritableError, note
 
@@ -32,6 +33,8 @@ _EXIT_CODES: tuple[tuple[type[RefoldError], int], ...] = (
     (errors.QueryUnansweredError, REFUSED),
     (errors.PolicyViolationError, REFUSED),
     (errors.OwnershipLostError, REFUSED),
+    (errors.DataKeyError, INVALID),
+    (errors.DataErasedError, REFUSED),
     (errors.StoreUnreachableError, UNREACHABLE),
     (errors.StoreRefusedError, REFUSED),
     (errors.GoldenStoreError, UNREACHABLE),
@@ -90,7 +93,8 @@ _PASSWORD = re.compile(r"(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE)
 
 
 class Hidden:
-    """Replaces the password of the database's URL, as it stands there and as it reads, by three asterisks.
+    """Replaces the password of the database's URL, as it stands there and as it reads, by three asterisks, and secrets
+    of steps by their names.
 
     The URL is the one that stands among `arguments`, or the default one.
     """
@@ -103,7 +107,7 @@ class Hidden:
     def __call__(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return _PASSWORD.sub(r"\1***", text)
+        return _PASSWORD.sub(r"\1***", masked_text(text))
 
 
 def secrets_of(url: str) -> set[str]:

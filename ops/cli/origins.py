@@ -24,8 +24,10 @@ PolicyOption = Annotated[
 
 
 class Origin(NamedTuple):
-    """The agent, where the plan comes from ("planner" or ""), and the file of the run's own policy."""
+    """The agent, where the plan comes from ("planner" or ""), the file of the run's own policy, and whom its
+    sensitive data are about."""
 
     agent: str | None
     source: str
     policy: str | None
+    subject: str | None = None

@@ -70,7 +70,15 @@ def run_spec(
         async def work(engine: WorkflowEngine) -> WorkflowResult:
             what = await resolved(spec, engine, tenant)
             return await engine.run(
-                what, name, seed, given, agent_id=origin.agent, tenant=tenant, source=origin.source, policy=policy
+                what,
+                name,
+                seed,
+                given,
+                agent_id=origin.agent,
+                tenant=tenant,
+                source=origin.source,
+                policy=policy,
+                subject=origin.subject,
             )
 
         with store_for(spec, database, skills) as store:

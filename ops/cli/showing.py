@@ -21,7 +21,9 @@ from ...core.results import StepResult, WorkflowResult
 from ...core.run_state import RunState
 from ...core.spec_state import SpecState
 from ...core.step_events import StepIndex
+from ...projections.erasures import told, without_placeholders
 from ...projections.run_view import RunView, look_at
+from ...projections.times import iso
 from .code_picture import branch_of, told_besides
 from .faults import OK
 from .output import STATUS_STYLES, cents, clock, console, duration, excerpt, plain, write_json
@@ -39,11 +41,16 @@ def show_run(run_id: str, limit: int, tenant: str, database: str | None, json: b
     check_tenant(tenant)
     with existing_store(database) as store:
         view = look_at(store, run_id, tenant)
+    erased = view.erased
     if json:
-        write_json({**view.result.to_json(), "status": view.status})
+        write_json(
+            {**view.result.to_json(), "status": view.status, **({} if erased is None else {"erased": iso(erased.at)})}
+        )
         return OK
     screen = console()
     draw(screen, view, limit)
+    if erased is not None:
+        say(screen, "erased", told(erased))
     if view.state.end is None:
         say(screen, "now", _now(view))
         if view.unserved is not None:
@@ -56,7 +63,7 @@ def draw(screen: Console, view: RunView, limit: int) -> None:
     state = view.state
     _head(screen, state, view.status, view.events)
     screen.print(_table(view, _spans(state, view.events), limit, screen.width))
-    _foot(screen, view.result, limit)
+    _foot(screen, view.result, limit, view.erased is not None)
     for name, text in told_besides(state):
         say(screen, name, text)
 
@@ -136,7 +143,10 @@ def _table(view: RunView, spans: Sequence[_Span | None], limit: int, width: int)
             "" if span is None or span.end is None else duration(span.end - span.start),
             cents(step.cost_cents) if step.cost_cents else "",
             *([Text((step.step_hash or "")[:_HASH_SHOWN], "dim")] if wide else []),
-            Text(_outcome(state, step, children.get(step.index)), "red" if step.error_code is not None else ""),
+            Text(
+                without_placeholders(_outcome(state, step, children.get(step.index)), view.erased is not None),
+                "red" if step.error_code is not None else "",
+            ),
         )
     return table
 
@@ -186,7 +196,7 @@ def _bar(span: _Span | None, first: int, last: int, length: int) -> str:
     return " " * left + "━" * (right - left)
 
 
-def _foot(screen: Console, result: WorkflowResult, limit: int) -> None:
+def _foot(screen: Console, result: WorkflowResult, limit: int, erased: bool) -> None:
     hidden = len(result.steps) - limit
     if hidden > 0:
         screen.print(Text(f"… and {hidden} more steps: --limit {len(result.steps)}", "dim"))
@@ -196,7 +206,7 @@ def _foot(screen: Console, result: WorkflowResult, limit: int) -> None:
         if known is not None:
             say(screen, "do", f"{known.advice(result.run_id)} ({known.documentation})", "dim")
     if result.success:
-        say(screen, "output", excerpt(canonical_json(result.output), 400))
+        say(screen, "output", without_placeholders(excerpt(canonical_json(result.output), 400), erased))
     if result.workflow_hash is not None:
         say(screen, "hash", result.workflow_hash)
 

@@ -58,6 +58,7 @@ def start_run(
                 priority=priority,
                 source=origin.source,
                 policy=policy,
+                subject=origin.subject,
             )
 
     with store_for(spec, database) as store:

@@ -41,8 +41,8 @@ PENDING = {
         "approvals",
     ),
     **{code: "webhooks" for code in FAILURES if code.startswith("WEBHOOK_")},
-    "SECRET_MISSING": "secrets",
-    "ERASED": "erasure",
+    **dict.fromkeys(("SECRET_REFUSED", "SECRET_UNAVAILABLE", "SECRET_EXPOSED"), "secrets"),
+    **dict.fromkeys(("DATA_ERASED", "DATA_KEY_MISSING", "SENSITIVE_UNDECLARED"), "erasure"),
 }
 """Codes of features that are being built, and whose they are."""
 
@@ -56,6 +56,7 @@ PROVOKED: dict[str, Provoke] = {
     **{code: partial(fail_by_skill, code=code) for code in SKILLS},
     **{code: _answered(status) for code, status in STATUSES.items()},
     **RUNS,
+    "SECRET_MISSING": lambda bench: bench.run(step("faulty", "echo", x="${secrets.NOWHERE}")),
     "IDEMPOTENCY_KEY_MISSING": lambda bench: bench.run(step("faulty", "file_write", path="x", content="")),
 }
 """How each code is brought about."""

@@ -153,10 +153,10 @@ def test_the_message_shows_where_it_went_wrong_and_no_more() -> None:
     ]
 
 
-def test_secrets_are_refused() -> None:
+def test_secrets_are_refused_where_they_would_be_recorded() -> None:
     assert problems_of({"k": "${secrets.TOKEN}"}) == [
-        "at /at/k: '${secrets.TOKEN}': secrets are not available to specs. "
-        "Fix: let the skill read the secret itself: all that a spec holds is logged"
+        "at /at/k: '${secrets.TOKEN}': secrets are resolved in steps' inputs only. "
+        "Fix: refer to it in a step's inputs: what stands here is recorded"
     ]
 
 

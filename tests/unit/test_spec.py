@@ -31,6 +31,7 @@ FULL: dict[str, Any] = {
             "timeout_seconds": 30,
             "estimated_cost_cents": 2.5,
             "idempotency_key": "order-${inputs.id}",
+            "sensitive": True,
         },
     ],
     "inputs": {"id": 7},
@@ -38,6 +39,7 @@ FULL: dict[str, Any] = {
     "workflow_ceiling_cents": 500,
     "step_ceiling_cents": 100,
     "timeout_seconds": 3600,
+    "sensitive_inputs": ["name"],
     "metadata": {"owner": "sales"},
 }
 
@@ -190,8 +192,21 @@ def test_integers_are_fine_where_numbers_are_wanted() -> None:
 
 
 def test_defaults_of_inputs_and_metadata_are_data_without_references() -> None:
-    spec = spec_of(inputs={"x": "${nobody.y} ${"}, metadata={"${": "${secrets.x}"})
+    spec = spec_of(inputs={"x": "${nobody.y} ${"}, metadata={"${": "$${secrets.x} ${secrets"})
     assert spec.inputs == {"x": "${nobody.y} ${"}
+
+
+def test_secrets_are_refused_in_all_that_is_recorded() -> None:
+    step = {**STEP, "idempotency_key": "k-${secrets.K}", "inputs": {"token": "${secrets.OK}"}}
+    fields = {"inputs": {"a": [{"b/c": "x ${secrets.I}"}]}, "metadata": {"m": "${secrets.M}"}, "output": "${secrets.O}"}
+    with pytest.raises(SpecError) as refused:
+        spec_of(steps=[step], **fields)
+    assert sorted((problem.pointer, problem.reason.partition(":")[0]) for problem in refused.value.problems) == [
+        ("/inputs/a/0/b~1c", "secrets are not resolved in the run's inputs"),
+        ("/metadata/m", "secrets are not resolved in metadata"),
+        ("/output", "'${secrets.O}'"),
+        ("/steps/0/idempotency_key", "'${secrets.K}'"),
+    ]
 
 
 def test_unknown_skills_are_named_with_a_guess() -> None:

@@ -10,7 +10,7 @@ from ...canonical import Payload
 from ...code_state import CodeState
 from ...decide_code import Fault, Finish, decide_code
 from ...decision import Decision
-from ...errors import CallError, IntegrityError, Problem, RefoldError
+from ...errors import CallError, DataErasedError, IntegrityError, Problem, RefoldError
 from ...events import (
     AttributesSet,
     Event,
@@ -192,7 +192,8 @@ class CodeDecider:
         try:
             drive()
         except RefoldError as error:  # the recorded inputs do not fit the function any more
-            self.fault = Fault("NONDETERMINISM", str(error), Payload.of({"code": error.code}))
+            code = error.code if isinstance(error, DataErasedError) else "NONDETERMINISM"
+            self.fault = Fault(code, str(error), Payload.of({"code": error.code}))
             return
         if program.fault is not None:
             self.fault = program.fault

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from ...canonical import Payload
 from ...retry import Retry
+from ...secret_marks import Mark
 from ..payloads import Reader
 from ..skill import Skill
 from .workspace import workspace
@@ -26,6 +27,8 @@ class Command(Generic[T]):
     reader: Reader
     timeout_seconds: float | None = None
     retry: Retry | None = None
+    marks: Sequence[Mark] = ()
+    """Where in the inputs secrets stand."""
 
     def __bool__(self) -> bool:
         """Raises TypeError: whoever asks has forgotten to await it."""

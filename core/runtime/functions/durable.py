@@ -21,7 +21,7 @@ from ...retry import Retry
 from ...seeds import unit_interval
 from ...skills import approval as approving
 from ...skills import children, waiting
-from ..payloads import payload_of
+from ..payloads import payload_of, sealed_payload_of
 from ..skill import Skill
 from .command import Command, Gather, as_branch
 from .workflow import Workflow
@@ -45,7 +45,11 @@ def call(
     """
     here = workspace("call()")
     found = here.find(skill) if isinstance(skill, str) else skill
-    command: Command[Any] = here.command(found, _payload(f"skill {found.skill_id!r}, input ", inputs))
+    try:
+        payload, marks = sealed_payload_of(inputs)
+    except NotCanonicalError as error:
+        raise _refused(f"skill {found.skill_id!r}, input ", error) from error
+    command: Command[Any] = here.command(found, payload, marks)
     limit = None if timeout is None else seconds_of(timeout)
     return replace(command, timeout_seconds=limit, retry=retry)
 
@@ -202,7 +206,11 @@ def _payload(what: str, value: Mapping[str, Any]) -> Payload:
     try:
         return payload_of(dict(value))
     except NotCanonicalError as error:
-        raise CallError([p._replace(reason=what + p.reason) for p in error.problems]) from error
+        raise _refused(what, error) from error
+
+
+def _refused(what: str, error: NotCanonicalError) -> CallError:
+    return CallError([p._replace(reason=what + p.reason) for p in error.problems])
 
 
 def _nothing(payload: Payload) -> None:

@@ -9,6 +9,7 @@ from ...decide_code import Continued, Finish, Raised, Returned, Stopped
 from ...errors import Failure, RefoldError, StepFailedError
 from ...failures import FailureCatalog, is_code
 from ...limits import Limits
+from ...sensitive import UNTOLD, hide, hide_members
 from ..payloads import output_of
 from .workspace import ContinueAsNew
 
@@ -30,6 +31,17 @@ def finish_of(
     except Failure as refused:
         code = "OUTPUT_TOO_LARGE" if refused.step_code == "OUTPUT_TOO_LARGE" else "OUTPUT_INVALID"
         return Raised(None, code, str(refused))
+
+
+def hidden_finish(finish: Finish) -> Finish:
+    """The same of a sensitive function: what it returned, raised or goes on with is recorded by placeholders."""
+    if isinstance(finish, Returned):
+        return Returned(hide(finish.output, "output"))
+    if isinstance(finish, Raised):
+        return Raised(finish.step_id, finish.code, UNTOLD)
+    return (
+        Continued(hide_members(finish.inputs, finish.inputs.value.keys())) if isinstance(finish, Continued) else finish
+    )
 
 
 def _raised(error: BaseException, limits: Limits, catalog: FailureCatalog) -> Raised:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextvars import Context
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ...canonical import Payload
 from ...paths import step_id_of
 from ...retry import Retry
+from ...secret_marks import Mark
+from ...sensitive import hide
 from ..skill import Skill
 from .command import Command
 
@@ -67,17 +68,20 @@ class Join:
 class OpenCall:
     """A call that a branch awaits; a step as outcomes and retries see it."""
 
-    __slots__ = ("branch", "command", "index", "step_id")
+    __slots__ = ("branch", "command", "index", "inputs", "sensitive", "step_id")
 
     backoff = None
     max_retries = None
     estimated_cost_cents = None
 
-    def __init__(self, path: str, command: Command[Any], branch: Branch):
+    def __init__(self, path: str, command: Command[Any], branch: Branch, sensitive: bool):
+        """`inputs` is what is recorded of those of the command: of `sensitive` ones a placeholder."""
         self.index = path
         self.step_id = step_id_of(command.skill.skill_id, path)
         self.command = command
         self.branch = branch
+        self.sensitive = sensitive
+        self.inputs = hide(command.inputs, f"{self.step_id}.inputs") if sensitive else command.inputs
 
     @property
     def skill(self) -> Skill[..., Any]:
@@ -90,9 +94,9 @@ class OpenCall:
         return self.command.skill.skill_id
 
     @property
-    def inputs(self) -> Payload:
-        """What it is called with."""
-        return self.command.inputs
+    def marks(self) -> Sequence[Mark]:
+        """Where in that secrets stand."""
+        return self.command.marks
 
     @property
     def timeout_seconds(self) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...code_state import CodeState
 from ...limits import Limits
+from ...secret_marks import Sealed
 from ...seeds import step_seed
 from ..attempt import Call, Cause, Result, told_before
 from ..context import StepContext
@@ -13,9 +14,16 @@ from .open_call import OpenCall
 def prepare_call(state: CodeState, asked: OpenCall, attempt: int, limits: Limits) -> Call | Result:
     """The call, or the result that its inputs are too large."""
     skill, inputs, started = asked.skill, asked.inputs, state.started
-    if len(inputs) > limits.payload_bytes:
-        reason = f"the inputs take {len(inputs)} bytes, more than {limits.payload_bytes}"
+    size = len(asked.command.inputs)
+    if size > limits.payload_bytes:
+        reason = f"the inputs take {size} bytes, more than {limits.payload_bytes}"
         failure = Cause("INPUT_TOO_LARGE", reason, retryable=False)
+        return Result(asked.index, attempt, skill, inputs, failure, executed=False)
+    if skill.sensitive and not asked.sensitive:
+        reason = (
+            f"the skill {skill.skill_id!r} is sensitive, and the function is not: declare @workflow(sensitive=True)"
+        )
+        failure = Cause("SENSITIVE_UNDECLARED", reason, retryable=False)
         return Result(asked.index, attempt, skill, inputs, failure, executed=False)
     context = None
     if skill.takes_context:
@@ -29,4 +37,6 @@ def prepare_call(state: CodeState, asked: OpenCall, attempt: int, limits: Limits
             outputs={},
             progress=told_before(state, asked.index),
         )
-    return Call(asked.index, attempt, skill, inputs, context)
+    sealed = Sealed(asked.marks, started.tenant) if asked.marks else None
+    given = asked.command.inputs if asked.sensitive else None
+    return Call(asked.index, attempt, skill, inputs, context, sealed, given=given, sensitive=asked.sensitive)

@@ -23,11 +23,12 @@ from ...errors import CallError, Failure, Problem, RefoldError, StepFailedError,
 from ...events import AttributesSet, PatchApplied, RunStarted, StepCompleted, StepFailed
 from ...limits import Limits
 from ...paths import join, order_of
+from ...secret_marks import Mark
 from ..payloads import payload_of
 from ..registry import SkillRegistry
 from ..skill import Skill
 from .command import Command, Gather
-from .finishing import finish_of
+from .finishing import finish_of, hidden_finish
 from .open_call import Branch, Join, OpenCall, place_of
 from .workflow import Workflow
 from .workspace import CURRENT, Suspended
@@ -74,6 +75,7 @@ class Program:
         self._skills = skills
         self._patches = patches
         self._limits = limits
+        self._sensitive = started.inputs.hidden is not None
         self._unpatched: set[str] = set()
         self._branches: dict[Branch, None] = {}
         self._branch: Branch | None = None
@@ -92,9 +94,10 @@ class Program:
 
     def settle(self, event: StepCompleted | StepFailed) -> None:
         """Give the branch that awaits the call of `event` its outcome; the call must be open."""
+        output = event.output.revealed() if isinstance(event, StepCompleted) else None
         call = self._take(str(event.index))
         if isinstance(event, StepCompleted):
-            self._drive([(call.branch, event.output, None)])
+            self._drive([(call.branch, output, None)])
             return
         kind = StepTimeoutError if event.error_code in _FAILED_BY_TIME else StepFailedError
         error = kind(event.error_code, event.message, step_id=event.step_id, attempts=event.attempt)
@@ -144,10 +147,10 @@ class Program:
         """See `Workspace.run_id`."""
         return self._started.run_id
 
-    def command(self, skill: Skill[..., Any], inputs: Payload) -> Command[Any]:
+    def command(self, skill: Skill[..., Any], inputs: Payload, marks: Sequence[Mark] = ()) -> Command[Any]:
         """See `Workspace.command`."""
         self.check_asked()
-        return Command(skill, inputs, skill.reader)
+        return Command(skill, inputs, skill.reader, marks=marks)
 
     def find(self, skill_id: str) -> Skill[..., Any]:
         """See `Workspace.find`."""
@@ -244,7 +247,7 @@ class Program:
     def _ask(self, branch: Branch, command: Command[Any]) -> None:
         path = join(branch.path, branch.calls)
         branch.calls += 1
-        self.open[path] = OpenCall(path, command, branch)
+        self.open[path] = OpenCall(path, command, branch, self._sensitive)
         insort(self.order, path, key=order_of)
 
     def _take(self, path: str) -> OpenCall:
@@ -273,7 +276,7 @@ class Program:
         joined = branch.joined
         finish = finish_of(value, error, self._limits, self._workflow.failures, last=joined is None)
         if finish is not None:
-            self.finish = finish
+            self.finish = hidden_finish(finish) if self._sensitive else finish
         elif joined is not None and joined.ended(branch.number, value, error):
             todo.append((joined.branch, joined.values, joined.first_error()))
 

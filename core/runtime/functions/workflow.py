@@ -36,6 +36,8 @@ class Workflow(Generic[P, R]):
     version: str = "1"
     timeout_seconds: float | None = None
     """The time limit of a whole run."""
+    sensitive: bool = False
+    """All that a run of it takes in and puts out, and each of its steps, is encrypted in the log."""
     failures: FailureCatalog | None = None
     """The codes of its own that it raises; any other one than these and Refold's is recorded as WORKFLOW_ERROR."""
     parameters: Parameters = dataclasses.field(init=False)
@@ -96,7 +98,7 @@ class Workflow(Generic[P, R]):
 
     def begin(self, inputs: Payload) -> Coroutine[Any, Any, R]:
         """The coroutine of a run with these recorded inputs."""
-        return cast("Callable[..., Coroutine[Any, Any, R]]", self.function)(**self.binder(inputs.data, None))
+        return cast("Callable[..., Coroutine[Any, Any, R]]", self.function)(**self.binder(inputs.revealed().data, None))
 
     @functools.cached_property
     def binder(self) -> Binder:
@@ -117,6 +119,7 @@ def workflow(
     *,
     version: str = "1",
     timeout: Duration | None = None,
+    sensitive: bool = False,
     failures: FailureCatalog | None = None,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
 def workflow(
@@ -124,6 +127,7 @@ def workflow(
     *,
     version: str = "1",
     timeout: Duration | None = None,
+    sensitive: bool = False,
     failures: FailureCatalog | None = None,
 ) -> Any:
     """Declare an async function as a workflow: `@workflow`, `@workflow("name", version="2", timeout="1h")`.
@@ -137,7 +141,12 @@ def workflow(
     def declare(function: Callable[P, Coroutine[Any, Any, R]]) -> Workflow[P, R]:
         name = getattr(function, "__name__", "") if workflow_type is None else workflow_type
         return Workflow(
-            function=function, workflow_type=name, version=version, timeout_seconds=limit, failures=failures
+            function=function,
+            workflow_type=name,
+            version=version,
+            timeout_seconds=limit,
+            sensitive=sensitive,
+            failures=failures,
         )
 
     return declare

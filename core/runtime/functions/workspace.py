@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol
 
 from ...canonical import Payload
 from ...errors import CallError, Problem
+from ...secret_marks import Mark
 
 
 class Workspace(Protocol):
     """The side of a program that its own code sees."""
 
-    def command(self, skill: Any, inputs: Payload) -> Any:
-        """What the code awaits to have a step of `skill` run with `inputs`."""
+    def command(self, skill: Any, inputs: Payload, marks: Sequence[Mark] = ()) -> Any:
+        """What the code awaits to have a step of `skill` run with `inputs`, in which secrets stand at `marks`."""
         ...
 
     def find(self, skill_id: str) -> Any:

@@ -112,6 +112,19 @@ CREATE UNLOGGED TABLE queries (
     answered_at float8
 );
 
+-- Keys of runs that hold sensitive data, wrapped (eventstore/data_keys.py); without the key: it was destroyed.
+CREATE TABLE data_keys (
+    stream text COLLATE "C" PRIMARY KEY,
+    parent text COLLATE "C",
+    subject text COLLATE "C",
+    key_id text COLLATE "C" NOT NULL,
+    wrapped bytea,
+    made_at bigint NOT NULL
+);
+
+CREATE INDEX data_keys_by_subject ON data_keys (subject) WHERE subject IS NOT NULL;
+CREATE INDEX data_keys_by_parent ON data_keys (parent) WHERE parent IS NOT NULL;
+
 -- Budgets, rates and places: see core/ledger.py. Changed only by who holds the ledger's lock.
 CREATE TABLE ledger_accounts (
     name text COLLATE "C" PRIMARY KEY,

@@ -108,6 +108,19 @@ CREATE TABLE queries (
     answered_at REAL
 ) WITHOUT ROWID;
 
+-- Keys of runs that hold sensitive data, wrapped (eventstore/data_keys.py); without the key: it was destroyed.
+CREATE TABLE data_keys (
+    stream TEXT PRIMARY KEY,
+    parent TEXT,
+    subject TEXT,
+    key_id TEXT NOT NULL,
+    wrapped BLOB,
+    made_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX data_keys_by_subject ON data_keys (subject) WHERE subject IS NOT NULL;
+CREATE INDEX data_keys_by_parent ON data_keys (parent) WHERE parent IS NOT NULL;
+
 -- Budgets, rates and places: see core/ledger.py.
 CREATE TABLE ledger_accounts (
     name TEXT PRIMARY KEY,
