@@ -156,8 +156,8 @@ SECRET_FAILURES: tuple[CatalogEntry, ...] = (
     ),
     entry(
         "SENSITIVE_UNDECLARED", _V, Recovery.FIX_INPUT, 422, ONCE,
-        "A function that is not declared sensitive calls a sensitive skill.",
-        "Declare it: @workflow(sensitive=True)",
+        "Sensitive data would go where nothing is declared so: into an open function, a child's inputs, an approval.",
+        "Declare it there: @workflow(sensitive=True), sensitive_inputs; and ask people without such data",
     ),
 )  # fmt: skip
 """Of secrets and erasure."""

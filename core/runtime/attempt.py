@@ -33,7 +33,7 @@ from .context import StepContext
 from .masking import Mask
 from .payloads import output_of
 from .registry import SkillRegistry
-from .revealing import NO_SECRETS, bound_secretly, check_wait, opened
+from .revealing import NO_SECRETS, bound_secretly, check_sensitive_wait, check_wait, opened
 from .secret_sources import Vault
 from .skill import Skill
 from .threads import ThreadPool
@@ -51,10 +51,12 @@ class Cause(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """A wait that begins, and what it will output if it is one for the time to pass."""
+    """A wait that begins, what it will output if it is one for the time to pass, and whether it was asked for with
+    sensitive data."""
 
     wait: Wait
     output: Payload
+    sensitive: bool = False
 
 
 @dataclass(slots=True)
@@ -207,7 +209,10 @@ def _outcome(call: Call, returned: Any, limits: Limits) -> Payload | Waiting:
     if isinstance(returned, Wait):
         if call.mask is not None:
             check_wait(returned, call.mask)
-        return Waiting(returned, _masked(call, output_of(returned.output, limits.payload_bytes)))
+        if call.given is not None:
+            check_sensitive_wait(returned)
+        output = _masked(call, output_of(returned.output, limits.payload_bytes))
+        return Waiting(returned, output, call.given is not None)
     return _masked(call, output_of(returned, limits.payload_bytes))
 
 

@@ -57,6 +57,9 @@ class Children:
             return result
         try:
             started = await self._started(parent.started, step, child)
+            if isinstance(waiting, Waiting) and waiting.sensitive and started.inputs.hidden is None:
+                reason = "sensitive data would be recorded in the inputs of the child: declare them there, as sensitive"
+                return replace(result, output=Cause("SENSITIVE_UNDECLARED", reason, retryable=False))
             stream = stream_of(started.tenant, started.run_id)
             if (await self._history.heads([stream])).get(stream, EMPTY) != EMPTY:
                 reason = f"the run id {started.run_id!r} is taken"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from ..canonical import Payload
@@ -49,12 +50,19 @@ def bound_secretly(
 
 
 def check_wait(wait: Wait, mask: Mask) -> None:
-    """Raises Failure SECRET_EXPOSED for a wait that would record a secret: in the inputs of a child, or as a name."""
-    child = None if wait.child is None else asdict(wait.child)
-    try:
-        name = mask.named_in(payload_of({"signal": wait.signal, "child": child}))
-    except NotCanonicalError:
-        return  # It is refused for that.
+    """Raises Failure SECRET_EXPOSED for a wait that would record a secret: in the inputs of a child, in what people are
+    asked, or as a name."""
+    told = replace(wait, output=None)
+    name = mask.named_in_text(repr(told))
+    with suppress(NotCanonicalError):  # It is refused for that.
+        name = name or mask.named_in(payload_of(asdict(told)))
     if name is not None:
         message = f"the secret {name!r} would be recorded in what the step waits for; let the child ask for it itself"
         raise Failure("SECRET_EXPOSED", message, retryable=False)
+
+
+def check_sensitive_wait(wait: Wait) -> None:
+    """Raises Failure SENSITIVE_UNDECLARED for a request to people made of sensitive data: it is recorded as it is."""
+    if wait.approval is not None:
+        message = "what people are asked to approve is recorded, and this step works on sensitive data"
+        raise Failure("SENSITIVE_UNDECLARED", message, retryable=False)

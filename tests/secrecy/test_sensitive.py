@@ -348,3 +348,24 @@ async def test_master_keys_rotate_with_overlap(store: Store, keys: Path) -> None
     async with WorkflowEngine(store, skills(), data_keys=keys) as engine:
         assert (await soon(engine.resume("old"))).output["card"] == SECRET
     assert {row.key_id for row in store.data_keys.rows("", 10)} == {"d2"}
+
+
+async def test_sensitive_data_go_into_no_approval_and_no_open_child(memory: Store, keys: Path) -> None:
+    asks = step("a", "approval", reason="pay for ${inputs.name}?", approvers=["ada"])
+    child = step("c", "run_workflow", inputs={"spec": spec(step("x", "echo")), "inputs": {"who": "${inputs.name}"}})
+    for run_id, each in (("asks", asks), ("child", child)):
+        document = spec(each, sensitive_inputs=["name"])
+        result = await run(document, memory, keys, run_id=run_id, inputs={"name": SECRET})
+        assert result.status == "failed" and result.error_code == "SENSITIVE_UNDECLARED", result
+        assert b"canary" not in stored(memory, run_id)
+    assert memory.streams("default") == ["default/asks", "default/child"]
+
+
+async def test_a_child_that_declares_its_inputs_sensitive_gets_them(memory: Store, keys: Path) -> None:
+    inner = spec(step("x", "use", who="$${inputs.who}"), sensitive_inputs=["who"])
+    child = step("c", "run_workflow", inputs={"spec": inner, "inputs": {"who": "${inputs.name}"}, "run_id": "inner"})
+    result = await run(spec(child, sensitive_inputs=["name"]), memory, keys, inputs={"name": SECRET})
+    assert result.status == "completed" and seen == [{"who": SECRET}], result
+    assert b"canary" not in stored(memory) + stored(memory, "inner")
+    async with WorkflowEngine(memory, skills(), data_keys=keys) as engine:
+        assert sorted(await engine.erasures.run("r")) == ["inner", "r"]

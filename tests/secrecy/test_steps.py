@@ -248,3 +248,10 @@ async def test_logs_of_any_logger_are_masked(caplog: pytest.LogCaptureFixture) -
     ]
     assert caplog.records[2].args == ("hide",)
     assert "ValueError: [secret TOKEN]" in caplog.text and VALUE not in caplog.text
+
+
+async def test_people_are_not_asked_with_a_secret() -> None:
+    store = MemoryStore()
+    result = await run(spec(step("a", "approval", reason="use ${secrets.TOKEN}?", approvers=["ada"])), store)
+    assert result.error_code == "SECRET_EXPOSED"
+    assert all(VALUE.encode() not in record.state for record in store.read("default/r"))
