@@ -7,14 +7,26 @@ from typing import Any, NamedTuple
 
 from .accounts import is_budget
 from .budget_events import BudgetToppedUp
-from .events import END_TOPICS, Event, PolicyDecided, StepAttemptFailed, StepCompleted, StepFailed, StepWaiting
+from .events import (
+    END_TOPICS,
+    Event,
+    PolicyDecided,
+    RunCancelling,
+    StepAttemptFailed,
+    StepCompleted,
+    StepFailed,
+    StepWaiting,
+)
 from .ids import BUDGETS
 from .ledger import MILLIONTHS, Account, Hold
 
 SETTLING = (StepCompleted, StepFailed, StepAttemptFailed, StepWaiting)
 """The outcomes of attempts, which settle what they held."""
 
-TOPICS = frozenset({PolicyDecided.topic, BudgetToppedUp.topic, *END_TOPICS, *(each.topic for each in SETTLING)})
+CLOSING = frozenset({RunCancelling.topic, *END_TOPICS})
+"""The topics of events with which a run gives back all that it holds."""
+
+TOPICS = frozenset({PolicyDecided.topic, BudgetToppedUp.topic, *CLOSING, *(each.topic for each in SETTLING)})
 """The topics of the events that count here."""
 
 
@@ -55,11 +67,13 @@ class Recount:
             self.extra[event.account] = self.extra.get(event.account, 0) + round(event.cents * MILLIONTHS)
         elif isinstance(event, SETTLING):
             self._settled(stream, str(event.index), event.attempt, round(event.cost_cents * MILLIONTHS))
-        elif event.topic in END_TOPICS:
+        elif event.topic in CLOSING:
             self._open.pop(stream, None)
 
     def _decided(self, stream: str, event: PolicyDecided) -> None:
         if event.verdict != "allowed":
+            if event.verdict == "deferred":  # What it held went back.
+                self._open.get(stream, {}).pop(str(event.index), None)
             return
         held: list[dict[str, Any]] = event.holds.value
         amounts = {each["account"]: each["amount"] for each in held if each["kind"] != "rate"}

@@ -24,7 +24,7 @@ from ..run_state import RunState
 from ..step_events import StepIndex
 from .attempt import Attempt, Call, Result, Waiting, call_inline
 from .brake import Brake
-from .clearance import Clearance, settlement
+from .clearance import Clearance, settlements
 from .decider import Decider
 from .outcomes import approval_requested, outcome_event
 from .pricing import Step, time_limit
@@ -153,6 +153,8 @@ class RunActor:
             begun.extend(decision.begins)
             decision = self._decide(at, limits)
         self._apply(tuple(self.brake.recorded(self._decider, decision.execute, at)), events)
+        if self._clearance is not None:
+            self._apply(tuple(self._clearance.unused(at, self._running)), events)
         for execute in decision.execute:
             self._running[execute.index] = None
             self._announce(execute, at, events)
@@ -169,8 +171,8 @@ class RunActor:
     def _apply(self, made: Sequence[Event], events: list[Event]) -> None:
         """Take in what has happened, for the next append."""
         for event in made:
-            if self.state.cleared and (settled := settlement(self.state, self.stream, event)) is not None:
-                self._ledger.append(settled)
+            if self.state.cleared:
+                self._ledger.extend(settlements(self.state, self.stream, event))
             self._decider.apply(event)
         events.extend(made)
 

@@ -7,14 +7,16 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..canonical import Payload
+from ..code_state import CodeState
 from ..decision import Decision, Execute
 from ..errors import RefoldError
-from ..events import Event, PolicyDecided, StepAttemptFailed, StepCompleted, StepFailed, StepWaiting
+from ..events import Event, PolicyDecided, RunCancelling, StepAttemptFailed, StepCompleted, StepFailed, StepWaiting
 from ..ledger import Answer, Deferred, Granted, Limit, Request
 from ..limits import Limits
 from ..policy.enforcer import PolicyCheckResult, PolicyEnforcer, millionths
 from ..ports import Settle
 from ..run_state import FIRST, RunState
+from ..spec_state import SpecState
 from ..step_events import StepIndex
 from .attempt import Cause, Result
 from .decider import Decider
@@ -113,6 +115,8 @@ class Clearance:
         Steps that were answered are taken out of `waiting`; what was granted for those that nobody waits for goes back.
         """
         answers, self._answers = self._answers, []
+        if self._decider.state.end is not None:  # Which gives back all that the run holds.
+            return
         for index, answer in answers:
             asked = self._asked.pop(index, None)
             if asked is None or index not in waiting or self._decider.abandoned((index,)):
@@ -134,6 +138,28 @@ class Clearance:
             reason = f"{answer.account} has {_amount(short[0], answer.left)} left, {_amount(short[0])} is asked for"
             refusal = PolicyCheckResult(False, code, rule, reason, checked.policy)
             yield self._refused(execute, refusal, short, at)
+
+    def unused(self, at: int, running: Collection[StepIndex]) -> Iterator[PolicyDecided]:
+        """What gives back what is held for attempts that do not begin now: the run is paused or parked, or a step of
+        lower index has aborted it and may need that very place."""
+        state = self._decider.state
+        held: dict[Any, int] = state.cleared
+        if not held or state.end is not None:
+            return
+        idle: Sequence[StepIndex] = [index for index in held if index not in running]
+        if state.paused or state.parked is not None:
+            reason = "the run is paused" if state.paused else "the run is parked"
+        else:
+            # What functions give up is settled as they are told of the cancel.
+            idle = self._decider.abandoned(idle) if isinstance(state, SpecState) else ()
+            reason = "the run is being aborted"
+        for index in idle:
+            # A function that is parked has no calls any more but those of its log.
+            named = state.calls[str(index)] if isinstance(state, CodeState) else self._decider.step(index)
+            code, nothing = "POLICY_REFUSED", Payload.of([])
+            yield PolicyDecided(
+                at, index, named.step_id, named.skill_id, held[index], "deferred", "", code, reason, "", nothing
+            )
 
     def _stand(self, index: StepIndex, until: int) -> None:
         def recall(promised: int) -> bool:
@@ -202,16 +228,18 @@ _WITHDRAWALS: set[asyncio.Task[None]] = set()
 """Kept from the garbage collector while they go on."""
 
 
-def settlement(state: RunState, stream: str, event: Event) -> Settle | None:
-    """How `event`, which is about to be applied to `state`, settles what its attempt holds."""
+def settlements(state: RunState, stream: str, event: Event) -> Sequence[Settle]:
+    """How `event`, which is about to be applied to `state`, settles what attempts hold."""
+    if isinstance(event, RunCancelling):  # The function gives up all that runs, and cleans up.
+        return [Settle(stream, str(index), attempt, 0) for index, attempt in state.cleared.items()]
     if isinstance(event, PolicyDecided) and event.verdict == "deferred" and event.index in state.cleared:
-        return Settle(stream, str(event.index), event.attempt, 0)
+        return [Settle(stream, str(event.index), event.attempt, 0)]
     if not isinstance(event, StepCompleted | StepFailed | StepAttemptFailed | StepWaiting):
-        return None
+        return ()
     if event.index not in state.cleared:
-        return None
+        return ()
     attempt = state.attempted.get(event.index, FIRST).attempt
-    return Settle(stream, str(event.index), attempt, millionths(event.cost_cents))
+    return [Settle(stream, str(event.index), attempt, millionths(event.cost_cents))]
 
 
 def _amount(limit: Limit, amount: int | None = None) -> str:
