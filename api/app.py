@@ -12,7 +12,7 @@ from .answers import ProblemDocument
 from .guard import Guard
 from .ports import Ports
 from .problems import MEDIA_TYPE, install
-from .routes import approvals, messages, runs, service
+from .routes import approvals, messages, plans, runs, service
 from .watch import EndWatch
 
 _DESCRIPTION = "Durable execution that can be proved. Errors are RFC 9457 problem documents with a failure code."
@@ -40,7 +40,7 @@ def create_app(engine: Engine, store: Store, build: str) -> FastAPI:
         responses=_PROBLEM,
     )
     app.state.ports = Ports(engine, store, build, EndWatch(store))
-    for resource in (runs, messages, approvals, service):
+    for resource in (runs, messages, approvals, plans, service):
         app.include_router(resource.router)
     install(app)
     app.add_middleware(Guard)

@@ -14,6 +14,12 @@ from typing import Literal, NamedTuple, Protocol
 MILLIONTHS = 1_000_000
 """Of a cent: amounts of money are whole numbers of these, so that sums are exact."""
 
+
+def millionths(cents: float) -> int:
+    """Cents as whole millionths, rounded half to even."""
+    return round(cents * MILLIONTHS)
+
+
 Kind = Literal["budget", "rate", "concurrency"]
 """What an account counts."""
 

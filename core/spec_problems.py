@@ -26,6 +26,8 @@ _WANTED = {
     "string_type": "a string",
     "int_type": "an integer",
     "float_type": "a number",
+    "bool_type": "a boolean",
+    "tuple_type": "a list",
     "dict_type": "an object",
     "model_type": "an object",
 }

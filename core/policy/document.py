@@ -27,7 +27,7 @@ from pydantic import BeforeValidator, Field
 from ..canonical import canonical_json
 from ..errors import CallError, NotCanonicalError, Problem
 from ..spec import MAX_CENTS, MAX_SECONDS
-from ..spec_problems import NAME, kind_of
+from ..spec_problems import NAME, STEP_ID, kind_of
 from ..strict_model import StrictModel, each, made
 
 Period = Literal["total", "month", "day"]
@@ -76,8 +76,24 @@ class Match(StrictModel):
     side_effect: bool | None = None
     """Whether the skill declares a side effect."""
 
+    def __init__(self, /, **fields: Any) -> None:
+        # In YAML a name with nothing after it is null: whoever forgot the pattern did not mean all steps.
+        empty = [Problem(f"/{name}", "must not be null", "give a pattern") for name in fields if fields[name] is None]
+        if empty:
+            raise CallError(empty)
+        super().__init__(**fields)
 
-_Match = Annotated[Match, each(Match)]
+
+def _matched(value: Any) -> Any:
+    if isinstance(value, Mapping) and not value:
+        raise CallError(Problem("", "an empty match means all steps", "say which, or leave match out"))
+    return made(Match, value)
+
+
+_Match = Annotated[Match, BeforeValidator(_matched)]
+
+
+_SAYING = ("deny", "allow_skills", "max_step_cents", "max_run_cents", "require_idempotency_key")
 
 
 class Rule(StrictModel):
@@ -100,7 +116,7 @@ class Rule(StrictModel):
 
     def __init__(self, /, **fields: Any) -> None:
         super().__init__(**fields)
-        if not self.model_fields_set - {"rule", "match"}:
+        if all(getattr(self, name) is None for name in _SAYING):
             fix = "add deny, allow_skills, max_step_cents, max_run_cents or require_idempotency_key"
             raise CallError(Problem("", f"rule {self.rule!r} says nothing", fix))
 
@@ -125,7 +141,7 @@ class LimitRule(StrictModel):
     """The steps that it is for; without it, all."""
     per: Annotated[tuple[Dimension, ...], BeforeValidator(_listed)] = ()
     """By what is counted apart; without it, all together."""
-    key: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")] | None = None
+    key: Annotated[str, Field(pattern=STEP_ID)] | None = None
     """With `key` among `per`: the name of the run's input whose value is the key."""
     rate: Annotated[Rate | None, each(Rate)] = None
     """How many may begin in a time."""
@@ -184,6 +200,16 @@ class Policy(StrictModel):
                 if name in seen:
                     raise CallError(Problem(f"/{field}/{at}", f"the name {name!r} occurs twice", "choose another"))
                 seen.add(name)
+        self._check_budgets()
+
+    def _check_budgets(self) -> None:
+        """Raises CallError for a budget that never counts, because one before it has all that it is for."""
+        taken: set[tuple[str, str]] = set()
+        for at, budget in enumerate(self.budgets):
+            if taken & {(budget.scope, budget.name), (budget.scope, "*")}:
+                reason = f"it never counts: a budget before it is for every {budget.scope} that it is for"
+                raise CallError(Problem(f"/budgets/{at}", reason, "put the narrower one first, or remove one"))
+            taken.add((budget.scope, budget.name))
 
     @classmethod
     def parse(cls, value: object) -> Self:

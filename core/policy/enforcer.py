@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..canonical import canonical_json
 from ..errors import BudgetExceededError, PolicyViolationError
-from ..ledger import MILLIONTHS, Limit
+from ..ledger import Limit, millionths
 from .document import Budget, LimitRule, Match, Policy, Rule
 
 NO_KEY = "a step with a side effect must declare an idempotency_key"
@@ -178,14 +178,19 @@ def _built_in(ctx: PolicyContext, cost: float) -> _Refusal | None:
     if ctx.stopped is not None:
         return "EMERGENCY_STOP", "", ctx.stopped
     ceiling = ctx.step_ceiling_cents
-    if ceiling is not None and ctx.step_spent_cents + cost > ceiling:
+    if ceiling is not None and _exceeds(ctx.step_spent_cents, cost, ceiling):
         return "STEP_COST_CEILING", "", _too_much("the step", ctx.step_spent_cents, cost, ceiling)
     ceiling = ctx.workflow_ceiling_cents
-    if ceiling is not None and ctx.spent_cents + cost > ceiling:
+    if ceiling is not None and _exceeds(ctx.spent_cents, cost, ceiling):
         return "WORKFLOW_COST_CEILING", "", _too_much("the run", ctx.spent_cents, cost, ceiling)
     if ctx.effect and not ctx.keyed:
         return "IDEMPOTENCY_KEY_MISSING", "", NO_KEY
     return None
+
+
+def _exceeds(spent: float, cost: float, ceiling: float) -> bool:
+    """In millionths of a cent: three times a tenth is not more than three tenths."""
+    return millionths(spent + cost) > millionths(ceiling)
 
 
 def _too_much(what: str, spent: float, cost: float, ceiling: float) -> str:
@@ -199,9 +204,9 @@ def _refusal(rule: Rule, ctx: PolicyContext, facts: _Facts, cost: float) -> _Ref
         return "POLICY_REFUSED", rule.rule, f"skill {facts.skill!r} is none of those allowed"
     if rule.require_idempotency_key and not ctx.keyed:
         return "IDEMPOTENCY_KEY_MISSING", rule.rule, "the step declares no idempotency_key"
-    if rule.max_step_cents is not None and ctx.step_spent_cents + cost > rule.max_step_cents:
+    if rule.max_step_cents is not None and _exceeds(ctx.step_spent_cents, cost, rule.max_step_cents):
         return "STEP_COST_CEILING", rule.rule, _too_much("the step", ctx.step_spent_cents, cost, rule.max_step_cents)
-    if rule.max_run_cents is not None and ctx.spent_cents + cost > rule.max_run_cents:
+    if rule.max_run_cents is not None and _exceeds(ctx.spent_cents, cost, rule.max_run_cents):
         return "WORKFLOW_COST_CEILING", rule.rule, _too_much("the run", ctx.spent_cents, cost, rule.max_run_cents)
     return None
 
@@ -255,11 +260,6 @@ def _of_limit(limit: LimitRule, ctx: PolicyContext, facts: _Facts) -> list[Limit
 def _of_budget(budget: Budget, name: str, at: int, cost: float) -> Limit:
     account = f"budget/{budget.scope}/{_part(name)}/{period_of(budget.period, at)}"
     return Limit(account, "budget", millionths(cost), millionths(budget.cents), waits=budget.when_exceeded == "wait")
-
-
-def millionths(cents: float) -> int:
-    """Cents as whole millionths, rounded half to even."""
-    return round(cents * MILLIONTHS)
 
 
 def period_of(period: str, at: int) -> str:

@@ -11,9 +11,9 @@ from ..code_state import CodeState
 from ..decision import Decision, Execute
 from ..errors import RefoldError
 from ..events import Event, PolicyDecided, RunCancelling, StepAttemptFailed, StepCompleted, StepFailed, StepWaiting
-from ..ledger import Answer, Deferred, Granted, Limit, Request
+from ..ledger import Answer, Deferred, Granted, Limit, Request, millionths
 from ..limits import Limits
-from ..policy.enforcer import PolicyCheckResult, PolicyEnforcer, millionths
+from ..policy.enforcer import PolicyCheckResult, PolicyEnforcer
 from ..ports import Settle
 from ..run_state import FIRST, RunState
 from ..spec_state import SpecState

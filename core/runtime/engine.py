@@ -104,6 +104,11 @@ class Engine(Controls, Steering):
         self._forks = Forks(services, history, self._host, self._followed)
         self._kin.stir, self._kin.begun = self._host.stir, self._host.began
 
+    @property
+    def policy(self) -> Policy | None:
+        """The policy of this process, None if it has none."""
+        return self._services.gate.policy
+
     async def run(
         self,
         spec: Runnable,

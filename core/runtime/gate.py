@@ -69,6 +69,12 @@ class Gate:
         self._line: list[tuple[int, int, Callable[[int], bool]]] = []
         self._count = count()
 
+    @property
+    def policy(self) -> Policy | None:
+        """The policy that this process goes by, or will at its next step."""
+        policy = self._policies.current()
+        return self._current if policy is None or policy is self._refused else policy
+
     async def refresh(self) -> None:
         """Go by the policy that there is now. Raises CallError while none is in force and this one cannot be."""
         policy = self._policies.current()

@@ -17,7 +17,7 @@ from ...core.errors import CallError, InvalidError, Problem
 from ...core.ids import POLICIES, check_tenant
 from ...core.ledger import MILLIONTHS, Limit
 from ...core.policy.document import Policy
-from ...core.policy.enforcer import PolicyContext, PolicyEnforcer
+from ...core.policy.enforcer import PolicyCheckResult, PolicyContext, PolicyEnforcer
 from ...core.policy.log import PolicyLog
 from ...core.policy.words import rule_sentences, sentences
 from ...core.policy_events import PolicyAdopted
@@ -79,8 +79,8 @@ def explain_policy(file: str, case: Case, json: bool) -> int:
         keyed=case.key,
         inputs=read_inputs(case.inputs) or {},
     )
-    checked = enforcer.check_can_execute(case, context, case.agent)
     about = enforcer.applying(case, context, case.agent)
+    checked = _short(enforcer.check_can_execute(case, context, case.agent))
     said = [sentence for rule in about.rules for sentence in rule_sentences(rule)]
     if json:
         verdict = {"allowed": checked.allowed, "code": checked.code, "rule": checked.rule, "reason": checked.reason}
@@ -100,6 +100,15 @@ def explain_policy(file: str, case: Case, json: bool) -> int:
         told = Text("refused", "bold red").append(plain(f"{rule}: {checked.code}: {checked.reason}"), "default")
         screen.print(told, soft_wrap=True)
     return OK if checked.allowed else REFUSED
+
+
+def _short(checked: PolicyCheckResult) -> PolicyCheckResult:
+    """Refused where even an unused budget does not suffice."""
+    for limit in checked.limits:
+        if limit.amount > limit.capacity and not limit.waits:
+            reason = f"{limit.account} is of {limit.capacity / MILLIONTHS:g} cents"
+            return PolicyCheckResult(False, "BUDGET_EXCEEDED", "budget", reason, checked.policy)
+    return checked
 
 
 def list_policies(database: str | None, json: bool) -> int:
