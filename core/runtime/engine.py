@@ -100,6 +100,7 @@ class Engine(Controls, Steering):
             emergency=self.emergency.watch,
             vault=vault,
         )
+        self._gate = gate
         Steering.__init__(self, services, history, Host(services, history))
         self._forks = Forks(services, history, self._host, self._followed)
         self._kin.stir, self._kin.begun = self._host.stir, self._host.began
@@ -107,7 +108,7 @@ class Engine(Controls, Steering):
     @property
     def policy(self) -> Policy | None:
         """The policy of this process, None if it has none."""
-        return self._services.gate.policy
+        return self._gate.policy
 
     async def run(
         self,
