@@ -141,7 +141,7 @@ def test_a_field_of_the_wrong_type_is_named_though_the_chain_was_computed_anew(h
             for odd in ODD:
                 if type(odd) is type(before) or (isinstance(before, int | float) and isinstance(odd, int | float)):
                     continue
-                if isinstance(before, dict | list | bool) or field in ("output", "inputs", "spec"):
+                if isinstance(before, dict | list | bool) or field in ("output", "inputs", "spec", "details"):
                     continue  # Data of the user's: of any type.
                 if field in NULLABLE and (before is None or odd in (None, "", "x", "\0")):
                     continue
