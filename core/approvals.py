@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from .approval_events import (
     ApprovalCommented,
@@ -142,7 +142,8 @@ def followed(approval: Approval | None, event: ApprovalEvent) -> Approval:
     if isinstance(event, ApprovalRequested):
         if approval is not None:
             raise IntegrityError(f"{event.topic}: step {event.step_id!r} waits for people already")
-        return Approval(event, tuple(event.approvers.value))
+        _check_escalation(event)
+        return Approval(event, _names(event, event.approvers.value))
     if approval is None or approval.step_id != event.step_id:
         raise IntegrityError(f"{event.topic}: step {event.step_id!r} waits for nobody")
     if approval.standing != "open":
@@ -175,11 +176,35 @@ def note(found: dict[StepIndex, Approval], event: Event) -> list[Approval]:
     return left
 
 
+def _names(event: ApprovalRequested | ApprovalEscalated, value: object) -> tuple[str, ...]:
+    """The names in an event. Raises IntegrityError for anything else: stored bytes may hold any JSON."""
+    listed = _listed(value)
+    names = tuple(name for name in listed if isinstance(name, str))
+    if len(names) != len(listed):
+        raise IntegrityError(f"{event.topic}: step {event.step_id!r} asks what is no list of names")
+    return names
+
+
+def _check_escalation(event: ApprovalRequested) -> None:
+    """Raises IntegrityError for an escalation of another shape."""
+    for each in _listed(event.escalation.value):
+        told = cast("dict[str, object]", each) if isinstance(each, dict) else {}
+        if not (isinstance(told.get("after_seconds"), int | float) and isinstance(told.get("note"), str)):
+            raise IntegrityError(f"{event.topic}: step {event.step_id!r} has an escalation of no known shape")
+        _names(event, told.get("to"))
+
+
+def _listed(value: object) -> list[object]:
+    """A list as it is; anything else as one of nothing that could be meant."""
+    return cast("list[object]", value) if isinstance(value, list) else [None]
+
+
 def _escalated(approval: Approval, event: ApprovalEscalated) -> Approval:
     if event.number != approval.escalated + 1:
         raise IntegrityError(f"{event.topic}: number {event.number} after {approval.escalated}")
-    granted = {each.by for each in approval.granted}
-    new = tuple(name for name in event.to.value if name not in approval.approvers and name not in granted)
+    # Nobody gets a second place, nor back one that they gave away.
+    had = {*approval.approvers, *(each.by for each in approval.granted), *(giver for giver, _ in approval.delegated)}
+    new = tuple(name for name in _names(event, event.to.value) if name not in had)
     return replace(approval, approvers=(*approval.approvers, *new), escalated=event.number)
 
 

@@ -10,37 +10,44 @@ POLICY_FAILURES: tuple[CatalogEntry, ...] = (
     entry(
         "POLICY_REFUSED", _A, Recovery.ASK_PERSON, 403, ONCE,
         "A policy does not permit the step.",
-        "The message names the policy; have it changed (refold policies), or the step; then: refold retry RUN_ID",
+        "The message names the rule; what there is: refold policies list; change the policy, or the step; then: "
+        "refold retry RUN_ID",
     ),
     entry(
         "EMERGENCY_STOP", _A, Recovery.RETRY_LATER, 503, ONCE,
         "An emergency stop is in force.",
-        "Who stopped it and why: refold emergency-stop status; after it is lifted: refold retry RUN_ID",
+        "Who stopped it and why: refold emergency-stop status; after the release workers go on by themselves, a run of "
+        "your own program with: refold resume RUN_ID",
     ),
     entry(
         "STEP_COST_CEILING", _R, Recovery.FIX_INPUT, 403, ONCE,
-        "The step would cost more than a step may.",
-        "Raise step_ceiling_cents in the spec, or let the step do less at a time",
+        "The step would cost more than the spec or a policy lets a step cost.",
+        "Raise step_ceiling_cents in the spec or max_step_cents in the policy, whichever the message names, or let the "
+        "step do less at a time",
     ),
     entry(
         "WORKFLOW_COST_CEILING", _R, Recovery.FIX_INPUT, 403, ONCE,
-        "With the step, the run would cost more than it may.",
-        "See what was spent: refold costs; raise workflow_ceiling_cents in the spec",
+        "With the step, the run would cost more than the spec or a policy lets it.",
+        "See what was spent: refold costs --run RUN_ID; raise workflow_ceiling_cents in the spec, or "
+        "max_run_cents in the policy",
     ),
     entry(
         "BUDGET_EXCEEDED", _R, Recovery.ASK_PERSON, 403, ONCE,
-        "The agent's budget does not suffice for the step.",
-        "See what is left: refold budgets; have it raised; then: refold retry RUN_ID",
+        "A budget of the agent, tenant or workflow does not suffice for the step.",
+        "See what is left: refold budgets list; have more added: refold budgets top-up ACCOUNT CENTS --reason TEXT; "
+        "then: refold retry RUN_ID",
     ),
     entry(
         "RATE_LIMITED", _R, Recovery.RETRY_LATER, 429, ONCE,
-        "The tenant, agent or skill has used up its rate for now.",
-        "Wait until there is room again, or have the rate raised; then: refold retry RUN_ID",
+        "As many such steps have begun as a policy lets begin in a time.",
+        "See how full it is: refold budgets list; later: refold retry RUN_ID; with when_exceeded: wait "
+        "in the policy steps wait instead of failing",
     ),
     entry(
         "CONCURRENCY_LIMITED", _R, Recovery.RETRY_LATER, 429, ONCE,
-        "As many such steps or runs are under way as may be at a time.",
-        "Wait until some have ended: refold list --status running; then: refold retry RUN_ID",
+        "As many such steps are under way as a policy lets run at a time.",
+        "See which they are: refold budgets holds; later: refold retry RUN_ID; with when_exceeded: wait "
+        "in the policy steps wait instead of failing",
     ),
     entry(
         "IDEMPOTENCY_KEY_MISSING", _V, Recovery.FIX_INPUT, 422, ONCE,
@@ -59,22 +66,22 @@ APPROVAL_FAILURES: tuple[CatalogEntry, ...] = (
     entry(
         "APPROVAL_REJECTED", _A, Recovery.ASK_PERSON, 403, ONCE,
         "Who was asked for approval said no.",
-        "Read the reason: refold show RUN_ID; change what was asked for, and begin anew",
+        "Read the reason: refold approvals show RUN_ID; change what was asked for, and begin anew",
     ),
     entry(
         "APPROVAL_EXPIRED", _R, Recovery.ASK_PERSON, 504, ONCE,
         "Nobody decided about the approval in time.",
-        "Find somebody who will: refold approvals; ask again: refold retry RUN_ID",
+        "See who was asked: refold approvals show RUN_ID; find somebody who will, and ask again: refold retry RUN_ID",
     ),
     entry(
         "APPROVER_UNKNOWN", _A, Recovery.ASK_PERSON, 403, ONCE,
         "Whoever decided is none of those who may.",
-        "See who may decide: refold approvals",
+        "See who may decide: refold approvals show RUN_ID",
     ),
     entry(
         "APPROVAL_DECIDED", _V, Recovery.GIVE_UP, 409, ONCE,
         "The approval has been decided already.",
-        "See how, and by whom: refold approvals",
+        "See how, and by whom: refold approvals show RUN_ID",
     ),
     entry(
         "APPROVAL_NOT_FOUND", _V, Recovery.FIX_INPUT, 404, ONCE,
@@ -93,12 +100,13 @@ WEBHOOK_FAILURES: tuple[CatalogEntry, ...] = (
     entry(
         "WEBHOOK_ADDRESS_REFUSED", _A, Recovery.FIX_CONFIG, 422, ONCE,
         "The URL leads where nothing may be sent unless it is allowed.",
-        "Give a public address, or allow this one where webhooks are delivered: refold webhooks deliver --allow",
+        "Give a public address, or allow this one where it is added and where it is sent from: refold webhooks deliver "
+        "--allow NETWORK",
     ),
     entry(
         "WEBHOOK_UNREACHABLE", _T, Recovery.RETRY_LATER, 502, PATIENT,
         "The receiver of a webhook could not be reached or broke off.",
-        "Delivery is tried again by itself for a day; see how often it was: refold webhooks deliveries",
+        "Delivery is tried again by itself for a day; see how often it was: refold webhooks deliveries --failed",
     ),
     entry(
         "WEBHOOK_TIMEOUT", _T, Recovery.RETRY_LATER, 504, PATIENT,
@@ -113,7 +121,8 @@ WEBHOOK_FAILURES: tuple[CatalogEntry, ...] = (
     entry(
         "WEBHOOK_GONE", _P, Recovery.GIVE_UP, 410, ONCE,
         "The receiver of a webhook answered 410: it wants no more.",
-        "Remove the endpoint, or add it anew once it wants some again: refold webhooks list",
+        "The endpoint is disabled; once it wants some again: refold webhooks enable ENDPOINT; else: "
+        "refold webhooks remove ENDPOINT",
     ),
     entry(
         "WEBHOOK_KEY_MISSING", _A, Recovery.FIX_CONFIG, 500, ONCE,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from typing import Any
 
 import pytest
+from typer.core import TyperArgument, TyperGroup
+from typer.main import get_command
 
 from refold import CallError, CatalogEntry, Failure, FailureCatalog, SkillRegistry, WorkflowEngine, skill, workflow
 from refold.core.errors import RefoldError
@@ -15,7 +18,6 @@ from refold.core.ports import EMPTY, Append, Unit
 from refold.core.retry import Retry
 from refold.eventstore.sealing import Sealer
 from refold.ops.cli.main import app
-from refold.tests.failures.test_every_code import PENDING
 from refold.tests.support.catalog_watch import CatalogWatch
 from refold.tests.support.workflows import spec, step
 
@@ -35,12 +37,52 @@ def test_an_entry_says_in_a_sentence_what_it_means_and_what_to_do(entry: Catalog
     assert entry.documentation == f"docs/failures.md#{entry.anchor}"
 
 
+_MENTIONED = {"refold signal"}
+"""Commands that a suggestion names without saying all that must be given."""
+
+_COMMANDS = get_command(app)
+_END = re.compile(r"[;,:.()](?:\s|$)")
+
+
+def _wrong(typed: str) -> str | None:
+    """What is wrong with a command in a suggestion, which begins with these words; None if nothing is."""
+    words, at, path = _END.split(typed)[0].rstrip(";,:.)").split(), _COMMANDS, "refold"
+    while isinstance(at, TyperGroup) and words and words[0] in at.commands:
+        at, path = at.commands[words[0]], f"{path} {words.pop(0)}"
+    if isinstance(at, TyperGroup) and not at.invoke_without_command:
+        return f"{path!r} alone does nothing, and has no {words[:1]}"
+    options = {name for parameter in at.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    unknown = [word for word in words if word.startswith("-") and word not in options]
+    arguments = [parameter for parameter in at.params if isinstance(parameter, TyperArgument)]
+    given = list(takewhile(lambda word: word.isupper() and not word.startswith("-"), words))
+    few = len(given) < sum(each.required for each in arguments) and (given or path not in _MENTIONED)
+    many = len(given) > len(arguments)
+    return f"{path!r} has no {unknown}" if unknown else f"{path!r} takes other arguments" if few or many else None
+
+
 @pytest.mark.parametrize("entry", FAILURES.values(), ids=lambda entry: entry.code)
-def test_the_commands_that_an_entry_names_exist(entry: CatalogEntry) -> None:
-    known = {each.name or each.callback.__name__ for each in app.registered_commands if each.callback}
-    known |= {str(each.name) for each in app.registered_groups}
-    named = set(re.findall(r"\brefold ([a-z-]+)", entry.suggestion))
-    assert named <= known or entry.code in PENDING, named - known
+def test_the_commands_that_an_entry_names_exist_with_their_options_and_arguments(entry: CatalogEntry) -> None:
+    typed = re.split(r"\brefold (?=[a-z-])", entry.suggestion)[1:]
+    assert [wrong for each in typed if (wrong := _wrong(each))] == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "why"),
+    [
+        ("retry RUN_ID; else", None),
+        ("retry RUN_ID --skills MODULE", None),
+        ("webhooks list", None),
+        ("skills lists", None),
+        ("webhooks", "'refold webhooks' alone does nothing, and has no []"),
+        ("webhooks lost", "'refold webhooks' alone does nothing, and has no ['lost']"),
+        ("nothing RUN_ID", "'refold' alone does nothing, and has no ['nothing']"),
+        ("list --state failed", "'refold list' has no ['--state']"),
+        ("retry, then look", "'refold retry' takes other arguments"),
+        ("approvals list RUN_ID", "'refold approvals list' takes other arguments"),
+    ],
+)
+def test_a_command_that_is_none_would_be_found(typed: str, why: str | None) -> None:
+    assert _wrong(typed) == why
 
 
 def _all(kind: type[RefoldError]) -> list[type[RefoldError]]:

@@ -11,36 +11,14 @@ import pytest
 
 from refold.core.failures import FAILURES
 from refold.ops.certify_faults import FAULTS, Bench, statuses_served
+from refold.tests.support.provoked_approvals import APPROVALS
+from refold.tests.support.provoked_policies import POLICIES
 from refold.tests.support.provoked_runs import RUNS, Provoke
 from refold.tests.support.provoked_skills import SKILLS, STATUSES, fail_by_skill
+from refold.tests.support.provoked_webhooks import WEBHOOKS
 from refold.tests.support.workflows import soon, step
 
 PENDING = {
-    **dict.fromkeys(
-        (
-            "POLICY_REFUSED",
-            "STEP_COST_CEILING",
-            "WORKFLOW_COST_CEILING",
-            "BUDGET_EXCEEDED",
-            "RATE_LIMITED",
-            "CONCURRENCY_LIMITED",
-            "SANDBOX_REJECTED",
-        ),
-        "policies",
-    ),
-    "EMERGENCY_STOP": "emergency stop",
-    **dict.fromkeys(
-        (
-            "APPROVAL_REJECTED",
-            "APPROVAL_EXPIRED",
-            "APPROVER_UNKNOWN",
-            "APPROVAL_DECIDED",
-            "APPROVAL_NOT_FOUND",
-            "DELEGATION_REFUSED",
-        ),
-        "approvals",
-    ),
-    **{code: "webhooks" for code in FAILURES if code.startswith("WEBHOOK_")},
     **dict.fromkeys(("SECRET_REFUSED", "SECRET_UNAVAILABLE", "SECRET_EXPOSED"), "secrets"),
     **dict.fromkeys(("DATA_ERASED", "DATA_KEY_MISSING", "SENSITIVE_UNDECLARED"), "erasure"),
 }
@@ -56,6 +34,9 @@ PROVOKED: dict[str, Provoke] = {
     **{code: partial(fail_by_skill, code=code) for code in SKILLS},
     **{code: _answered(status) for code, status in STATUSES.items()},
     **RUNS,
+    **POLICIES,
+    **APPROVALS,
+    **WEBHOOKS,
     "SECRET_MISSING": lambda bench: bench.run(step("faulty", "echo", x="${secrets.NOWHERE}")),
     "IDEMPOTENCY_KEY_MISSING": lambda bench: bench.run(step("faulty", "file_write", path="x", content="")),
 }

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refold.core.approval_events import ApprovalEvent, ApprovalExpired, ApprovalGranted, ApprovalRequested
+from refold.core.approval_events import (
+    ApprovalEscalated,
+    ApprovalEvent,
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalRequested,
+)
 from refold.core.approval_messages import (
     MAX_COMMENTS,
     MAX_DELEGATIONS,
@@ -175,6 +181,31 @@ def test_comments_and_delegations_have_an_end() -> None:
     assert isinstance(over, Refusal) and over.code == "DELEGATION_REFUSED"
 
 
+def test_an_escalation_gives_nobody_back_what_they_gave_away() -> None:
+    approval = asked(quorum=2, escalation=[{"after_seconds": 5, "to": ["ada", "kim"], "note": ""}])
+    delegated = after(approval, said("delegate", "ada", to="zoe"))
+    assert isinstance(delegated, Approval)
+    (escalated,) = due_events(delegated, 5 * SECOND)
+    assert followed(delegated, escalated).approvers == ("zoe", "bob", "kim")
+
+
+@pytest.mark.parametrize("names", [None, "ada", {"ada": 1}, [1], [["ada"]], ["ada", None]])
+def test_names_that_are_none_are_no_possible_history(names: Any) -> None:
+    with pytest.raises(IntegrityError, match="no list of names"):
+        followed(None, replace(requested(), approvers=Payload.of(names)))
+    with pytest.raises(IntegrityError, match="no list of names"):
+        followed(asked(), ApprovalEscalated(1, 1, 0, "ask", 1, Payload.of(names), ""))
+    each = {"after_seconds": 1, "to": names, "note": ""}
+    with pytest.raises(IntegrityError, match="no list of names"):
+        followed(None, replace(requested(), escalation=Payload.of([each])))
+
+
+@pytest.mark.parametrize("escalation", [None, {}, [None], [{"to": []}], [{"after_seconds": "1", "to": [], "note": ""}]])
+def test_an_escalation_of_another_shape_is_no_possible_history(escalation: Any) -> None:
+    with pytest.raises(IntegrityError, match="no known shape"):
+        followed(None, replace(requested(), escalation=Payload.of(escalation)))
+
+
 def test_a_run_that_ends_takes_its_open_approvals_with_it_and_leaves_the_others() -> None:
     known: dict[Any, Approval] = {}
     note(known, requested())
@@ -195,14 +226,19 @@ def test_a_grant_of_nobody_who_may_is_no_possible_history() -> None:
         followed(asked(), requested())
 
 
-ACTS = st.builds(
-    ApprovalAct,
-    st.just("ask"),
-    st.sampled_from(["grant", "reject", "delegate", "comment", "escalate", "remind", "expire"]),
-    st.sampled_from(NAMES),
-    st.sampled_from(["", "why"]),
-    st.sampled_from([None, *NAMES, "mia"]),
-    st.integers(0, 4),
+BY, COMMENTS = st.sampled_from(NAMES), st.sampled_from(["", "why"])
+ACTS = st.one_of(
+    st.builds(
+        ApprovalAct,
+        st.just("ask"),
+        st.sampled_from(["grant", "reject", "comment", "escalate", "remind", "expire"]),
+        BY,
+        COMMENTS,
+        st.none(),
+        st.integers(0, 4),
+    ),
+    # One that names nobody is refused as it is read.
+    st.builds(ApprovalAct, st.just("ask"), st.just("delegate"), BY, COMMENTS, st.sampled_from([*NAMES, "mia"])),
 )
 REQUESTS = st.integers(1, 4).flatmap(
     lambda count: st.builds(
@@ -240,6 +276,7 @@ def test_whatever_is_sent_nobody_counts_twice_and_the_quorum_stays_within_reach(
         people = [each.by for each in approval.granted]
         assert len(set(people)) == len(people) and len(set(approval.approvers)) == len(approval.approvers)
         assert not set(people) & set(approval.approvers)
+        assert not {giver for giver, _ in approval.delegated} & {*people, *approval.approvers}
         assert len(people) <= first.quorum
         if approval.standing == "open":
             assert len(people) + len(approval.approvers) >= first.quorum

@@ -75,6 +75,7 @@ NULLABLE = {
     "continues",
     "signal",
     "child",
+    "remind_every",
 }
 """Fields that may be null."""
 
