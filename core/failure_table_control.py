@@ -16,8 +16,8 @@ POLICY_FAILURES: tuple[CatalogEntry, ...] = (
     entry(
         "EMERGENCY_STOP", _A, Recovery.RETRY_LATER, 503, ONCE,
         "An emergency stop is in force.",
-        "Who stopped it and why: refold emergency-stop status; after the release workers go on by themselves, a run of "
-        "your own program with: refold resume RUN_ID",
+        "Who stopped it and why: refold emergency-stop status; after the release workers go on by themselves; what was "
+        "refused is called again, or: refold resume RUN_ID",
     ),
     entry(
         "STEP_COST_CEILING", _R, Recovery.FIX_INPUT, 403, ONCE,
