@@ -178,7 +178,7 @@ def note(found: dict[StepIndex, Approval], event: Event) -> list[Approval]:
 
 def _names(event: ApprovalRequested | ApprovalEscalated, value: object) -> tuple[str, ...]:
     """The names in an event. Raises IntegrityError for anything else: stored bytes may hold any JSON."""
-    listed = cast("list[object]", value) if isinstance(value, list) else [None]
+    listed = _listed(value)
     names = tuple(name for name in listed if isinstance(name, str))
     if len(names) != len(listed):
         raise IntegrityError(f"{event.topic}: step {event.step_id!r} asks what is no list of names")
@@ -187,13 +187,16 @@ def _names(event: ApprovalRequested | ApprovalEscalated, value: object) -> tuple
 
 def _check_escalation(event: ApprovalRequested) -> None:
     """Raises IntegrityError for an escalation of another shape."""
-    value: object = event.escalation.value
-    listed = cast("list[object]", value) if isinstance(value, list) else [None]
-    for each in listed:
+    for each in _listed(event.escalation.value):
         told = cast("dict[str, object]", each) if isinstance(each, dict) else {}
-        if not isinstance(told.get("after_seconds"), int | float) or not isinstance(told.get("note"), str):
+        if not (isinstance(told.get("after_seconds"), int | float) and isinstance(told.get("note"), str)):
             raise IntegrityError(f"{event.topic}: step {event.step_id!r} has an escalation of no known shape")
         _names(event, told.get("to"))
+
+
+def _listed(value: object) -> list[object]:
+    """A list as it is; anything else as one of nothing that could be meant."""
+    return cast("list[object]", value) if isinstance(value, list) else [None]
 
 
 def _escalated(approval: Approval, event: ApprovalEscalated) -> Approval:

@@ -16,8 +16,8 @@ POLICY_FAILURES: tuple[CatalogEntry, ...] = (
     entry(
         "EMERGENCY_STOP", _A, Recovery.RETRY_LATER, 503, ONCE,
         "An emergency stop is in force.",
-        "Who stopped it and why: refold emergency-stop status; after the release workers go on by themselves, a run of "
-        "your own program with: refold resume RUN_ID",
+        "Who stopped it and why: refold emergency-stop status; after the release workers go on by themselves; what was "
+        "refused is called again, or: refold resume RUN_ID",
     ),
     entry(
         "STEP_COST_CEILING", _R, Recovery.FIX_INPUT, 403, ONCE,
@@ -165,8 +165,8 @@ SECRET_FAILURES: tuple[CatalogEntry, ...] = (
     ),
     entry(
         "SENSITIVE_UNDECLARED", _V, Recovery.FIX_INPUT, 422, ONCE,
-        "Sensitive data would go where nothing is declared so: into an open function, a child's inputs, an approval.",
-        "Declare it there: @workflow(sensitive=True), sensitive_inputs; and ask people without such data",
+        "A function that is not declared sensitive calls a sensitive skill.",
+        "Declare it: @workflow(sensitive=True)",
     ),
 )  # fmt: skip
 """Of secrets and erasure."""
