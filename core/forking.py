@@ -72,6 +72,9 @@ def first_failed(state: RunState) -> str | None:
     if not isinstance(end, RunFailed):
         reason = f"run {state.started.run_id!r} is {state.status}: only a failed run has a failed step to retry"
         raise CallError(Problem("", reason, "fork it from a step of your choice: refold fork RUN --from-step STEP"))
+    if end.step_id is None and end.error_code == "SANDBOX_REJECTED":
+        reason = f"run {state.started.run_id!r} was rejected before its first step: {end.message}"
+        raise CallError(Problem("", reason, "mend the plan, and start it anew"))
     if end.step_id is None and isinstance(state, SpecState):
         reason = f"run {state.started.run_id!r} failed by its own output, after all its steps had ended"
         raise CallError(Problem("", reason, "mend the spec's output, and start it anew"))
