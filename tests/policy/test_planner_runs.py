@@ -10,6 +10,7 @@ import pytest
 
 from refold import CallError, PolicyViolationError, SkillRegistry, WorkflowEngine, open_store, workflow
 from refold.core.events import PolicyDecided, RunRejected, RunStarted
+from refold.core.ids import child_of
 from refold.core.state import fold
 from refold.eventstore.store import Store
 from refold.projections.golden_lines import golden_of
@@ -124,10 +125,8 @@ async def test_children_are_of_the_same_plan_and_under_the_same_policy(store: St
             ),
         )
         made = await soon(engine.run(computed, "made", source="planner"))
-    child = next(
-        stream for stream in store.streams("default") if stream.startswith("default/r") and stream != "default/r"
-    )
-    first, *_ = events_of(store, child.removeprefix("default/"))
+    child = child_of("r", "call")
+    first = events_of(store, child)[0]
     assert isinstance(first, RunStarted) and (first.origin, first.parent) == ("planner", "r")
     assert first.policy is not None and first.policy.data == careful.canonical
     (refused,) = decided(store, child)
