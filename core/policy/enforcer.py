@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 
 from ..canonical import canonical_json
@@ -132,8 +133,7 @@ class PolicyEnforcer:
                     against = _refusal(rule, ctx, facts, cost)
             for wanted in _limits(policy, ctx, facts, cost):
                 known = limits.get(wanted.account)
-                if known is None or wanted.capacity < known.capacity:
-                    limits[wanted.account] = wanted
+                limits[wanted.account] = wanted if known is None else _stricter(known, wanted)
         if against is not None:
             code, rule_name, reason = against
             return PolicyCheckResult(False, code, rule_name, reason, self.label)
@@ -227,6 +227,15 @@ def _any(patterns: Sequence[str], value: str | None) -> bool:
     return any(fnmatchcase(value, pattern) for pattern in patterns)
 
 
+def _stricter(one: Limit, other: Limit) -> Limit:
+    """What satisfies both of two limits on an account."""
+    return one._replace(
+        capacity=min(one.capacity, other.capacity),
+        token_seconds=max(one.token_seconds, other.token_seconds),
+        waits=one.waits and other.waits,
+    )
+
+
 def _limits(policy: Policy, ctx: PolicyContext, facts: _Facts, cost: float) -> list[Limit]:
     found: list[Limit] = []
     for limit in policy.limits:
@@ -270,5 +279,18 @@ def period_of(period: str, at: int) -> str:
 
 
 def _part(value: str) -> str:
-    """A part of an account's name: no slash of its own, and not beyond what a row's key should be."""
-    return value.replace("%", "%25").replace("/", "%2F")[:200]
+    """A part of an account's name: no slash of its own, nothing that a text in a database cannot hold, and not beyond
+    what a row's key should be."""
+    shown = "".join(c if c.isprintable() and c not in "%/" else _escaped(c) for c in value[: _LONGEST + 1])
+    data = shown.encode()
+    if len(data) <= _LONGEST:
+        return shown
+    return f"{data[: _LONGEST - 17].decode(errors='ignore')}~{sha256(value.encode()).hexdigest()[:16]}"
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode())
+
+
+_LONGEST = 200
+"""Bytes of a part of a name; of what is longer the hash tells it apart."""

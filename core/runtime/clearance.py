@@ -74,7 +74,8 @@ class Clearance:
         asked: dict[StepIndex, _Asked] = {}
         in_flight = 0.0
         if any(rule.max_run_cents is not None for policy in enforcer.policies for rule in policy.rules):
-            in_flight = sum(self._cost(index) for index in running)
+            granted = (each.index for each in decision.execute if state.cleared.get(each.index) == each.attempt)
+            in_flight = sum(map(self._cost, (*running, *granted)))
         for execute in decision.execute:
             index = execute.index
             if state.cleared.get(index) == execute.attempt:

@@ -339,7 +339,8 @@ class Engine(Controls, Steering):
         With `here` the fork is run to its end, as by `run`; else it is left to the workers of `queue` (None: its
         parent's), or to `resume`. Called again with the same `new_id` and all else it changes nothing.
 
-        Raises RunNotFoundError, CallError, RunConflictError; NondeterminismError when the function here does not fit.
+        Raises RunNotFoundError, CallError, RunConflictError; NondeterminismError when the function here does not fit;
+        PolicyViolationError when the sandbox refuses a planner's plan.
         """
         return result_of(await self._forks.fork(run_id, from_step, changes or {}, new_id, queue, by, tenant, here=here))
 

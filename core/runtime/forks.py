@@ -10,8 +10,15 @@ import uuid_utils
 
 from ..changes import Changes, read_changes
 from ..code_state import CodeState
-from ..errors import CallError, NondeterminismError, OwnershipLostError, Problem, RunConflictError
-from ..events import AttributesSet, Event, StepReused
+from ..errors import (
+    CallError,
+    NondeterminismError,
+    OwnershipLostError,
+    PolicyViolationError,
+    Problem,
+    RunConflictError,
+)
+from ..events import AttributesSet, Event, RunFailed, RunStarted, StepReused
 from ..forking import Parent, Wanted, first_failed, forked, path_of
 from ..ids import check_queue, check_run_id, check_tenant, stream_of
 from ..paths import order_of
@@ -70,6 +77,7 @@ class Forks:
             await self._host.check_stops(state.started)
         events = self._of_function(parent, state, wanted) if isinstance(state, CodeState) else forked(parent, wanted)
         self._check_sizes(events)
+        await self._check_plan(fold(events).started)
         made = await self._record(events, here)
         if not here:
             return made
@@ -122,6 +130,12 @@ class Forks:
         finally:
             decider.close()
         return None if fault is None else NondeterminismError(fault.message, fault.details.value), [events[0], *found]
+
+    async def _check_plan(self, started: RunStarted) -> None:
+        """Raises PolicyViolationError where the sandbox refuses the plan, as it stands after the changes."""
+        for refusal in await self._host.judged(started):
+            if isinstance(refusal, RunFailed):
+                raise PolicyViolationError(refusal.message, refusal.error_code)
 
     def _check_sizes(self, events: list[Event]) -> None:
         most = self._services.limits.payload_bytes

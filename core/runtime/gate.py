@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Protocol
 
 from ..canonical import Payload
-from ..errors import CallError, StoreError
+from ..errors import CallError, IntegrityError, StoreUnreachableError
 from ..events import PLANNER, RunFailed, RunStarted
 from ..ledger import Answer, Ledger, Request
 from ..plan import PlannedStep
@@ -31,6 +31,10 @@ FORGOTTEN = 60_000_000
 """Microseconds after which nobody stands in line any more who was promised a time."""
 
 _log = logging.getLogger(__name__)
+
+
+_Asked = tuple[Request, Callable[[Answer], None]]
+"""A request, and who is to be told the answer."""
 
 
 class PolicySource(Protocol):
@@ -63,7 +67,7 @@ class Gate:
         self._judge = Judge()
         self._current: Policy | None = None
         self._refused: Policy | None = None
-        self._queue: list[tuple[Request, Callable[[Answer], None]]] = []
+        self._queue: list[_Asked] = []
         self._pump: asyncio.Task[None] | None = None
         self._enforcer: PolicyEnforcer | None = None
         self._line: list[tuple[int, int, Callable[[int], bool]]] = []
@@ -76,13 +80,14 @@ class Gate:
         return self._current if policy is None or policy is self._refused else policy
 
     async def refresh(self) -> None:
-        """Go by the policy that there is now. Raises CallError while none is in force and this one cannot be."""
+        """Go by the policy that there is now. Raises CallError or IntegrityError while none is in force and this one
+        cannot be."""
         policy = self._policies.current()
         if policy is self._current or policy is None or (policy is self._refused and self._current is not None):
             return
         try:
             await self._control.adopt(policy, self._by)
-        except CallError as error:
+        except (CallError, IntegrityError) as error:
             if self._current is None:
                 raise
             self._refused = policy
@@ -146,16 +151,24 @@ class Gate:
     async def _ask_all(self) -> None:
         while self._queue:
             asked, self._queue = self._queue, []
-            answers = await self._answers([request for request, _ in asked])
-            for (_, answered), answer in zip(asked, answers, strict=True):
-                answered(answer)
-
-    async def _answers(self, requests: Sequence[Request]) -> list[Answer]:
-        while True:
-            try:
-                return await asyncio.to_thread(self._ledger.ask, requests)
-            except StoreError:
+            unanswered = await self._answer(asked)
+            if unanswered:
                 await asyncio.sleep(ASK_AGAIN_SECONDS)
+                self._queue[:0] = unanswered
+
+    async def _answer(self, asked: list[_Asked]) -> list[_Asked]:
+        """Have them answered; returns those that are to be asked again."""
+        try:
+            answers = await asyncio.to_thread(self._ledger.ask, [request for request, _ in asked])
+        except Exception as error:  # whatever it is, the runs that wait here must not wait for ever
+            _log.warning("asking the ledger: %s", error)
+            if len(asked) == 1 or isinstance(error, StoreUnreachableError):
+                return asked
+            # One that cannot be answered must not keep the others waiting.
+            return [left for each in asked for left in await self._answer([each])]
+        for (_, answered), answer in zip(asked, answers, strict=True):
+            answered(answer)
+        return []
 
     def stand(self, until: int, recall: Callable[[int], bool]) -> None:
         """Somebody here has to ask again at `until`. `recall` is called with this time should something come back

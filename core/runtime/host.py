@@ -268,11 +268,11 @@ class Host:
     async def _drive(self, actor: RunActor, *, fresh: bool) -> RunState:
         stream = actor.stream
         gate = self._services.gate
-        if gate is not None:
-            await gate.refresh()
-        self._actors[stream] = actor
-        self._keep_up()
         try:
+            if gate is not None:  # Before anybody can find the actor: a message would make it begin.
+                await gate.refresh()
+            self._actors[stream] = actor
+            self._keep_up()
             if self._draining:  # It was being read as the draining began.
                 actor.drain()
             if not fresh:
@@ -290,7 +290,7 @@ class Host:
             await asyncio.shield(self._history.release(stream, self.set_aside_until(error)))
             raise
         finally:
-            del self._actors[stream]
+            self._actors.pop(stream, None)
         return state if state.end is not None else await self._left(stream, state, actor)
 
     def set_aside_until(self, error: BaseException) -> int | None:

@@ -17,9 +17,9 @@ from refold.eventstore.store import Store
 from refold.eventstore.tiered import TieredStore
 from refold.replay.budgets import verify_ledger
 from refold.tests.support.policed import (
-    Ledgered,
     SlowLedger,
     cost_in_the_log,
+    ledgered,
     policy,
     proved,
     reserved,
@@ -92,7 +92,7 @@ async def test_a_run_that_is_cut_while_it_holds_something_gives_it_back(shop: Sh
 @pytest.mark.parametrize("how", ["cancel", "time-out"])
 async def test_a_run_that_is_cut_while_it_waits_for_the_answer_gets_nothing(shop: Shop, how: str) -> None:
     ledger = SlowLedger(shop.store.ledger)
-    async with shop.engine(ONE_PLACE, Ledgered(shop.store, ledger)) as engine:
+    async with shop.engine(ONE_PLACE, ledgered(shop.store, ledger)) as engine:
         seconds = {"timeout_seconds": 0.5} if how == "time-out" else {}
         run = asyncio.create_task(engine.run(spec(step("a", "gated"), **seconds), "r"))
         await until(lambda: ledger.asked)
@@ -132,7 +132,7 @@ async def test_an_answer_that_comes_together_with_the_cancel_is_not_recorded_aft
 
 async def test_a_paused_run_holds_nothing_and_asks_again_when_it_goes_on(shop: Shop) -> None:
     ledger = SlowLedger(shop.store.ledger)
-    async with shop.engine(ONE_PLACE, Ledgered(shop.store, ledger)) as engine:
+    async with shop.engine(ONE_PLACE, ledgered(shop.store, ledger)) as engine:
         run = asyncio.create_task(engine.run(spec(step("a", "plain")), "r"))
         await until(lambda: ledger.asked)
         await engine.pause("r")

@@ -18,6 +18,7 @@ from refold.replay.budgets import verify_ledger
 from refold.replay.verify import verify_run
 
 from .checkpointed import check_every_prefix
+from .sites import Through
 from .workflows import events_of
 
 OUTCOMES = (StepCompleted, StepFailed, StepAttemptFailed, StepWaiting)
@@ -89,15 +90,9 @@ async def proved(store: Store, skills: SkillRegistry, *run_ids: str) -> bool:
     return True
 
 
-class Ledgered:
-    """A store whose ledger is another one; all else is that of `inner`."""
-
-    def __init__(self, inner: Any, ledger: Any):
-        self._inner = inner
-        self.ledger = ledger
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+def ledgered(store: Store, ledger: Any) -> Any:
+    """The store with another ledger."""
+    return Through(store, ledger=ledger)
 
 
 class SlowLedger:
