@@ -107,7 +107,8 @@ class Engine(Controls, Steering):
     @property
     def policy(self) -> Policy | None:
         """The policy of this process, None if it has none."""
-        return self._services.gate.policy
+        gate = self._services.gate
+        return None if gate is None else gate.policy
 
     async def run(
         self,
