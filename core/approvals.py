@@ -187,12 +187,13 @@ def _names(event: ApprovalRequested | ApprovalEscalated, value: object) -> tuple
 
 def _check_escalation(event: ApprovalRequested) -> None:
     """Raises IntegrityError for an escalation of another shape."""
-    for each in event.escalation.value if isinstance(event.escalation.value, list) else [None]:
-        match each:
-            case {"after_seconds": int() | float(), "to": to, "note": str()}:
-                _names(event, to)
-            case _:
-                raise IntegrityError(f"{event.topic}: step {event.step_id!r} has an escalation of no known shape")
+    value = event.escalation.value
+    for each in cast("list[object]", value) if isinstance(value, list) else [None]:
+        fields = cast("dict[str, object]", each) if isinstance(each, dict) else {}
+        seconds, note = fields.get("after_seconds"), fields.get("note")
+        if not isinstance(seconds, int | float) or not isinstance(note, str):
+            raise IntegrityError(f"{event.topic}: step {event.step_id!r} has an escalation of no known shape")
+        _names(event, fields.get("to"))
 
 
 def _escalated(approval: Approval, event: ApprovalEscalated) -> Approval:
