@@ -121,7 +121,7 @@ def list_policies(database: str | None, json: bool) -> int:
         table = Table("policy", "version", "hash", "in use since (UTC)", "by", box=SIMPLE_HEAD, pad_edge=False)
         table.columns[0].overflow = table.columns[1].overflow = "fold"
         for each in found:
-            table.add_row(plain(each.name), plain(each.version), each.sha256[:16], clock(each.at), plain(each.by))
+            table.add_row(plain(each.name), plain(each.version), each.sha256[:16], clock(each.at), plain(_who(each.by)))
         console().print(table)
     else:
         note("no policy was ever in use")
@@ -139,7 +139,7 @@ def show_policy(name: str, database: str | None, json: bool) -> int:
         write_json(orjson.Fragment(adopted.document.data))
         return OK
     screen = console()
-    by = f" by {adopted.by}" if adopted.by else ""
+    by = f" by {_who(adopted.by)}" if adopted.by else ""
     for line in (f"# in use since {clock(adopted.at)} UTC{by}", f"# sha256 {adopted.sha256}"):
         screen.print(Text(plain(line), "dim"), soft_wrap=True)
     for line in jsonlib.dumps(adopted.document.value, indent=2).split("\n"):
@@ -159,6 +159,15 @@ def _read(file: str) -> Policy:
 def _adopted(database: str | None) -> Sequence[PolicyAdopted]:
     with existing_store(database) as store:
         return list(PolicyLog(EventLog(store, "").events(POLICIES)))
+
+
+def _who(by: str) -> str:
+    """The process that brought a policy, as people say it; its full name is in the log."""
+    try:
+        owner = jsonlib.loads(by)
+        return f"process {owner['pid']} on {str(owner['host']).partition('/')[0]}"
+    except (ValueError, KeyError, TypeError):
+        return by
 
 
 def _named(policy: Policy) -> dict[str, Any]:

@@ -73,7 +73,8 @@ def test_policies_that_were_in_use_are_listed_and_shown(
     listed = refold("policies", "list", "--json").lines
     assert [(each["policy"], each["version"]) for each in listed] == [("production", "3"), ("production", "4")]
     assert all(each["adopted_at"].endswith("Z") and each["by"] for each in listed)
-    assert refold("policies", "list").out.count("production") == 2
+    told = refold("policies", "list").out
+    assert told.count("production") == 2 and told.count("process ") == 2 and "{" not in told
     assert json.loads(refold("policies", "show", "production", "--json").out)["version"] == "4"
     shown = refold("policies", "show", "production#3")
     assert shown.code == 0 and '"version": "3"' in shown.out and "# in use since" in shown.out
