@@ -164,7 +164,8 @@ class Budget(StrictModel):
     scope: Literal["agent", "tenant", "workflow"]
     """Whose it is."""
     name: _Pattern = "*"
-    """Which agents, tenants or workflow types have it; where several budgets of a scope fit, the first one counts."""
+    """Which agents, tenants or workflow types have it; where several of a scope fit that are for
+    the same period, the first one counts."""
     cents: _Cents
     """How much."""
     period: Period = "total"
@@ -204,12 +205,12 @@ class Policy(StrictModel):
 
     def _check_budgets(self) -> None:
         """Raises CallError for a budget that never counts, because one before it has all that it is for."""
-        taken: set[tuple[str, str]] = set()
+        taken: set[tuple[str, str, str]] = set()
         for at, budget in enumerate(self.budgets):
-            if taken & {(budget.scope, budget.name), (budget.scope, "*")}:
+            if taken & {(budget.scope, budget.period, name) for name in (budget.name, "*")}:
                 reason = f"it never counts: a budget before it is for every {budget.scope} that it is for"
                 raise CallError(Problem(f"/budgets/{at}", reason, "put the narrower one first, or remove one"))
-            taken.add((budget.scope, budget.name))
+            taken.add((budget.scope, budget.period, budget.name))
 
     @classmethod
     def parse(cls, value: object) -> Self:

@@ -241,11 +241,12 @@ def _limits(policy: Policy, ctx: PolicyContext, facts: _Facts, cost: float) -> l
     for limit in policy.limits:
         if _fits(limit.match, facts):
             found.extend(_of_limit(limit, ctx, facts))
-    scopes: set[str] = set()
+    counted: set[tuple[str, str]] = set()
     for budget in policy.budgets:
         name = getattr(facts, budget.scope)
-        if name is not None and budget.scope not in scopes and fnmatchcase(name, budget.name):
-            scopes.add(budget.scope)
+        kind = (budget.scope, budget.period)
+        if name is not None and kind not in counted and fnmatchcase(name, budget.name):
+            counted.add(kind)
             found.append(_of_budget(budget, name, ctx.at, cost))
     return found
 

@@ -177,12 +177,17 @@ def test_a_limit_is_counted_apart_by_its_dimensions_in_their_order() -> None:
         ("a%2Fb", "a%252Fb"),
         (7, "7"),
         ({"b": 1, "a": [True]}, '{"a":[true],"b":1}'),
-        ("x" * 500, "x" * 200),
     ],
 )
 def test_the_value_of_a_key_is_a_part_of_the_name_that_no_slash_can_leave(value: Any, part: str) -> None:
     keyed = policy(limits=[{"limit": "l", "per": "key", "key": "k", "places": 1}])
     assert list(limits(check(keyed, inputs={"k": value}))) == [f"places/l/{part}"]
+
+
+def test_long_values_of_a_key_are_told_apart_by_a_hash() -> None:
+    keyed = policy(limits=[{"limit": "l", "per": "key", "key": "k", "places": 1}])
+    names = [next(iter(limits(check(keyed, inputs={"k": "x" * 500 + end})))) for end in "ab"]
+    assert names[0] != names[1] and all(len(name) <= 220 and name.startswith("places/l/xxx") for name in names)
 
 
 def test_the_first_budget_of_a_scope_that_fits_counts_and_each_scope_has_its_own() -> None:
@@ -262,3 +267,12 @@ def test_what_applies_is_told_whatever_it_says() -> None:
     step = StepDescriptor(step_id="s", skill_id="ask")
     found = PolicyEnforcer(made).applying(step, PolicyContext())
     assert [rule.rule for rule in found.rules] == ["a"] and [limit.account for limit in found.limits] == ["places/l"]
+
+
+def test_an_agent_has_a_budget_for_each_period() -> None:
+    budgets = [{"scope": "agent", "cents": 10, "period": "day"}, {"scope": "agent", "cents": 100, "period": "month"}]
+    policy = Policy.parse({"policy": "p", "version": "1", "budgets": budgets})
+    checked = PolicyEnforcer(policy).check_can_execute(
+        StepDescriptor(step_id="a", skill_id="echo"), PolicyContext(at=1_795_000_000_000_000), "bob"
+    )
+    assert [limit.account for limit in checked.limits] == ["budget/agent/bob/2026-11-18", "budget/agent/bob/2026-11"]
