@@ -150,14 +150,42 @@ _MANY_SLASHES = re.compile(r"/(?:\./|/)+")
 
 
 def _digits(text: str, effort: Effort) -> str:
-    """The text with letters for the digits that look like them, where it has words that a model would obey."""
-    return text.translate(_LOOKS) if is_in(_DISGUISED, text.encode("latin-1", "replace").lower()) else text
+    """The text with plain letters for what looks like them, where it has words that a model would obey."""
+    if text.count("\\") >= 8:
+        text = _SLASHED.sub(lambda found: found[0].replace("\\", ""), text)
+    is_mixed = not text.isascii() and _MIXED.search(text) is not None
+    data = text.encode("latin-1", "replace").lower()
+    if not is_mixed and not is_in(f"{_DISGUISED}|{_ROTATED}", data):
+        return text
+    if is_in(_ROTATED, data):
+        return text.translate(_ROT13)
+    return _ELL.sub("l", text).translate(_LOOKS)
 
 
-_LOOKS = str.maketrans("01345@$", "oieasas")
+_LOOKS = {
+    **str.maketrans("01345@$7!|+\u20ac698", "oieasastiiteggb"),
+    # Cyrillic and Greek letters that look like Latin ones (Unicode Technical Standard 39, confusables)
+    **str.maketrans(
+        "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455\u0501\u04bb\u043c\u043d\u0442\u043a\u03bf\u03b1\u03b5\u03b9\u03bd\u03c1\u03c5\u03c4\u03f2",
+        "aeopcyxijsdhmhtkoaeivputc",
+    ),
+    **str.maketrans(
+        "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0406\u0408\u0405\u0391\u0392\u0395\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7",
+        "ABEKMHOPCTXIJSABEHIKMNOPTYX",
+    ),
+}
+_ELL = re.compile(r"(?<=[lL1|])[1|]|[1|](?=[lL1|])|(?<=[uU])[1|](?=[eEyYtT3])|(?<=[oO0][nN])[1|](?=[yY])")
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_ROT13 = str.maketrans(_LETTERS + _LETTERS.upper(), 2 * (_LETTERS[13:] + _LETTERS[:13]).upper())
+_ROTATED = r"\bvtaber\b|\bqvfertneq\b|\bvafgehpgvbaf?\b|\bcerivbhf\b|\bsbetrg\b"
+_SLASHED = re.compile(r"(?:\\[^\\]){8,}")
+_MIXED = re.compile("[A-Za-z][\u0370-\u052f]|[\u0370-\u052f][A-Za-z]")
 _DISGUISED = (
-    r"1gn[o0]r[e3]|ign(?:0r[e3]|or3)|d1sr[e3]g|disr3g|1nstruct|in[5$]truct|pr0mpt|[5$]y[s5$]t[e3]m|f0rg[e3]t|"
-    r"byp(?:4|@)[s5$]|r(?:3v[e3]|ev3)[a4@]l"
+    r"[i1!|]gn[o0]r[e3]|d[i1!]sr[e3]g|[i1!|]n[s5$][t7+]ruc|pr[o0]mp[t7+]|[s5$]y[s5$][t7+][e3]m|f[o0]rg[e3][t7+]|"
+    r"byp[a4@][s5$]|"
+    r"r[e3]v[e3][a4@]l|pwn[e3]d|r[e3][s5$][t7+]r[i1]c|p[a4@][s5$][s5$]w|pr[e3]v[i1]|[e3]x[e3]cu[t7+]|wh[o0][a4@]m[i1]|"
+    r"un[s5$]af[e3]|[s5$][i1]mul[a4@][t7+]|"
+    r"(?:\b[a-z]{0,12}[a-z][0134578@$][a-z]{1,12}\b[^\n\x1e]{1,40}){3}"
 )
 
 

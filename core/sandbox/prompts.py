@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from . import prompt_ideas, prompt_languages
 from .loose import Effort
 from .net import Rule, Window
+from .prompt_cues import ANCHORS, adds_up
 
 _OVERRIDE: Final = (
     r"\b(?:free(?:d)?|liberated|released|exempt)\s+(?:from|of)\s+(?:(?:all|any|your|the|its|every|\w{4,12})"
@@ -72,7 +74,8 @@ _OVERRIDE: Final = (
     r"\bsystem\s?(?::|-)?\s?(?:override|admin\s+mode|update\s?:|command\s?:)",
     r"\b(?:prompt|message|instruction)s?\s+overrides?\s+(?:all|any|every|your|the)\b",
     r"\bunless\s+i\s+override\b|\bnew\s+(?:persona|identity|directive)\s?:",
-    r"\b(?:no\s+longer|not)\s+(?:bound|restricted|limited|constrained|governed)\s+by\b",
+    r"\b(?:no\s+longer|you\s+are\s+not|you're\s+not|not\s+being)\s+(?:bound|restricted|limited|constrained|"
+    r"governed)\s+by\b",
     r"\bi'?m\s+your\s+(?:developer|creator|admin(?:istrator)?|owner)\b|\bi\s+am\s+your\s+(?:new\s+)?(?:developer|"
     r"creator|admin(?:istrator)?)\b",
     r"\b(?:ignor(?:e|ing)|disregard(?:ing)?|forget(?:ting)?|overrid(?:e|ing)|bypass(?:ing)?|neglect|discard|"
@@ -124,7 +127,8 @@ _ROLE: Final = (
     r"\[/?system(?:\]|\s?(?:message|prompt|note|override)\])",
     r"</?(?:system|assistant|s)(?:[-_ ](?:prompt|message|reminder|instructions?|override))>",
     r"</?(?:start|end)_of_turn>",
-    r"(?:^|\n|\s)#{2,4}\s?(?:instructions?|system|response|assistant|human|user|new\s+task)\s?(?::|\n|$)",
+    r"(?:^|\n|\s)#{2,4}\s?(?:instructions?|system|response|assistant|human|user|new\s+task)\s?(?::|$)|"
+    r"\n#{3}\s?(?:instruction|system|assistant|human|new\s+task)\s?\n",
     r"(?:^|\n)\s{0,4}(?:system|assistant|human|developer)\s?:\s?(?:you|ignore|the\s|i\s|sure|from|new|override|"
     r"always|never|do\s|please|disregard|forget|reveal)",
     r"<(?:system|assistant|instructions?)>\s{0,8}(?:you|ignore|disregard|new|from|the\s+(?:user|assistant)"
@@ -155,7 +159,7 @@ _EXFILTRATION: Final = (
     r"\b(?:reveal|show|print|repeat|output|display|tell|give|list|share|dump|extract|leak|expose)\s+(?:me\s+|"
     r"us\s+)?(?:all\s+|of\s+)*(?:your|the)\s+"
     r"(?:\w+\s+){0,2}(?:instructions|training\s+data|prompt|guidelines|api\s+keys?|passwords?|credentials|"
-    r"secrets?|configuration)\s*(?:$|[.,!?;:]|"
+    r"secrets?)\s*(?:$|[.,!?;:]|"
     r"verbatim|word|in\s+full|above|to\s+me|now|and\b)",
     r"\brepeat\s+(?:\w+\s+){0,4}(?:above|verbatim|word\s+for\s+word)\b|\bstart(?:ing)?\s+with\s+[\"']?you\s+are\b",
     r"\b(?:reveal|show|print|repeat|output|display|leak|disclose|expose|tell\s+me|give\s+me|share|write\s+out|"
@@ -203,7 +207,9 @@ _INVISIBLE = re.compile(
 _CANDIDATE = re.compile("[\u00ad\u180e\u200b-\u200d\u202a-\u202e\u2060\u2066-\u2068\ufeff\U000e0020-\U000e007e]+")
 _FLAG = re.compile("\U0001f3f4[\U000e0061-\U000e007f]+")
 _SPACED = (r"\b(?:\w[ ._*-]){7,60}\w\b",)
-_DRAWN = re.compile(r"ignore.{0,3}(?:all|any|the|your|prev)|disregard|systemprompt|instructions")
+_DRAWN = re.compile(
+    r"ignore.{0,3}(?:all|any|the|your|prev)|disregard|systemprompt|instructions|saythat|youarenow|password|jailbreak"
+)
 
 
 def _is_drawn_apart(found: re.Match[str], window: Window) -> bool:
@@ -225,20 +231,29 @@ def unseen(text: str, effort: Effort) -> Iterator[int]:
 
 def foreign(text: str) -> Iterator[int]:
     """Where the same is said in writing that is not Latin, which the net does not see."""
-    if not text.isascii() and any(word in text for word in _FOREIGN_RULES):
+    if not text.isascii() and _FOREIGN_RULES.search(text):
         yield from (found.start() for found in _FOREIGN.finditer(text))
 
 
-_FOREIGN_RULES = (
-    "指", "规则", "規則", "提示", "说明", "說明", "命令", "ルール", "инструкци", "указани", "правил", "команд",
-    "지시", "명령", "규칙", "التعليمات", "الأوامر", "निर्देश",
-)  # fmt: skip
+_FOREIGN_RULES = re.compile(
+    "指|规则|規則|提示|说明|說明|命令|ルール|инструкци|указани|правил|команд|지시|명령|규칙"
+    "|التعليمات|الأوامر|निर्देश|ты |вы |промпт|ролью|扮演|你现在|你現在|从现在|從現在|システム"
+    "|あなたは|ふり|当做|당신은|프롬프트|너는|أنت الآن|تظاهر|नियम|प्रॉम्प्ट|पासवर्ड|密码|パスワード"
+    "|пароль|תתעלם|αγνόησε"
+)
 
 
 _FOREIGN = re.compile(
     "(?:忽略|无视|無視|忘记|忘記).{0,12}(?:指令|指示|说明|說明|规则|規則|提示)|(?:以前|これまで|上記|前)の(?:指示|命令|ルール).{0,6}(?:無視|忘れ)|"
     "(?:игнорируй|забудь|не следуй|проигнорируй)(?:те)? .{0,24}(?:инструкци|указани|правил|команд)|"
     "(?:이전|위의|모든).{0,12}(?:지시|명령|규칙).{0,8}(?:무시|잊)|(?:تجاهل|انس).{0,16}(?:التعليمات|الأوامر)|"
+    "(?:ты|вы) теперь |с этого момента|(?:притвори|представь,? что ты|действуй как|веди себя как|играй роль)|"
+    "(?:покажи|раскрой|выведи|повтори|назови|скажи)(?:те)? .{0,30}(?:промпт|инструкци|пароль|указани)|"
+    "(?:扮演|假装|假裝|你现在是|你現在是|从现在开始|從現在開始|不受.{0,6}限制)|(?:显示|顯示|输出|輸出|告诉|告訴|重复|重複|泄露|翻译).{0,16}(?:提示词?|提示詞|指令|密码|密碼|系统提示)|"
+    "(?:システム|初期)?(?:プロンプト|指示)を.{0,12}(?:表示|教え|出力|見せ|開示|無視|忘れ)|あなたは(?:今|これ)から|(?:ふり|振り)をし|パスワードを.{0,8}(?:教え|表示)|"
+    "(?:당신은|너는) 이제|지금부터|(?:시스템 )?프롬프트.{0,10}(?:보여|출력|알려|공개)|무시하(?:고|세요|라).{0,20}|"
+    "أنت الآن|من الآن فصاعد|تظاهر|(?:اكشف|أظهر|اعرض).{0,20}(?:التعليمات|النظام)|תתעלם מ|התעלם מ|αγνόησε .{0,20}οδηγίες|"
+    "(?:प्रॉम्प्ट|पासवर्ड|नियम).{0,24}(?:बताओ|दिखाओ|बता|भूल|तोड़|अनदेखा)|"
     "(?:अनदेखा|नज़रअंदाज़).{0,20}(?:निर्देश)|(?:निर्देश).{0,20}(?:अनदेखा|नज़रअंदाज़|भूल)"
 )
 FOREIGN: Final = Rule("prompt.override", "tells a language model to drop its instructions", ())
@@ -246,10 +261,21 @@ FOREIGN: Final = Rule("prompt.override", "tells a language model to drop its ins
 UNSEEN: Final = Rule("prompt.hidden", "characters that people cannot see", ())
 """The rule of `unseen`."""
 RULES: Final = (
-    Rule("prompt.override", "tells a language model to drop its instructions", _OVERRIDE),
+    Rule(
+        "prompt.override",
+        "tells a language model to drop its instructions",
+        (*_OVERRIDE, *prompt_ideas.OVERRIDE, *prompt_languages.OVERRIDE),
+    ),
+    Rule("prompt.persona", "tells a language model to be somebody else", prompt_ideas.ROLES + prompt_languages.ROLES),
+    Rule("prompt.persona", "much that speaks to a language model, in one place", ANCHORS, adds_up),
+    Rule("prompt.tool", "gives orders to a language model that has tools", prompt_ideas.ORDERS),
     Rule("prompt.override", "letters drawn apart that tell a model to drop its instructions", _SPACED, _is_drawn_apart),
     Rule("prompt.role", "marks that separate the parts of a conversation with a model", _ROLE),
-    Rule("prompt.exfiltration", "asks a model for what is not to leave it", _EXFILTRATION),
+    Rule(
+        "prompt.exfiltration",
+        "asks a model for what is not to leave it",
+        (*_EXFILTRATION, *prompt_ideas.EXTRACTION, *prompt_languages.EXTRACTION),
+    ),
     Rule("prompt.hidden", "text that a browser would not show, about a model", _HIDDEN),
 )
 """The rules of this family."""

@@ -1,0 +1,331 @@
+"""Prompt injection by ideas: what is done, to what, and which words before it is meant, in any order and paraphrase.
+
+Each pattern joins at least two of these, since any of them alone is ordinary prose. What needs more than two stands in
+prompt_cues.py.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_DROP: Final = (
+    r"(?:ignor(?:e|ed|ing)|igmre|ignroe|disregard(?:ed|ing)?|dismiss|forget(?:ting)?|overlook|neglect|unlearn|abandon|"
+    r"set\s+aside|put\s+aside|leave\s+behind|let\s+go\s+of|stop\s+(?:following|obeying)|no\s+longer\s+(?:follow|obey)|"
+    r"(?:do\s+not|don'?t|never|not\s+to|refuse\s+to)\s+(?:follow|obey|listen\s+to|adhere\s+to|comply\s+with|"
+    r"stick\s+to)|"
+    r"pay\s+no\s+attention\s+to|instead\s+of\s+following|despite)"
+)
+_CHANGE: Final = (
+    r"(?:drop|skip|overrid(?:e|ing)|overrul(?:e|ing)|overwrit(?:e|ing)|bypass(?:ing)?|bpyass|circumvent(?:ing)?|"
+    r"discard|"
+    r"eras(?:e|ing)|delet(?:e|ing)|wip(?:e|ing)|clear|remov(?:e|ing)|cancel|void|nullify|suspend|reset|disabl(?:e|ing)|"
+    r"deactivat(?:e|ing)|turn\s+off|replac(?:e|ing)|update|revoke|break(?:ing)?|violat(?:e|ing))"
+)
+_BEFORE: Final = (
+    r"(?:previous(?:ly)?|prior|above|earlier|preceding|foregoing|before|so\s+far|initial|original|past|former|"
+    r"until\s+now|"
+    r"up\s+to\s+(?:now|here)|you(?:'ve|\s+have)?\s+(?:were|been|got|received|had)|i\s+(?:said|told|wrote|gave))"
+)
+_YOURS: Final = r"(?:your|system|all|any|every|these|those|other|developer|openai'?s?|safety|ethical|built-in)"
+_ORDERS: Final = (
+    r"(?:instructions?|instrcutions|rules?|prompts?|guidelines?|directions?|directives?|orders|commands?|constraints?|"
+    r"restrictions?|programming|polic(?:y|ies)|training|protocols?|limitations?|guardrails?|safeguards?|safety|ethics)"
+)
+_SAID: Final = (
+    r"(?:context|tasks?|messages?|text|content|conversation|inputs?|information|statements?|sentences?|questions?|"
+    r"persona|role|everything|anything|words|data|requests?|paragraphs?|chat|examples?)"
+)
+_SHOW: Final = (
+    r"(?:reveal|show|print|repeat|output|display|tell|give|list|share|dump|extract|leak|expose|disclose|provide|recite|"
+    r"summari[sz]e|translate|copy|paste|write|explain|describe|convert|encode|spell|rephrase|paraphrase|clarify|return|"
+    r"state|echo|say|type|divulge|quote|render|reproduce|restate|elaborate|spellcheck|format|put|send|read|see|what|"
+    r"which)"
+)
+_SECRET: Final = (
+    r"(?:access\s+codes?|pass\s?codes?|passwords?|passphrase|secret[\s_]+(?:key|word|code|phrase|password)|"
+    r"pass\s?phrase|code\s?words?|"
+    r"api\s+keys?|credentials|security\s+code|master\s+(?:code|key))"
+)
+
+OVERRIDE: Final = (
+    rf"\b{_DROP}\b[^.\n]{{0,40}}\b{_BEFORE}\b[^.\n]{{0,30}}\b(?:{_ORDERS}|{_SAID})\b",
+    rf"\b{_DROP}\b[^.\n]{{0,30}}\b{_YOURS}\s+(?:\w+\s+){{0,3}}{_ORDERS}\b",
+    rf"\b{_DROP}\s+(?:\w+\s+){{0,4}}{_ORDERS}\s+(?:\w+\s+){{0,2}}(?:{_BEFORE}|you|and|in\s+this)\b",
+    rf"\b{_CHANGE}\s+(?:\w+\s+){{0,3}}(?:your|previous|prior|initial|original|system|safety|all)\s+(?:\w+\s+){{0,2}}"
+    r"(?:instructions?|rules|prompts?|guidelines|directives?|programming|restrictions|safety|training|constraints|"
+    r"ethics|"
+    r"guardrails|safeguards|protocols|limitations)\b",
+    r"\b(?:ignore|disregard|forget|dismiss|overlook)\s+(?:about\s+)?(?:everything|anything|all|what(?:ever)?|"
+    r"the\s+rest|"
+    r"(?:the\s+|waht'?s\s+|what'?s\s+|all\s+)?(?:above|before|previous))\s*(?:$|[.,;:!\n]|and\b|else\b|but\b|you\b|i\b|"
+    r"that\b|was\b|is\b|in\b|from\b|before|above|prior|previous|said|told|know)",
+    r"\b(?:ignore|disregard|dismiss|overrule)\s+the\s+(?:user|human|operator|assistant)\b",
+    rf"\b(?:{_BEFORE}|your)\s+(?:\w+\s+){{0,2}}(?:{_ORDERS}|{_SAID})\b[^.\n]{{0,40}}\b(?:is|are|was|were|be|"
+    rf"been)\s+(?:\w+\s+)"
+    r"{0,2}(?:ignored|void|irrelevant|invalid|obsolete|cancel+ed|overridden|forgotten|disregarded|replaced|fake|"
+    r"outdated|"
+    r"superseded|untrustworthy|trustworthy|deleted|over\b|a\s+test|no\s+longer)",
+    rf"\bnone\s+of\s+the\s+(?:\w+\s+)?{_BEFORE}\s+(?:{_SAID}|{_ORDERS})",
+    r"\b(?:new|updated|revised|real|actual|extra|additional|pre-?|post-?|important|secret|"
+    r"final)\s?(?:\w+\s)?(?:instructions?|"
+    r"prompt|orders|directives?|statement|task|rules?|objective|mission)\s?(?::|-\s|=|below|follow)",
+    r"\bfollow\s+(?:only\s+)?(?:these|this|the\s+following|my|the\s+new)\s+(?:\w+\s+)?(?:instructions?|rules|orders|"
+    r"commands?|prompt|message)\s+(?:instead|only|from\s+now|exactly|without)",
+    r"\b(?:despite|regardless\s+of|contrary\s+to)\s+(?:what|everything|anything)\s+you(?:'ve|\s+have|\s+were|"
+    r"\s+are)?\s+"
+    r"(?:been\s+)?(?:told|instructed|programmed|trained|taught)",
+    r"\b(?:forget|ignore)\s+(?:that\s+)?you\s+(?:are|were|have)\s+(?:an?\s+|been\s+)?(?:\w+\s+)?(?:ai\b|assistant|"
+    r"chatbot|"
+    r"chatgpt|language|bot\b|told|given|instructed|trained|programmed)",
+    r"\b(?:stop|cease|quit|no\s+longer)\s+(?:\w+\s+){0,2}(?:being|acting\s+as|an?)\s+(?:an?\s+)?(?:\w+\s+)?(?:ai|"
+    r"assistant|"
+    r"chatbot|chatgpt)\b",
+    r"\b(?:safety|content|ethical|moral)\s+(?:\w+\s+)?(?:filters?|mode|polic(?:y|ies)|restrictions?|"
+    r"training)\b[^.\n]{0,30}"
+    r"\b(?:off|disabled|removed|ignored|do\s+not\s+apply|don'?t\s+apply|not\s+apply|does\s+not\s+apply)\b",
+    r"\b(?:unrestricted|unfiltered|uncensored|jailbroken|developer|jailbreak|opposite|god|"
+    r"dan)\s+mode\b[^.\n]{0,60}\b(?:you|"
+    r"respond|answer|output|proceed|chatgpt|enabled?|response)",
+    r"\bi\s+have\s+been\W{1,3}p\W{0,3}w\W{0,3}n\W{0,3}e?\W{0,3}d|\b(?:say|print|output|respond|reply|return|write|"
+    r"answer|"
+    r"type|feedback|affirm|display|generate|show|spell|translate|repeat|give|append|include|create|start|"
+    r"begin)\w{0,3}\b"
+    r"[^\n]{0,80}\b(?:p\s?wn\s?ed|pwnd|access\s+granted|jailbroken|injection\s+success\w*|prompt\s+injected|"
+    r"you'?ve\s+been\s+"
+    r"hacked|haha\s+pwned)\b",
+    r"\bpwned\b[^\n]{0,60}\b(?:no|without|nothing|only|exactly|remove|ignore|instead|quotes?|period|punctuation|dot)\b",
+    r"\bi'?\s?(?:ha)?ve?\W{0,2}(?:been|b[ei]+n|be)\W{0,6}(?:p\W?w\W?n|hacked|jailbroken)|\bpwned[\"'”\]]",
+    r"\b(?:do\s+not|don'?t|not|never|without)\s+(?:look(?:ing)?|us(?:e|ing)|by|read(?:ing)?|consider(?:ing)?|"
+    r"rely(?:ing)?)\s+"
+    r"(?:\w+\s+){0,2}(?:articles?|documents?|context|sources)\b|\b(?:ignore|ignoring|disregard|"
+    r"disregarding)\s+(?:\w+\s+){0,3}"
+    r"(?:articles?|documents?|context|sources|articel\w*|artikel\w*)\b",
+    r"\b(?:well\s+done|great|excellent|very\s+good|congratulations|fantastic|wonderful|gut\s+gemacht|sehr\s+gut|"
+    r"großartig|"
+    r"fantastisch|ausgezeichnet\w*|herzlichen\s+glückwunsch|prima|super)\b[^?]{0,150}\b(?:new|next|following|second|"
+    r"further|neue\w?|"
+    r"nächste\w?|weitere\w?|zweite\w?|folgende\w?)\s+(?:task|tasks|test|aufgaben?|challenge|herausforderung)",
+    r"\bstop\s?:\s?(?:write|say|print|output)\b|\banswer\s+by\s+your\s+own\b",
+    r"\b(?:correct|right|valid|true)\s+(?:access\s+code|pass\s?word|pass\s?phrase|"
+    r"pass\s?code)\b[^\n]{0,40}\b(?:entered|found|input|given|"
+    r"provided|detected|received|registered)|\bgrants?\s+access\b[^\n]{0,40}\b(?:found|user|input|say|was)|"
+    r"\b(?:access\s+granted)\b[^\n]{0,40}"
+    r"\b(?:respond|say|reply|output|now|please)\b|\b(?:respond|say|begin|start|prepend|"
+    r"proclaim)\b[^\n]{0,60}\baccess\s+granted",
+    r"\b(?:instructions?|rules|prompt|logic|conditions?)\s+so\s+far\b",
+    r"\b(?:prioriti[sz]e|obey|follow)\s+(?:only\s+)?my\s+(?:\w+\s+)?(?:instructions?|commands?|orders|messages?|"
+    r"requests?|words?)\b",
+    r"\b(?:ignor(?:e|ing)|bypass(?:ing)?|circumvent(?:ing)?|evad(?:e|ing)|work(?:ing)?\s+around|"
+    r"get(?:ting)?\s+around)\s+(?:\w+\s+){0,2}(?:safety|security|"
+    r"restrictions?|limits|limitations|filters|guardrails|protections?|safeguards|moderation|censorship)\b",
+    r"\b(?:safety|security|content|ethical)\s+(?:\w+\s+)?(?:protocols?|filters?|restrictions?|checks|measures|"
+    r"guidelines|mode|protections?)\s*[:=]?\s*"
+    r"(?:suspended|disabled|off\b|lifted|removed|deactivated|overridden|bypassed|void)",
+    r"(?:ignore|disable|bypass|skip|no)_(?:all_)?(?:safety|previous|prior|rules|restrictions|instructions|filters?)|"
+    r"safety_?(?:bypass|off|disabled)|"
+    r"\bsafety[\"']?\s?[:=]\s?[\"']?(?:false|off|disabled|none|0)|restricted[\"']?\s?[:=]\s?[\"']?false|"
+    r"\badmin_override|mode[\"']?\s?[:=]\s?[\"']?"
+    r"(?:unrestricted|jailb|dan\b)",
+    r"\b(?:previous|prior|earlier|above|initial|original|your)\s+(?:\w+\s+)?(?:instructions?|rules|guidelines|"
+    r"prompts?|directives|restrictions|constraints)\s+"
+    r"(?:\w+\s+){0,2}(?:not|n't|no\s+longer|don't|doesn't)\s+(?:\w+\s+)?(?:apply|valid|count|matter|bind|exist|"
+    r"relevant)",
+    r"\bi\s+(?:will|can|shall)\s+(?:now\s+)?(?:bypass|circumvent|ignore)\s+(?:\w+\s+)?(?:safety|all|restrictions|"
+    r"rules)|\btreat\s+(?:\w+\s+){1,4}as\s+(?:an?\s+)?"
+    r"(?:system|admin|root|developer)",
+    r"\b(?:decode|decrypt|decipher|unscramble|deobfuscate)\b[^\n]{0,60}\b(?:and|then)\s+(?:\w+\s+)?(?:run|execute|"
+    r"follow|obey|act\s+on|"
+    r"comply|do\s+(?:it|what))\b|\b(?:run|execute)\s+(?:hex|base64|rot13|binary)\b",
+    r"\brepeat\s+after\s+me\b|\brepeat\b[^\n]{0,80}\b(?:forever|infinitely|endlessly|again\s+and\s+again)\b|"
+    r"\?\s*say\s+(?:yes|no)\b|\bforget\s+wh?ah?t'?s\s+before",
+    r"\byou(?:'re|\s+are)\s+(?:not\s+)?supposed\s+to\s+(?:tell|answer|say|do|act|respond)\b|\bsnoitcurtsni\b|"
+    r"\bimportant\s+new\s+(?:instructions|directives)",
+    r"\b(?:ignore|skip|overlook|disregard)\s+(?:the\s+|all\s+)?(?:below|user\s+inputs?|rest\s+of\s+(?:the\s+)?prompt|"
+    r"(?:next|following)\s+paragraphs?)\b",
+    r"\b(?:instructions?|rules|guidelines|directives|prompts?)\s+(?:\w+\s+){0,3}(?:above|before|earlier|"
+    r"so\s+far)\b[^.\n]{0,20}\b(?:is|are|was|were)\s+"
+    r"(?:\w+\s+)?(?:void|irrelevant|invalid|obsolete|cancel+ed|outdated|superseded|fake|wrong)\b",
+)
+"""Orders to drop what a model was told, or to say what an attacker wants to see."""
+
+_NEWLY: Final = (
+    r"(?:subscribed|registered|logged|connected|ready|able|signed|eligible|leaving|entering|set\b|running|using|"
+    r"part\s+of|"
+    r"enrolled|viewing|following|ready|done|required|at\b|on\s|here|welcome)"
+)
+ROLES: Final = (
+    r"\b(?:i\s+want|i'?d\s+like|i\s+would\s+like|i\s+need|we\s+want|i\s+wish|i\s+ask|i'?ll\s+ask|i\s+am\s+asking|"
+    r"i\s+require|"
+    r"i\s+command|i\s+order)\s+(?:for\s+)?you\s+(?:to\s+)?(?:\w+\s+)?(?:act|behave|pretend|play|role-?\s?play|"
+    r"simulate|emulate|"
+    r"impersonate|become|imagine|take\s+on|assume|ignore|forget|disregard|respond\s+as|answer\s+as|reply\s+as|"
+    r"speak\s+as|be\s+an?)\b",
+    r"\b(?:you\s+will|you'?ll|you\s+are\s+going\s+to|you'?re\s+going\s+to|you\s+must|you\s+should|you\s+shall|"
+    r"you\s+are\s+to|"
+    r"please|can\s+you|could\s+you|let'?s|now|we\s+will|always)\s+(?:\w+\s+){0,2}(?:acts?\s+(?:as|like)|"
+    r"behave\s+(?:as|like)|"
+    r"pretend|play\s+(?:the\s+)?(?:role|part|character)|role-?\s?play|simulate\s+(?:an?|the|being)|emulate|impersonate|"
+    r"(?:take|assume)\s+(?:on\s+)?(?:the\s+)?(?:role|persona|identity)|immerse\s+yourself)\b",
+    rf"\byou\s+are\s+now\s+(?!{_NEWLY})[^\n]|\bnow,?\s+you\s+are\s+(?!{_NEWLY})[^\n]",
+    r"\b(?:from|starting|beginning|as\s+of)\s+(?:now|this\s+(?:point|moment|message))(?:\s+on(?:wards?|"
+    r"ward)?)?\b[^.\n]{0,30}\b"
+    r"(?:you(?:'re|'ll|r)?\b|act|respond|answer|reply|speak|i\s+want|i'?d\s+like|ignore|pretend|only)",
+    r"\bfor\s+the\s+(?:rest|remainder|duration)\s+of\s+(?:this|our|the)\s+(?:conversation|chat|session|dialog\w*)",
+    r"\b(?:pretend|imagine|suppose|assume)\s+(?:that\s+)?(?:you'?re|you\s+are|you\s+were|to\s+be|you\s+can|you\s+have|"
+    r"i'?m|i\s+am)"
+    r"\s+(?:\w+\s+){0,4}(?:ai\b|assistant|chatbot|bot\b|model|administrator|admin\b|hacker|system|criminal|villain|"
+    r"developer|"
+    r"unrestricted|professor|expert|character|grandm\w+|access|hidden|god\b|without|no\s|not\s|terminal|human)",
+    r"\b(?:stay|remain|keep|being|be)\s+in\s+(?:the\s+|your\s+)?(?:character|role)\b|\b(?:never|not|"
+    r"don'?t)\s+break\s+(?:the\s+|of\s+|"
+    r"out\s+of\s+)?(?:character|role)\b|\bbreak(?:s|ing)?\s+character\b",
+    r"\brole-?\s?play(?:ing)?\s+(?:as|game|scenario|with|where|in\s+which|that)\b|\balter\s+ego\b[^.\n]{0,40}\b(?:you|"
+    r"your|named|"
+    r"called|who|is)|\byou(?:'re|\s+are)\s+(?:role-?playing|pretending|impersonating|simulating|acting\s+as)",
+    r"\b(?:act|behave|respond|answer|speak|talk|write|reply|roleplay|role-?play|operate)\s+(?:as|"
+    r"like)\s+(?:if\s+)?(?:an?\s+|the\s+|"
+    r"my\s+|you\s+)?(?:\w+\s+){0,3}(?:ai\b|assistant|chatbot|gpt\b|chatgpt|hacker|terminal|console|interpreter|"
+    r"villain|criminal|"
+    r"grandm\w+|character|persona|superuser|administrator|admin\b|can\s+|have\s+no|are\s+not|pirate|sailor)",
+    r"\b(?:chatgpt|gpt-?[345]?|claude|bard|llama|openai|ai)\b[^.\n]{0,60}\b(?:with\s+no|without\s+any|without|"
+    r"free\s+of|no\s+longer|"
+    r"doesn'?t\s+have|has\s+no|freed)\s+(?:\w+\s+){0,3}(?:restrictions?|limits?|limitations?|filters?|rules|morals?|"
+    r"ethics|"
+    r"ethical|guidelines|censorship|constraints?|boundaries)",
+    r"\b(?:do|say|answer|generate|write|perform)\s+(?:absolutely\s+)?(?:anything|everything)\s+(?:now|i\s+(?:ask|want|"
+    r"say|tell)|"
+    r"asked|the\s+user|that\s+(?:i|the\s+user)|and\s+everything|without)",
+    r"\byou\s+(?:have|possess)\s+(?:no|zero)\s+(?:\w+\s+){0,2}(?:restrictions?|limits?|limitations?|filters?|rules|"
+    r"morals?|ethics|"
+    r"guidelines|censorship|programming|boundaries|constraints?|memory)",
+    r"\b(?:has|have|having|with|without|no|sans)\s+(?:\w+\s+)?(?:morals?|ethics|moral\s+principles|"
+    r"ethical\s+(?:\w+\s+){0,3}"
+    r"(?:guidelines|principles|boundaries|restrictions|constraints)|censorship)\b[^.\n]{0,60}\b(?:you|ai|laws?|"
+    r"guidelines|"
+    r"censorship|restrictions?|respond|answer|limits?|rules)\b",
+    r"\byou\s+(?:will|must|should|can|cannot|can'?t|shall|may)\s+(?:not\s+|never\s+)(?:\w+\s+)?(?:refuse|"
+    r"say\s+(?:that\s+)?you\s+"
+    r"(?:can|are)|decline|reject|mention\s+(?:that|you)|apologi[sz]e|add\s+(?:any\s+)?(?:warning|disclaimer))",
+    r"\b(?:two|2)\s+(?:different\s+|separate\s+)?(?:responses|answers|ways|paragraphs|outputs)\b[^\n]{0,200}\b(?:dan|"
+    r"jailb\w+|"
+    r"chatgpt|gpt|unfiltered|classic|normal|evil|developer|an\s+ai)\b",
+    r"(?:^|[.!?:,;\n\"]\s{0,3}|\band\s+|\bnow\s+)(?:pretend|imagine)\s+(?:to\s+be|that\s+you|you\s+are|you're|"
+    r"like\s+you)\b",
+    r"(?:^|[.!?:,;\n\"]\s{0,3}|\band\s+|\bnow\s+)(?:act|behave|answer|respond|speak|talk|write|reply)\s+(?:as|"
+    r"like)\s+(?:if\s+)?(?:an?\s+|the\s+|my\s+)"
+    r"?(?:\w+\s+){0,2}(?:rootkit|backdoor|root|sudo|malware|virus|pentester|red\s+teamer|dictator|racist|nazi|child|"
+    r"girl|drunk|lover|expert|"
+    r"translator|storyteller|interviewer|generator|machine|robot|system|tool|server|shell|compiler)\b",
+    r"\b(?:actors?|characters?|schauspieler)\b[^\n]{0,200}\b(?:(?:stay|stays|remain|"
+    r"staying)\s+(?:\w+\s+){0,2}in\s+(?:their|his|her|the|your)\s+"
+    r"(?:roles?|character)|break\s+character|in\s+ihren\s+rollen|aus\s+ihren\s+rollen|aus\s+(?:ihrer|der)\s+rolle)",
+    r"\b(?:always\s+answer|never\s+refuse|no\s+(?:rules\s+or|prohibitions)|breaks?\s+(?:all\s+|the\s+|"
+    r"ai\s+){1,2}rules|capable\s+of\s+anything|"
+    r"answer\s+(?:all|any|every|anything)\s+(?:\w+\s+){0,3}(?:questions?|prompts?|requests?)\s+(?:without|no\s+matter|"
+    r"regardless))",
+    r"\b(?:jailbreak|dan|developer)[_\s\\]{0,3}(?:mode|prompt|:)|\bopposite\s+day\b",
+    r"\b(?:let's|let\s+us|we're\s+going\s+to|we\s+are\s+going\s+to|we\s+will|we'll|wanna)\s+(?:now\s+)?play\s+(?:an?|"
+    r"the)\b[^.\n]{0,80}\b(?:you|your|game|role)\b",
+    r"\byou\s+(?:are|were)\s+(?:an?|the)\s+(?:\w+\s+){0,6}(?:who|that|which|with)\s+(?:always\s+)?(?:answers?|"
+    r"responds?|obeys?|fulfills?|complies|does|has|can|will|"
+    r"never|always)\s+(?:\w+\s+){0,4}(?:anything|any|every|all|no|without|refuses?|user's|requests?|questions?)\b",
+    r"\b(?:your|its|the)\s+(?:new\s+)?(?:name|persona|role|identity)\s+is\s+(?:now\s+)?(?:\w+\W+){1,8}(?:you|your|who|"
+    r"and)\b[^\n]{0,60}\b(?:will|must|are|can|talk|"
+    r"respond|answer)\b",
+    r"\b(?:you\s+are|be|as|like|was|were)\s+my\s+(?:\w+\s+)?(?:grand(?:m|p)\w+|granny|deceased|"
+    r"late)\b[^\n]{0,200}\b(?:me|used\s+to|read|tell|stories|story)\b",
+    r"\bas\s+(?:the|an?|my)\s+(?:professor|expert|character|hacker|villain|criminal|assistant|ai|scientist|chemist|"
+    r"dealer|teacher),\s+(?:\w+\s+){0,3}(?:explain|tell|"
+    r"describe|write|answer|give|provide|show|list|say)\b",
+)
+"""Orders to be somebody else."""
+
+EXTRACTION: Final = (
+    rf"\b{_SHOW}\b[^.\n]{{0,50}}\b(?:your|system|initial|original|hidden|secret|previous|prior|preceding|above|"
+    rf"earlier|pre-?|"
+    r"internal|first)\s?(?:\w+\s+){0,2}(?:instructions?|prompts?|prompt_text|rules|guidelines|directives?|programming|"
+    r"system\s+message|initiali[sz]ation|embeddings|training\s+data|context\s+window)\b",
+    rf"\b{_SHOW}\b[^.\n]{{0,40}}\b(?:above|previous|preceding|prior|entire|whole|full)\s+(?:\w+\s+)?(?:text|messages?|"
+    rf"prompts?|"
+    r"instructions?|sentences?|words|conversation|input|paragraphs?|lines)\b[^\n]{0,60}\b(?:verbatim|word|list|code|"
+    r"block|back|"
+    r"exactly|translat\w+|in\s+(?:full|a\s+\w+|python|json|english|base64|reverse)|above|begin\w*|start\w*)\b",
+    rf"\b{_SHOW}\b[^.\n]{{0,40}}\b(?:instructions?|prompts?|text|words|messages?|everything|conversation|sentences?|"
+    rf"written|"
+    r"content|said|rules)\s+(?:\w+\s+){0,2}above\b",
+    rf"\b{_SHOW}\b[^.\n]{{0,50}}\b(?:instructions?|prompts?|rules|everything|anything|"
+    rf"told)\b[^.\n]{{0,25}}\b(?:you\s+(?:were|have|"
+    r"got|received|follow|had|know)|you'?ve|given\s+to\s+you|before\s+this|verbatim|word\s+for\s+word|"
+    r"at\s+the\s+(?:start|beginning)|"
+    r"in\s+(?:simple|a\s+code|python|full|detail|english|your))",
+    r"\b(?:what|which|everything)\b[^.\n]{0,20}\b(?:were|was|have|are|did)\s+you\s+(?:\w+\s+)?(?:told|instructed|"
+    r"programmed|"
+    r"prompted|asked|given|supposed|not\s+supposed|not\s+allowed|hiding)|\bi\s+was\s+instructed\s+to\b",
+    rf"\b(?:tell|give|reveal|show|print|output|say|spell|hint|share|disclose|leak|encode|write|repeat|what\s+is|"
+    rf"what'?s|what\s+was|"
+    rf"provide|translate|extract|expose|display|guess|return)\b[^.\n]{{0,40}}\b(?:the|your|an?|all|any|stored|"
+    rf"system)\s+(?:\w+\s+){{0,2}}"
+    rf"{_SECRET}\b",
+    rf"(?<!\.)\b(?:reveal|disclose|leak|expose|dump|exfiltrate|steal|divulge|extract)\s+(?:\w+\s+){{0,4}}(?:{_SECRET}|"
+    rf"system\s+\w+|"
+    r"secrets?|prompts?|instructions?|configuration|user\s+\w+|customer\s+\w+|records|environment|memory|sessions?|"
+    r"tokens|weights|"
+    r"database|(?:internal|confidential|training|private)\s+\w+)\b",
+    r"\b(?:access|show|read|see|reveal|act|hidden)\b[^.\n]{0,40}\bhidden\s+(?:prompts?|instructions?|rules|messages?|"
+    r"data)\b",
+    r"\b(?:begin|start|starting|beginning)\s+(?:\w+\s+){0,4}with\s+[\"'“‘«]?(?:you\s+are\b|sure|of\s+course|"
+    r"absolutely|here\s+is|"
+    r"access|certainly|yes,|the\s+access)",
+    r"\bpretend\b[^.\n]{0,60}\b(?:forgot(?:ten)?|lost)\b[^.\n]{0,20}\bpassword|\b(?:admin(?:istrator)?|system|root|"
+    r"developer)\s+override\b",
+    r"\b(?:repeat|format|reveal|output|convert|recite|translate|summari[sz]e|clarify|tl;?dr|"
+    r"restate)\s+(?:\w+\s+)?(?:all\s+|the\s+|your\s+|any\s+|of\s+|these\s+)"
+    r"{1,3}(?:\w+\s+)?(?:instructions?|rules(?:et)?|directives|prompts?)\b\s*(?:so|back|in|as|$|[.,;:!?]|above|below|"
+    r"verbatim|exactly|to\b)",
+    r"\b(?:what|which)\s+are\s+(?:the|your|all)\s+(?:\w+\s+)?(?:rules|instructions|directives)\b[^\n]{0,40}\b(?:start|"
+    r"reply|include|hidden|you)\b",
+    r"\b(?:include|append|prepend|whisper|slip|hide|insert)\s+(?:\w+\s+)?(?:the|your)\s+(?:\w+\s+)?(?:password|"
+    r"pass\s?phrase|access\s+code|secret|prompt|"
+    r"instructions)\b",
+    r"\b(?:show|print|list|dump|display|output|give|tell|send|share)\s+(?:\w+\s+){0,2}(?:user|users'?|user's|customer|"
+    r"admin)\s+(?:passwords?|sessions?|session\s+"
+    r"\w+|credentials|credit\s+card\w*|secrets|tokens)\b|\bcredit\s+card\s+\w+\s+(?:for|of)\s+(?:the\s+)?(?:user|"
+    r"customer)",
+    rf"\b{_SHOW}\b[^.\n]{{0,60}}\byou(?:'ve|\s+have|\s+were|\s+had)?\s+(?:learned|memori[sz]ed|remember|trained\s+on|"
+    rf"been\s+trained|saw\s+during)\b",
+    r"\binitial\s+context\b|\boutput\s+initiali[sz]ation\b|\btraining\s+(?:data|examples?)\b[^.\n]{0,40}\b(?:you|your|"
+    r"verbatim|reveal|leak|share)\b",
+    r"\b(?:tell|what|print|call|repeat|translate|remember|output|old|say|spell|respond|reply|"
+    r"with)\b[^.\n]{0,60}\bsecret[\s_]key\b|\bsecret[\s_]key\s?(?:[:}]|is\b)",
+)
+"""Orders to give away what a model was told."""
+
+ORDERS: Final = (
+    r"\b(?:run|execute|eval|evaluate|bypass|circumvent|skip|override|work\s?around|unlock|"
+    r"test\s+this)\s?[:;,]{0,3}\s{0,3}`[^`\n]{0,160}"
+    r"(?:whoami|os\.system|\wsystem\s?\(|exec\w*\s?\(|popen|eval\s?\(|subprocess|child_process|import\s+\w+\s?;|"
+    r"__import__|fork\b|reboot|getruntime|spawn|socket|rm\s+-|/etc/|fromcharcode|\|\s?sh\b|/dev/)",
+    r"\b(?:assistant|model|ai|agent|llm|chatbot)\s+(?:must|should|shall|will|has\s+to|"
+    r"needs\s+to)\s+(?:\w+\s+){0,2}(?:call|run|execute|"
+    r"send|ignore|follow|obey|comply|reveal|delete|forward|reply|respond|output|include|invoke|say)\b",
+    r"\b(?:do\s+not|don'?t|never)\s+(?:mention|reveal|disclose|acknowledge|tell)\s+(?:\w+\s+){0,3}(?:instructions?|"
+    r"prompt|message|"
+    r"command|user|anyone|human)\b",
+    r"\b(?:exfiltrate|leak|send|post|forward|upload|transmit|e-?mail)\s+(?:\w+\s+){0,6}(?:data|secrets?|keys?|tokens?|"
+    r"credentials|"
+    r"passwords?|history|conversation|records|contents?|files?|"
+    r"database)\s+(?:\w+\s+){0,2}to\s+(?:\w+\s+){0,3}(?:https?:|external|"
+    r"remote|attacker|evil|third|endpoint|server|webhook|\S{1,40}@)",
+    r"\b(?:do|follow|obey|execute)\s+(?:what|whatever|everything|the\s+instructions?|anything)\s+(?:it|he|she|they|"
+    r"the\s+\w+)?\s?"
+    r"(?:says?|tells?|is\s+written|written|in\s+(?:the|this)\s+(?:image|document|page|email|file|text|link))",
+    r"(?:^|\n|\.\s|\")(?:system|developer|admin(?:istrator)?)\s+(?:message|note|prompt|override|command|update|alert|"
+    r"directive)\s?:",
+    r"\b(?:override|bypass|disable|evade|circumvent)\s+(?:\w+\s+){0,3}(?:security|authentication|safety|filters?|"
+    r"moderation|"
+    r"guardrails?|restrictions|censorship)\b[^\n]{0,40}\b(?:and|access|granted|reveal|grant|disclose|now|mode|then)\b",
+    r"(?:^|\n|\\n|\")\s{0,4}(?:assistant|ai)\s?:\s?(?:i'll|i\s+will|sure|of\s+course|here|okay|yes|absolutely)\b|"
+    r"<eot>|<sot>|\[/?(?:system|admin)[_ ](?:override|"
+    r"message|prompt|note)",
+)
+"""Orders to an agent that has tools."""
