@@ -103,7 +103,7 @@ def test_a_rejection_rejects_the_run_and_nobody_decides_after_it(refold: Refold,
     assert refold("approvals", "reject", "r", "--by", "ada", "--comment", "no").code == 0
     ended = refold("resume", "r", "--json")
     assert (ended.code, ended.lines[-1]["status"], ended.lines[-1]["error_code"]) == (
-        1,
+        6,
         "rejected",
         "APPROVAL_REJECTED",
     )
