@@ -14,7 +14,7 @@ DEVELOPMENT := .venv/.development-$(PLACE)
 PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers crash chaos shadow determinism goldens canonical fleet sleepers emergency readers wheel clean docs
+.PHONY: help demo test check bench bench-peers crash chaos shadow determinism goldens canonical fleet sleepers emergency budgets readers wheel clean docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ fleet: $(DEVELOPMENT) ## prove RUNS=5000 mixed runs as a job, killed and resumed
 emergency: ROUNDS ?= 20
 emergency: $(DEVELOPMENT) ## stop four busy workers ROUNDS=20 times, and measure how soon nothing begins
 	@REFOLD_EMERGENCY_ROUNDS=$(ROUNDS) $(PYTEST) -q -s --timeout 7200 tests/emergency
+
+budgets: ROUNDS ?= 10
+budgets: $(DEVELOPMENT) ## four workers under budgets, rates and places, ROUNDS=10 times, some killed; what was measured
+	@REFOLD_BUDGET_ROUNDS=$(ROUNDS) $(PYTEST) -q -s --timeout 7200 tests/policy/test_four_processes.py
 
 readers: APPENDS ?= 1000000
 readers: $(DEVELOPMENT) ## 32 writers append APPENDS=1000000 events on each store while a projection follows

@@ -27,6 +27,10 @@ from .pricing import cost_of
 _CODES = {"budget": "BUDGET_EXCEEDED", "rate": "RATE_LIMITED", "concurrency": "CONCURRENCY_LIMITED"}
 
 
+SHORTEST_WAIT = 10_000
+"""Microseconds that pass at least before a step is asked for again."""
+
+
 class _Asked(NamedTuple):
     """An attempt that waits for the ledger's answer."""
 
@@ -131,7 +135,8 @@ class Clearance:
             short = [limit for limit in checked.limits if limit.account == answer.account]
             rule, code = enforcer.rule_of(answer.account), _CODES[short[0].kind]
             if isinstance(answer, Deferred):
-                self._stand(index, answer.until)
+                # The time is the database's: a clock that is ahead of it must not have us ask as fast as we can.
+                self._stand(index, max(answer.until, at + SHORTEST_WAIT))
                 if self._decider.state.deferred.get(index) != execute.attempt:
                     reason = f"{answer.account} has not enough now"
                     yield [self._decided(execute, at, "deferred", checked, rule, code, reason, short)]
