@@ -49,7 +49,7 @@ _Name = Annotated[str, Field(pattern=NAME)]
 _Text = Annotated[str, Field(min_length=1, max_length=500)]
 _Pattern = Annotated[str, Field(min_length=1, max_length=200)]
 _Patterns = Annotated[tuple[_Pattern, ...] | None, Field(min_length=1), BeforeValidator(_listed)]
-_Cents = Annotated[float, Field(ge=0, le=MAX_CENTS / 1_000_000, allow_inf_nan=False)]
+_Cents = Annotated[float, Field(ge=0, le=MAX_CENTS, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
