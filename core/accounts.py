@@ -2,7 +2,7 @@
 
 They are `budget/{scope}/{name}/{period}`, `rate/{scope}/{name}` and `places/{scope}/{name}`. The period of a budget is
 `total`, a month as `2026-11`, or a day as `2026-11-20`, in UTC. A slash of a name is written `%2F`, a percent sign
-`%25`.
+`%25`, a control character likewise. A long name is cut and ends in `%~` and its hash.
 """
 
 from __future__ import annotations
@@ -10,14 +10,43 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
 from .errors import CallError, Problem
+from .hashing import sha256_hex
 from .ledger import MILLIONTHS
 
 MOST_CENTS = 1e12
 """No more can be added to a budget or taken away at once: ten billion dollars, or what else it counts."""
 
 _BUDGET = re.compile(r"budget/[a-z]+/[^/]{1,200}/(?:total|\d{4}-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?)")
+
+
+_LONGEST = 200
+"""Bytes of a part of an account's name: PostgreSQL indexes no key beyond 2,704 of them, and there are seven parts."""
+
+_MARK = "%~"
+"""Begins what no name holds, for a percent sign of its own is followed by two digits."""
+
+_WRITTEN = {code: f"%{code:02X}" for code in (*range(32), *b"%/", 127)}
+
+
+def part(name: str) -> str:
+    """`name` as a part of an account's name: two names never have the same one, and every database can hold it."""
+    written = name.translate(_WRITTEN)
+    if len(written.encode()) <= _LONGEST:
+        return written
+    return written.encode()[:160].decode(errors="ignore") + _MARK + sha256_hex(name.encode())[:32]
+
+
+def apart(named: str, label: str) -> str:
+    """A part of an account's name, for those alone who go by the policy with the hash `label`."""
+    return f"{named}{_MARK}{label[:16]}"
+
+
+def name_in(part: str) -> str:
+    """The name that a part of an account's name was made of; of a long one its beginning."""
+    return unquote(part.partition(_MARK)[0])
 
 
 def is_budget(account: str) -> bool:

@@ -36,6 +36,9 @@ class Ahead(NamedTuple):
     amount: int
 
 
+HUNDRED_YEARS = 3_155_760_000_000_000
+"""Nobody is told to come later than this: a line at a slow rate may be longer than what a column holds."""
+
 NEVER = 2**62
 """A turn that does not come."""
 
@@ -72,7 +75,8 @@ def turn(limit: Limit, account: Account, ahead: Ahead, now: int) -> int:
 
 def _rate_turn(limit: Limit, account: Account, ahead: Ahead, now: int) -> int:
     tokens = ahead.amount + limit.amount - limit.capacity
-    return max(max(account.full_at, now) + tokens * token_time(limit), now)
+    at = max(account.full_at, now) + tokens * token_time(limit)
+    return min(max(at, now), now + HUNDRED_YEARS)
 
 
 def _turn(limit: Limit, account: Account, ahead: Ahead, now: int) -> int:

@@ -29,8 +29,8 @@ MAX_INPUTS_BYTES = 2_000_000
 """Bytes of canonical JSON in any one of a spec's own values: its inputs, its output, its metadata, a step's inputs."""
 MAX_SECONDS = 3_155_760_000
 """The longest time-out and pause: a hundred years, so that every due time is a date."""
-MAX_CENTS = 2**53 - 1
-"""The largest cost or ceiling: sums of whole cents below it are exact."""
+MAX_CENTS = (2**53 - 1) // 1_000_000
+"""The largest cost or ceiling: it is counted in millionths of a cent, as a whole number that JSON carries exactly."""
 
 
 def _read_back(value: object) -> object:

@@ -187,6 +187,8 @@ def _reason_and_fix(found: Mapping[str, Any]) -> tuple[str, str]:
         return "must not be empty", "fill it or leave it out" if kind.startswith("string") else "add at least one"
     if kind == "string_too_long":
         return f"longer than {context['max_length']} characters", "shorten it"
+    if kind == "too_long":
+        return f"more than {context['max_length']} entries", "leave some out"
     return found["msg"], "see the JSON schema of a spec"
 
 

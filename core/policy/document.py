@@ -30,6 +30,10 @@ from ..spec import MAX_CENTS, MAX_SECONDS
 from ..spec_problems import NAME, STEP_ID, kind_of
 from ..strict_model import StrictModel, each, made
 
+MOST = 1_000
+"""Rules, and budgets, of a policy, and patterns of a field: all are looked at before every attempt of any run."""
+MOST_LIMITS = 100
+"""Limits of a policy: an attempt may have to be granted all of them."""
 Period = Literal["total", "month", "day"]
 """For how long a budget lasts before it begins anew, by the calendar of UTC."""
 Dimension = Literal["tenant", "agent", "workflow", "skill", "queue", "key"]
@@ -48,8 +52,8 @@ def _listed(value: Any) -> Any:
 _Name = Annotated[str, Field(pattern=NAME)]
 _Text = Annotated[str, Field(min_length=1, max_length=500)]
 _Pattern = Annotated[str, Field(min_length=1, max_length=200)]
-_Patterns = Annotated[tuple[_Pattern, ...] | None, Field(min_length=1), BeforeValidator(_listed)]
-_Cents = Annotated[float, Field(ge=0, le=MAX_CENTS / 1_000_000, allow_inf_nan=False)]
+_Patterns = Annotated[tuple[_Pattern, ...] | None, Field(min_length=1, max_length=MOST), BeforeValidator(_listed)]
+_Cents = Annotated[float, Field(ge=0, le=MAX_CENTS, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
@@ -131,6 +135,11 @@ class Rate(StrictModel):
     burst: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     """How many may begin at once when none did for a while; without it, `count`."""
 
+    def __init__(self, /, **fields: Any) -> None:
+        super().__init__(**fields)
+        if (self.burst or self.count) / self.count * self.seconds > MAX_SECONDS:
+            raise CallError(Problem("/burst", "so many come back in a hundred years only", "give a smaller one"))
+
 
 class LimitRule(StrictModel):
     """How many of the steps that match may begin in a time, or run at a time."""
@@ -154,6 +163,8 @@ class LimitRule(StrictModel):
         super().__init__(**fields)
         if self.rate is None and self.places is None:
             raise CallError(Problem("", f"limit {self.limit!r} limits nothing", "add rate, places or both"))
+        if len(set(self.per)) < len(self.per):
+            raise CallError(Problem("/per", "something occurs twice", "remove one of them"))
         if (self.key is not None) != ("key" in self.per):
             raise CallError(Problem("/key", "`key` and `per: [key]` belong together", "give both or none"))
 
@@ -181,11 +192,15 @@ class Policy(StrictModel):
     """Its name."""
     version: Annotated[_Name, Field(max_length=100)]
     """Its version: name and version stand for one content, for ever."""
-    rules: Annotated[tuple[Annotated[Rule, each(Rule)], ...], BeforeValidator(_listed)] = ()
+    rules: Annotated[tuple[Annotated[Rule, each(Rule)], ...], Field(max_length=MOST), BeforeValidator(_listed)] = ()
     """In this order; the first that refuses decides."""
-    limits: Annotated[tuple[Annotated[LimitRule, each(LimitRule)], ...], BeforeValidator(_listed)] = ()
+    limits: Annotated[
+        tuple[Annotated[LimitRule, each(LimitRule)], ...], Field(max_length=MOST_LIMITS), BeforeValidator(_listed)
+    ] = ()
     """All that match count."""
-    budgets: Annotated[tuple[Annotated[Budget, each(Budget)], ...], BeforeValidator(_listed)] = ()
+    budgets: Annotated[
+        tuple[Annotated[Budget, each(Budget)], ...], Field(max_length=MOST), BeforeValidator(_listed)
+    ] = ()
     """All that match count."""
     sandbox: Literal["planner", "all"] = "planner"
     """Which runs must pass the sandbox: those of planners, or all runs of specs."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from hashlib import sha256
 from typing import Any, NamedTuple, Protocol
 
+from ..accounts import apart, name_in, part
 from ..canonical import canonical_json
 from ..errors import BudgetExceededError, PolicyViolationError
 from ..ledger import Limit, millionths
@@ -111,8 +111,12 @@ class _Facts(NamedTuple):
 class PolicyEnforcer:
     """Applies policies, in the order given: that of the process, say, and the run's own. Holds no state."""
 
-    def __init__(self, policies: Policy | Iterable[Policy] = ()):
-        self.policies: Sequence[Policy] = (policies,) if isinstance(policies, Policy) else tuple(policies)
+    def __init__(self, policies: Policy | Iterable[Policy] = (), own: Policy | None = None):
+        """`own` is the policy that a run brings. What its limits count stands apart, so that nobody can change by it at
+        what speed, or for whom, the limits of others count."""
+        given = (policies,) if isinstance(policies, Policy) else tuple(policies)
+        self.policies: Sequence[Policy] = given if own is None else (*given, own)
+        self._own = own
 
     @property
     def label(self) -> str:
@@ -131,7 +135,7 @@ class PolicyEnforcer:
             for rule in policy.rules:
                 if against is None and _fits(rule.match, facts):
                     against = _refusal(rule, ctx, facts, cost)
-            for wanted in _limits(policy, ctx, facts, cost):
+            for wanted in self._limits(policy, ctx, facts, cost):
                 known = limits.get(wanted.account)
                 limits[wanted.account] = wanted if known is None else _stricter(known, wanted)
         if against is not None:
@@ -143,13 +147,17 @@ class PolicyEnforcer:
         """The rules that match, whatever they say of this attempt, and all that it must be granted."""
         cost, facts = _cost(step, ctx), _facts(step, ctx, agent_id)
         rules = [rule for policy in self.policies for rule in policy.rules if _fits(rule.match, facts)]
-        limits = [limit for policy in self.policies for limit in _limits(policy, ctx, facts, cost)]
+        limits = [limit for policy in self.policies for limit in self._limits(policy, ctx, facts, cost)]
         return Applying(tuple(rules), tuple(limits))
 
     def rule_of(self, account: str) -> str:
         """The name of the limit or budget that an account is of."""
-        kind, name, *_ = account.split("/")
-        return "budget" if kind == "budget" else name
+        kind, named, *_ = account.split("/")
+        return "budget" if kind == "budget" else name_in(named)
+
+    def _limits(self, policy: Policy, ctx: PolicyContext, facts: _Facts, cost: float) -> list[Limit]:
+        label = policy.sha256 if policy is self._own else None
+        return _limits(policy, ctx, facts, cost, label)
 
 
 _Refusal = tuple[str, str, str]
@@ -236,11 +244,11 @@ def _stricter(one: Limit, other: Limit) -> Limit:
     )
 
 
-def _limits(policy: Policy, ctx: PolicyContext, facts: _Facts, cost: float) -> list[Limit]:
+def _limits(policy: Policy, ctx: PolicyContext, facts: _Facts, cost: float, label: str | None) -> list[Limit]:
     found: list[Limit] = []
     for limit in policy.limits:
         if _fits(limit.match, facts):
-            found.extend(_of_limit(limit, ctx, facts))
+            found.extend(_of_limit(limit, ctx, facts, label))
     counted: set[tuple[str, str]] = set()
     for budget in policy.budgets:
         name = getattr(facts, budget.scope)
@@ -251,12 +259,13 @@ def _limits(policy: Policy, ctx: PolicyContext, facts: _Facts, cost: float) -> l
     return found
 
 
-def _of_limit(limit: LimitRule, ctx: PolicyContext, facts: _Facts) -> list[Limit]:
+def _of_limit(limit: LimitRule, ctx: PolicyContext, facts: _Facts, label: str | None) -> list[Limit]:
+    named = part(limit.limit) if label is None else apart(part(limit.limit), label)
     values: list[str] = []
     for dimension in limit.per:
         value = ctx.inputs.get(limit.key or "") if dimension == "key" else getattr(facts, dimension)
-        values.append(_part(value if isinstance(value, str) else canonical_json(value).decode()))
-    name, waits = "/".join([_part(limit.limit), *values]), limit.when_exceeded == "wait"
+        values.append(part(value if isinstance(value, str) else canonical_json(value).decode()))
+    name, waits = "/".join([named, *values]), limit.when_exceeded == "wait"
     found: list[Limit] = []
     if limit.rate is not None:
         rate = limit.rate
@@ -268,7 +277,7 @@ def _of_limit(limit: LimitRule, ctx: PolicyContext, facts: _Facts) -> list[Limit
 
 
 def _of_budget(budget: Budget, name: str, at: int, cost: float) -> Limit:
-    account = f"budget/{budget.scope}/{_part(name)}/{period_of(budget.period, at)}"
+    account = f"budget/{budget.scope}/{part(name)}/{period_of(budget.period, at)}"
     return Limit(account, "budget", millionths(cost), millionths(budget.cents), waits=budget.when_exceeded == "wait")
 
 
@@ -277,21 +286,3 @@ def period_of(period: str, at: int) -> str:
     if period == "total":
         return period
     return datetime.fromtimestamp(at // 1_000_000, UTC).strftime("%Y-%m" if period == "month" else "%Y-%m-%d")
-
-
-def _part(value: str) -> str:
-    """A part of an account's name: no slash of its own, nothing that a text in a database cannot hold, and not beyond
-    what a row's key should be."""
-    shown = "".join(c if c.isprintable() and c not in "%/" else _escaped(c) for c in value[: _LONGEST + 1])
-    data = shown.encode()
-    if len(data) <= _LONGEST:
-        return shown
-    return f"{data[: _LONGEST - 17].decode(errors='ignore')}~{sha256(value.encode()).hexdigest()[:16]}"
-
-
-def _escaped(character: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in character.encode())
-
-
-_LONGEST = 200
-"""Bytes of a part of a name; of what is longer the hash tells it apart."""

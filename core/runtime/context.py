@@ -69,9 +69,11 @@ class StepContext:
 
         It counts whether the attempt succeeds or not. Raises CallError for what is no amount of money.
         """
-        if isinstance(cents, bool) or not 0 <= cents <= MAX_CENTS:
-            raise CallError(Problem("", f"{str(cents)[:100]} is no number of cents", "give 0 or more"))
-        self._pulse.charged = (self._pulse.charged or 0) + cents
+        charged = self._pulse.charged or 0
+        if isinstance(cents, bool) or not 0 <= cents <= MAX_CENTS - charged:
+            fix = f"give 0 or more, up to {MAX_CENTS} for an attempt"
+            raise CallError(Problem("", f"{str(cents)[:100]} is no number of cents", fix))
+        self._pulse.charged = charged + cents
 
     def heartbeat(self, details: Any = None) -> None:
         """Tell that the attempt lives, and with `details` (JSON) how far it is; from any thread, as often as you like.

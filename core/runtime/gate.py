@@ -108,7 +108,7 @@ class Gate:
         if current is None and own is None:
             return None
         if own is not None:
-            return PolicyEnforcer([each for each in (current, _parsed(own)) if each is not None])
+            return PolicyEnforcer(() if current is None else current, _parsed(own))
         if current is not None and (self._enforcer is None or self._enforcer.policies[0] is not current):
             self._enforcer = PolicyEnforcer(current)
         return self._enforcer

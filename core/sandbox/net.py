@@ -74,9 +74,16 @@ class Net:
             for first in range(0, len(self._knots), _TOGETHER)
         ]
 
-    def hits(self, layer: Layer, effort: Effort, is_known: Callable[[Rule, Piece | None], bool]) -> Iterator[Hit]:
-        """Where the rules match in `layer`, but for what `is_known`. Raises TooMuchError."""
-        data = layer.data
+    def hits(
+        self,
+        layer: Layer,
+        effort: Effort,
+        is_known: Callable[[Rule, Piece | None], bool],
+        at_most: int | None = None,
+    ) -> Iterator[Hit]:
+        """Where the rules match in `layer`, or its first `at_most` bytes, but for what `is_known`. Raises
+        TooMuchError."""
+        data = layer.data[:at_most]
         for begin in range(0, len(data), _STEP):
             chunk = data[begin : begin + _STEP + REACH]
             fired: list[int] = [first + index for first, each in self._sets for index in each.Match(chunk) or ()]

@@ -23,9 +23,13 @@ from .report import SandboxFinding, SandboxReport, Severity
 from .rules import SandboxRules, SideEffect
 from .strings import Strings
 
-_RULES = (*commands.RULES, *sql.RULES, *paths.RULES, *template.RULES, *prompts.RULES)
-_NETS: Final = {"": Net(_RULES), "comments": Net(sql.RULES), "digits": Net(prompts.RULES), "slashes": Net(paths.RULES)}
+_RULES = (*commands.RULES, *sql.RULES, *paths.RULES, *template.RULES)
+_NETS: Final = {"": Net(_RULES), "comments": Net(sql.RULES), "digits": Net(()), "slashes": Net(paths.RULES)}
 """The rules for layers made by a way of writing that matters to one family alone, and for all others."""
+_PROMPTS: Final = Net(prompts.RULES)
+_PROMPT_BYTES: Final = 200_000
+"""So much of a plan is searched for what addresses a language model, which has more ways to be said than all attacks
+together. These are warnings: what was not searched is told by another one."""
 _EFFORT: Final = 60_000
 """Units of work on one plan, however long it is; ordinary plans of 2 MB need a tenth."""
 _SHOWN: Final = 60
@@ -95,6 +99,7 @@ class _Check:
         self._rules = rules
         self._explain = explain
         self._known: set[tuple[str, int]] = set()
+        self._unread = False
 
     def add(self, finding: SandboxFinding) -> None:
         found = self.violations if finding.severity == "violation" else self.warnings
@@ -121,6 +126,7 @@ class _Check:
         self.add(SandboxFinding(rule, "violation", pointer, why, _excerpt(text, 0)))
 
     def _look(self, strings: Strings, effort: Effort) -> None:
+        room = _PROMPT_BYTES
         for layer in layers(strings.texts, self._rules.max_depth, effort):
             if layer.parent is None:
                 self._add_plain(prompts.UNSEEN, layer, prompts.unseen(layer.text, effort), strings)
@@ -139,6 +145,14 @@ class _Check:
             net = _NETS.get(layer.steps[-1] if layer.steps else "", _NETS[""])
             for hit in net.hits(layer, effort, is_known):
                 self._add(hit.rule, layer, hit.start, hit.piece, strings)
+            if not layer.steps or layer.steps[-1] not in ("comments", "slashes"):
+                for hit in _PROMPTS.hits(layer, effort, is_known, room):
+                    self._add(hit.rule, layer, hit.start, hit.piece, strings)
+                if len(layer.data) > room and not self._unread:
+                    self._unread = True
+                    why = f"more than {_PROMPT_BYTES:,} bytes of text: the rest is not searched for prompt injections"
+                    self.add(SandboxFinding("prompt.unread", "warning", "", why))
+                room = max(0, room - len(layer.data))
             if layer.parent is None:
                 self._add_plain(template.REFERENCE, layer, template.references(layer, effort), strings)
 

@@ -177,6 +177,8 @@ def test_a_limit_is_counted_apart_by_its_dimensions_in_their_order() -> None:
         ("a%2Fb", "a%252Fb"),
         (7, "7"),
         ({"b": 1, "a": [True]}, '{"a":[true],"b":1}'),
+        ("a\0b\n", "a%00b%0A"),
+        ("x" * 200, "x" * 200),
     ],
 )
 def test_the_value_of_a_key_is_a_part_of_the_name_that_no_slash_can_leave(value: Any, part: str) -> None:
@@ -184,10 +186,30 @@ def test_the_value_of_a_key_is_a_part_of_the_name_that_no_slash_can_leave(value:
     assert list(limits(check(keyed, inputs={"k": value}))) == [f"places/l/{part}"]
 
 
-def test_long_values_of_a_key_are_told_apart_by_a_hash() -> None:
+@pytest.mark.parametrize("long", ["x" * 500, "/" * 67, "\U0001f600" * 51, "%" * 100])
+def test_long_names_that_differ_at_their_end_alone_have_accounts_of_their_own(long: str) -> None:
     keyed = policy(limits=[{"limit": "l", "per": "key", "key": "k", "places": 1}])
-    names = [next(iter(limits(check(keyed, inputs={"k": "x" * 500 + end})))) for end in "ab"]
-    assert names[0] != names[1] and all(len(name) <= 220 and name.startswith("places/l/xxx") for name in names)
+    one, other = (next(iter(limits(check(keyed, inputs={"k": long + end})))) for end in "ab")
+    assert one != other
+    assert len(one.encode()) <= len("places/l/") + 200
+    taken = next(iter(limits(check(keyed, inputs={"k": one.rpartition("/")[2]}))))
+    assert taken != one, "a name that looks like the account of another one is not that account"
+
+
+def test_a_refusal_names_the_limit_as_the_policy_does() -> None:
+    enforcer = PolicyEnforcer(policy(limits=[{"limit": "a/b", "places": 1}]))
+    account = enforcer.applying(StepDescriptor(step_id="s", skill_id="ask"), PolicyContext()).limits[0].account
+    assert (account, enforcer.rule_of(account)) == ("places/a%2Fb", "a/b")
+
+
+def test_the_policy_of_a_run_counts_apart_under_the_names_of_others_limits() -> None:
+    ours = policy(limits=[{"limit": "l", "rate": {"count": 3, "seconds": 600}}])
+    faster = policy(limits=[{"limit": "l", "rate": {"count": 1_000_000, "seconds": 0.001, "burst": 1}}])
+    enforcer = PolicyEnforcer(ours, faster)
+    first, second = enforcer.check_can_execute(StepDescriptor(step_id="s", skill_id="ask"), PolicyContext()).limits
+    assert first == Limit("rate/l", "rate", 1, 3, 200.0, waits=True)
+    assert (second.account, second.capacity) == (f"rate/l%~{faster.sha256[:16]}", 1)
+    assert enforcer.rule_of(second.account) == "l"
 
 
 def test_the_first_budget_of_a_scope_that_fits_counts_and_each_scope_has_its_own() -> None:

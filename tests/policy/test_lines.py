@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from refold import SkillRegistry, StepContext, Worker, WorkflowEngine, open_store
+from refold.core.events import RunStarted
 from refold.core.ledger import Answer, Request
 from refold.core.runtime.clearance import SHORTEST_WAIT
 from refold.core.runtime.clock import SystemClock
@@ -171,8 +172,9 @@ async def test_a_long_run_goes_on_from_a_checkpoint_with_what_it_holds_and_waits
     with pytest.raises(Exception, match="closed"):
         await run
     await asyncio.to_thread(caught_up, store, CheckpointsProjection())
-    checkpoint = RunCheckpoints(store.tables).find("default/r")
-    assert checkpoint is not None, CHECKPOINTS
+    first = events_of(store, "r")[0]
+    assert isinstance(first, RunStarted)
+    assert RunCheckpoints(store.tables).restore(first) is not None, CHECKPOINTS
     state = fold(events_of(store, "r"))
     assert isinstance(state, SpecState) and len(state.cleared) == len(state.deferred) == 1
     shop.gates.open()

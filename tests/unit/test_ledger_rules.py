@@ -141,3 +141,8 @@ def test_a_budget_is_granted_exactly_when_all_that_is_promised_fits(limit: Limit
     at = turn(limit, account, Ahead(ahead, ahead), NOW)
     assert (at == NOW) == fits
     assert at <= NOW + LATEST
+
+
+def test_at_the_end_of_a_long_line_at_a_slow_rate_the_time_to_come_is_one_that_a_database_can_hold() -> None:
+    slow = rate(capacity=1, seconds=3_155_760_000)
+    assert NOW < turn(slow, taken(slow, RATE, NOW), Ahead(1_000_000, 1_000_000), NOW) < 2**62
