@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from refold import WorkflowEngine, WorkflowSpec
+from refold.core.policy.document import Policy
 from refold.core.ports import Record
 
 RUNS = int(os.environ.get("REFOLD_BENCH_RUNS", "500"))
@@ -26,11 +27,11 @@ def chain_spec(count: int = STEPS) -> WorkflowSpec:
     return WorkflowSpec.parse({"workflow_type": "bench", "steps": steps})
 
 
-def run_side_by_side(url: str, runs: int = RUNS, concurrency: int | None = None) -> float:
+def run_side_by_side(url: str, runs: int = RUNS, concurrency: int | None = None, policy: Policy | None = None) -> float:
     """Seconds for `runs` runs of the chain, all at once or `concurrency` at a time, until the last has ended."""
 
     async def measure() -> float:
-        async with WorkflowEngine(url) as engine:
+        async with WorkflowEngine(url, policy=policy) as engine:
             spec = chain_spec()
             await engine.run(spec, f"warm-up-{time.time_ns()}")
             label = f"{time.time_ns():x}"

@@ -45,6 +45,8 @@ def figures() -> dict[str, dict[str, Any]]:
         "3-step run, PostgreSQL, 3 at once, p99, worker",
         "1 worker, PostgreSQL, 3 recorded runs",
         "4 workers, PostgreSQL, 3 recorded runs",
+        "steps under rules, SQLite",
+        "steps under a budget, PostgreSQL",
     ],
 )
 def test_the_report_has(figures: dict[str, dict[str, Any]], name: str) -> None:

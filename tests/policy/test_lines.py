@@ -11,18 +11,17 @@ from typing import Any
 import pytest
 
 from refold import SkillRegistry, StepContext, Worker, WorkflowEngine, open_store
-from refold.core.events import RunStarted
 from refold.core.ledger import Answer, Request
 from refold.core.runtime.clearance import SHORTEST_WAIT
 from refold.core.runtime.clock import SystemClock
-from refold.core.spec_state import SpecState
 from refold.core.state import fold
 from refold.eventstore.memory import MemoryStore
 from refold.eventstore.store import Store
-from refold.projections.checkpoints import CHECKPOINTS, CheckpointsProjection, RunCheckpoints
+from refold.projections.checkpoints import CheckpointsProjection, TableCheckpointStore, state_of
 from refold.tests.support.policed import cost_in_the_log, decided, ledgered, policy, proved, reserved, spent, verdicts
 from refold.tests.support.projected import caught_up
 from refold.tests.support.random_specs import Gates
+from refold.tests.support.states import slots_of
 from refold.tests.support.workflows import events_of, soon, spec, step, topics_of, until
 
 BUDGET = "budget/tenant/default/total"
@@ -172,11 +171,11 @@ async def test_a_long_run_goes_on_from_a_checkpoint_with_what_it_holds_and_waits
     with pytest.raises(Exception, match="closed"):
         await run
     await asyncio.to_thread(caught_up, store, CheckpointsProjection())
-    first = events_of(store, "r")[0]
-    assert isinstance(first, RunStarted)
-    assert RunCheckpoints(store.tables).restore(first) is not None, CHECKPOINTS
-    state = fold(events_of(store, "r"))
-    assert isinstance(state, SpecState) and len(state.cleared) == len(state.deferred) == 1
+    checkpoint = TableCheckpointStore(store.tables).load("r")
+    assert checkpoint is not None
+    events = events_of(store, "r")
+    assert slots_of(state_of(checkpoint)) == slots_of(fold(events[: checkpoint.version]))
+    assert len(fold(events).cleared) == len(fold(events).deferred) == 1
     shop.gates.open()
     async with WorkflowEngine(store, shop.skills, policy=one) as engine:
         assert (await soon(engine.resume("r"))).success
