@@ -255,6 +255,11 @@ def _policies(policy: str | Path | Policy | None) -> PolicySource | None:
     return PolicyFile(named) if named else None
 
 
+def check_process_policy() -> None:
+    """Raises CallError for a file named by REFOLD_POLICY by which nobody can go."""
+    _policies(None)
+
+
 class Worker:
     """A worker on the store at a database URL, or on a store given: works on runs that `start` has recorded.
 

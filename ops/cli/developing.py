@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from typing import TypedDict
 
-from ...compose import Worker, WorkflowEngine, database_url, open_store
+from ...compose import Worker, WorkflowEngine, check_process_policy, database_url, open_store
 from ...core.runtime.registry import SkillRegistry
 from ...projections.projector import Projector, known_projections
 from ..loopback import loopback_socket, url_of
@@ -36,6 +36,7 @@ def develop(
 ) -> int:
     """Serve, work and keep projections until a signal asks for an end; returns the exit code."""
     check_queues(queues)
+    check_process_policy()
     patience = store_patience()
     webhooks = None if webhook_key_file(None) is None else prepared(None)
     url = database_url(database)

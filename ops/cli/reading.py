@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from ...compose import database_url, open_store
+from ...compose import check_process_policy, database_url, open_store
 from ...core.catalog import is_name, parse_name
 from ...core.documents import MAX_DOCUMENT_BYTES, parse_document, parse_json
 from ...core.errors import CallError, InvalidError, Problem, SpecNotFoundError
@@ -131,10 +131,12 @@ def read_policy_of(origin: Origin) -> Policy | None:
 
 
 def check_call(
-    spec: WorkflowSpec, inputs: Any, run_id: str, seed: int, tenant: str, skills: SkillRegistry | None
+    spec: WorkflowSpec, inputs: Any, run_id: str, seed: int, tenant: str, origin: Origin, skills: SkillRegistry | None
 ) -> None:
     """All that the engine will check, before the database is so much as opened. Raises InvalidError."""
-    first_event(spec, run_id, seed, inputs, None, tenant, skills=skills, limits=Limits(), at=0)
+    agent, source = origin.agent, origin.source
+    first_event(spec, run_id, seed, inputs, agent, tenant, source=source, skills=skills, limits=Limits(), at=0)
+    check_process_policy()
 
 
 @contextmanager

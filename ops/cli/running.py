@@ -65,7 +65,7 @@ def run_spec(
     with stdout_for_json_only(json):
         skills = read_skills(modules)
         if isinstance(spec, WorkflowSpec):
-            check_call(spec, given, name, seed, tenant, None if origin.source == "planner" else skills)
+            check_call(spec, given, name, seed, tenant, origin, None if origin.source == "planner" else skills)
 
         async def work(engine: WorkflowEngine) -> WorkflowResult:
             what = await resolved(spec, engine, tenant)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 
-from ...compose import Worker, database_url, open_store, tune_process
+from ...compose import Worker, check_process_policy, database_url, open_store, tune_process
 from ...core.catalog import is_name
 from ...core.errors import CallError, Problem
 from ...core.events import Event, RunEnd
@@ -36,6 +36,7 @@ def work(
     check_queues(queues)
     pinned = _pinned(pins)
     skills = read_skills(modules)
+    check_process_policy()
     url = database_url(database)
     hide = Hidden([url])
     log_to_stderr(hide)

@@ -251,3 +251,29 @@ def test_another_seed_or_other_inputs_for_the_same_id_are_refused(refold: Refold
         done = refold("run", "hello.json", "--run-id", "a", *words)
         assert done.code == 2 and "[RUN_CONFLICT]" in done.err and what in done.err
     assert len(refold("events", "a", "--json").lines) == len(HELLO["steps"]) + 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--agent", "x" * 201], ["agent_id must be text of at most 200 characters"]),
+        (["--source", "planet"], ["there is no source 'planet'"]),
+    ],
+)
+def test_a_run_for_nobody_or_from_nowhere_is_refused(
+    refold: Refold, write: Write, folder: Path, options: list[str], words: list[str]
+) -> None:
+    write(ECHO, name="s.json")
+    refused(refold("run", "s.json", *options, "--json"), folder, *words)
+
+
+@pytest.mark.parametrize("command", [["run", "s.json"], ["worker"], ["dev", "--port", "0"]])
+def test_a_process_whose_policy_is_none_does_not_begin(
+    refold: Refold, write: Write, folder: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    write(ECHO, name="s.json")
+    (folder / "p.yaml").write_text('policy: p\nversion: "1"\nrulz: []\n')
+    monkeypatch.setenv("REFOLD_POLICY", "p.yaml")
+    done = refold(*command)
+    assert done.code == 2 and "at /rulz: p.yaml: unknown field 'rulz'" in done.err
+    assert not list(folder.glob("*.db*")), "something was written"
