@@ -103,6 +103,20 @@ class DataKeys:
             self._known.pop(stream, None)
             return self.table.destroy(stream)
 
+    def is_destroyed(self, stream: str) -> bool:
+        """See `DataKeyring.is_destroyed`."""
+        with self._lock:
+            if self._recent(stream) is not None or self._key(stream) is not None:
+                return False
+            row = self.table.get(stream)
+            return row is not None and row.wrapped is None
+
+    def check(self, stream: str) -> None:
+        """See `DataKeyring.check`."""
+        with self._lock:
+            if self.table.get(stream) is not None:
+                self.ensure(stream)
+
     def rewrap(self) -> int:
         """Wrap all keys with the current master key; how many were wrapped by another. Raises DataKeyError."""
         masters, count, after = self.masters(), 0, ""

@@ -99,6 +99,7 @@ class Engine(Controls, Steering):
             gate=gate,
             emergency=self.emergency.watch,
             vault=vault,
+            keys=keys,
         )
         Steering.__init__(self, services, history, Host(services, history))
         self._forks = Forks(services, history, self._host, self._followed)
