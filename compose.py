@@ -30,7 +30,7 @@ from .eventstore.archive_files import ArchiveFolder
 from .eventstore.data_keys import DataKeys
 from .eventstore.journal import DirectJournal, Journal
 from .eventstore.log import EventLog
-from .eventstore.master_keys import MasterKeys
+from .eventstore.master_keys import MasterKeys, version_of
 from .eventstore.memory import MemoryStore
 from .eventstore.owner import this_process
 from .eventstore.sealing import Sealer
@@ -71,14 +71,18 @@ DATA_KEYS = "REFOLD_DATA_KEYS"
 
 def data_keys_of(store: Store, path: str | Path | None = None) -> DataKeys:
     """The keys of the runs in a store that hold sensitive data, with the master keys in the file at `path`, else at
-    REFOLD_DATA_KEYS. The file is read when it is first needed; every use then raises DataKeyError if it is no good."""
+    REFOLD_DATA_KEYS. The file is read when it is first needed, and again when it has changed; every use then raises
+    DataKeyError if it is no good."""
     named = path or os.environ.get(DATA_KEYS)
-    found: list[MasterKeys] = []
+    found: list[tuple[object, MasterKeys]] = []
 
     def masters() -> MasterKeys | None:
-        if not found and named:
-            found.append(MasterKeys.load(named))
-        return found[0] if found else None
+        if not named:
+            return None
+        written = version_of(named)
+        if not found or found[0][0] != written:
+            found[:] = [(written, MasterKeys.load(named))]
+        return found[0][1]
 
     return DataKeys(store.data_keys, masters)
 

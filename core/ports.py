@@ -155,6 +155,14 @@ class DataKeyring(Protocol):
         """Destroy the key of a run; whether there was one."""
         ...
 
+    def is_destroyed(self, stream: str) -> bool:
+        """Whether a run's key was destroyed, as far as the last seconds are known."""
+        ...
+
+    def check(self, stream: str) -> None:
+        """Raises DataKeyError for a run that has a key which cannot be used here."""
+        ...
+
 
 class Lease(NamedTuple):
     """Who holds a run, and for how many more seconds (database time)."""

@@ -51,13 +51,8 @@ class DataKeys:
             if known is not None:
                 return known
             masters = self.masters()
-            row = self.table.get(stream)
-            if row is None:
-                above = None if parent is None or subject is not None else self.table.get(parent)
-                key_id, wrapped = masters.wrap(os.urandom(KEY_BYTES), stream)
-                about = subject if above is None else above.subject
-                self.table.add(DataKeyRow(stream, parent, about, key_id, wrapped, time.time_ns() // 1000))
-                row = self.table.get(stream)
+            row = self.table.get(stream) or self._made(masters, stream, parent, subject)
+            masters = self.masters()
             if row is None or row.wrapped is None:
                 return None
             key = masters.unwrap(row.key_id, row.wrapped, stream)
@@ -65,6 +60,23 @@ class DataKeys:
                 raise DataKeyError(f"the master key {row.key_id!r}, which wraps the key of {stream}, is not here")
             self._remember(stream, key)
             return key
+
+    def _made(self, masters: MasterKeys, stream: str, parent: str | None, subject: str | None) -> DataKeyRow | None:
+        """The row of a run that had none, with a new key, or with none if its parent's is destroyed."""
+        above = None if parent is None else self.table.get(parent)
+        about = above.subject if above is not None and subject is None else subject
+        key = os.urandom(KEY_BYTES)
+        key_id, wrapped = masters.wrap(key, stream)
+        self.table.add(DataKeyRow(stream, parent, about, key_id, wrapped, time.time_ns() // 1000))
+        row = self.table.get(stream)
+        # Whoever erased the parent or rotated the master key in between had not seen this row.
+        if parent is not None and (above := self.table.get(parent)) is not None and above.wrapped is None:
+            self.table.destroy(stream)
+        elif row is not None and row.wrapped == wrapped and (now := self.masters()).current != key_id:
+            self.table.rewrap(stream, *now.wrap(key, stream))
+        else:
+            return row
+        return self.table.get(stream)
 
     def subject(self, tenant: str, text: str) -> str:
         """See `DataKeyring.subject`."""
@@ -90,6 +102,20 @@ class DataKeys:
         with self._lock:
             self._known.pop(stream, None)
             return self.table.destroy(stream)
+
+    def is_destroyed(self, stream: str) -> bool:
+        """See `DataKeyring.is_destroyed`."""
+        with self._lock:
+            if self._recent(stream) is not None or self._key(stream) is not None:
+                return False
+            row = self.table.get(stream)
+            return row is not None and row.wrapped is None
+
+    def check(self, stream: str) -> None:
+        """See `DataKeyring.check`."""
+        with self._lock:
+            if self.table.get(stream) is not None:
+                self.ensure(stream)
 
     def rewrap(self) -> int:
         """Wrap all keys with the current master key; how many were wrapped by another. Raises DataKeyError."""

@@ -133,6 +133,15 @@ class MasterKeys:
             _refuse(f"the file of data keys {path} cannot be written: {error.strerror}")
 
 
+def version_of(path: str | Path) -> object:
+    """What changes when the file of keys is replaced; None where it cannot be looked at."""
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns, about.st_size
+
+
 def _document(path: Path) -> dict[str, Any]:
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

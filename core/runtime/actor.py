@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from ..canonical import Payload
@@ -328,9 +329,11 @@ class RunActor:
         call = self._decider.prepare(index, attempt, services.limits)
         if not isinstance(call, Call):
             self._results.append(call)
-        elif call.skill.inline and call.secrets is None:
+        elif call.skill.inline and call.secrets is None and call.given is None:
             self._ended(call_inline(call, services.limits))
         else:
+            if call.given is not None and services.keys is not None:
+                call.erased = partial(services.keys.is_destroyed, self.stream)
             timeout = time_limit(self._decider.step(index), call.skill)
             self._running[index] = Attempt(
                 call, timeout, services.limits, services.pool, self._attempt_ended, self._progressed, services.vault

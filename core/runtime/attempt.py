@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..canonical import Payload
-from ..errors import DataErasedError, Failure, NotCanonicalError, RefoldError
+from ..errors import DataErasedError, Failure, NotCanonicalError, RefoldError, StoreError
 from ..events import RunStarted
 from ..exceptions_mapped import code_of
 from ..failures import FailureCatalog, is_code
@@ -94,6 +94,8 @@ class Call:
     """What the skill gets where that is sensitive, and `inputs` only what is recorded of it."""
     sensitive: bool = False
     """What comes of it is sensitive."""
+    erased: Callable[[], bool] | None = None
+    """Tells whether `given` was erased since it was read. May block."""
 
 
 class Outputs(Mapping[str, Any]):
@@ -182,7 +184,8 @@ def call_inline(call: Call, limits: Limits, vault: Vault = NO_SECRETS) -> Result
 async def _call_async(call: Call, limits: Limits, vault: Vault, pool: ThreadPool) -> Result:
     try:
         # Where secrets come from may take its time.
-        arguments = _bound(call, vault) if call.secrets is None else await pool.run(lambda: _bound(call, vault))
+        at_once = call.secrets is None and call.erased is None
+        arguments = _bound(call, vault) if at_once else await pool.run(lambda: _bound(call, vault))
         output = _outcome(call, await call.skill.function(**arguments), limits)
     except (
         BaseException
@@ -198,6 +201,11 @@ def _ended(call: Call, output: Payload | Cause | Waiting) -> Result:
 
 def _bound(call: Call, vault: Vault) -> dict[str, Any]:
     """The skill's arguments, with the secrets that it asks for."""
+    if call.erased is not None:
+        # Where that cannot be told, nothing could be recorded either.
+        with suppress(StoreError):
+            if call.erased():
+                raise DataErasedError("the data was erased")
     sealed, inputs = call.secrets, call.inputs if call.given is None else call.given
     if sealed is None:
         return call.skill.binder(inputs.data, call.context)
@@ -227,7 +235,7 @@ def _failed(call: Call, error: BaseException, limits: Limits) -> Result:
     return _ended(call, failure)
 
 
-_NOT_CALLED = {"SKILL_INPUT_INVALID", "SECRET_MISSING", "SECRET_REFUSED", "SECRET_UNAVAILABLE"}
+_NOT_CALLED = {"DATA_ERASED", "SKILL_INPUT_INVALID", "SECRET_MISSING", "SECRET_REFUSED", "SECRET_UNAVAILABLE"}
 
 
 def failure_of(

@@ -99,6 +99,7 @@ class Engine(Controls, Steering):
             gate=gate,
             emergency=self.emergency.watch,
             vault=vault,
+            keys=keys,
         )
         self._gate = gate
         Steering.__init__(self, services, history, Host(services, history))

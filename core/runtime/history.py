@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from ..canonical import Payload
 from ..errors import IntegrityError, RunNotFoundError, StoreError, StoreRefusedError
 from ..events import Event, MessageSent, RunStarted
 from ..ids import inbox_of, run_of
@@ -30,6 +31,17 @@ class Past(NamedTuple):
     head: Head
     events: Sequence[Event] = ()
     restored: SpecState | None = None
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether it holds sensitive data that could not be read."""
+        if self.restored is None:
+            found = (getattr(event, name, None) for event in self.events for name in ("inputs", "output"))
+        else:
+            outputs = (None if outcome is None else outcome.output for outcome in self.restored.outcomes)
+            found = (self.restored.started.inputs, *outputs)
+        hidden = (payload.hidden for payload in found if isinstance(payload, Payload))
+        return any(each is not None and each.plain is None for each in hidden)
 
     def state(self) -> RunState:
         """The state after all of it."""

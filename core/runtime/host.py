@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import (
     CallError,
+    DataKeyError,
     EmergencyStopError,
     OwnershipLostError,
     Problem,
@@ -145,6 +146,7 @@ class Host:
     async def work_on(self, stream: str, at: int) -> RunState:
         """Work on a run whose lease was claimed at the database's time `at`, until it ends or rests."""
         past = await self._history.past(stream)
+        await self._check_keys(stream, past)
         decider = self._decider(past)
         if decider.state.end is not None:
             decider.close()
@@ -159,6 +161,7 @@ class Host:
         if state.end is not None:
             return state
         check_served(state, self._services.skills)
+        await self._check_keys(stream, past)
         await self.check_stops(state.started)
         lease = await self._history.claim(stream, self._services.lease_seconds)
         # Between the first look and the lease the former owner may have written more.
@@ -172,6 +175,15 @@ class Host:
             left = f"{max(lease.seconds_left, 0):.0f} s"
             raise RunOwnedError(f"run {state.started.run_id} is held by {lease.owner} for another {left}")
         return await self._act(stream, decider, past.head, again=again)
+
+    async def _check_keys(self, stream: str, past: Past) -> None:
+        """Raises DataKeyError for a run whose sensitive data others can read: here it would seem erased, and fail."""
+        if self._services.keys is not None and past.is_unreadable:
+            try:
+                await asyncio.to_thread(self._services.keys.check, stream)
+            except DataKeyError as error:
+                await self._history.release(stream, self.set_aside_until(error))
+                raise
 
     async def check_stops(self, started: RunStarted) -> None:
         """Raises EmergencyStopError when the run of `started` is to go on here and must not. Workers' runs are held

@@ -126,8 +126,16 @@ def _forms(value: str) -> Iterable[str]:
         once = json.dumps(value, ensure_ascii=ascii_only)[1:-1]
         yield once
         yield json.dumps(once, ensure_ascii=ascii_only)[1:-1]
-    yield repr(value)[1:-1]
-    yield html.escape(value)
+    escaped = repr(value)[1:-1]
+    # Which quotes Python escapes depends on the whole text around the value.
+    for shown in (escaped, repr(value + "'\"")[1:-4], repr(data)[2:-1], repr(data + b"'\"")[2:-4]):
+        yield shown
+        yield repr(shown)[1:-1]
+        yield repr(shown + "'\"")[1:-4]
+    yield ascii(value)[1:-1]
+    page = html.escape(value)
+    yield from (page, html.escape(value, quote=False))
+    yield page.replace("&#x27;", "&#39;").replace("&quot;", "&#34;")
     for quoted in (quote(data, safe=""), quote(data), quote_plus(data), quote(data, safe="!'()*~")):
         yield quoted
         yield _lower_percents(quoted)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shlex
 import signal
 import stat
 import subprocess
-import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -100,25 +101,21 @@ class CommandSecrets:
             )
         except (OSError, ValueError) as error:
             raise _refused(name, f"its command cannot be started ({type(error).__name__})") from None
-        late = threading.Event()
-
-        def stop() -> None:
-            late.set()
-            _kill(process)
-
-        timer = threading.Timer(self._seconds, stop)
-        timer.daemon = True
-        timer.start()
-        try:
-            with process, cast("IO[bytes]", process.stdout) as output:
-                data = output.read(_FILE_BYTES + 1)
-                if len(data) > _FILE_BYTES:
+        until, data = time.monotonic() + self._seconds, None
+        with process, cast("IO[bytes]", process.stdout) as output:
+            try:
+                data = _read(output.fileno(), until)
+                if data is not None and len(data) <= _FILE_BYTES:
+                    process.wait(max(until - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                data = None
+            finally:
+                if data is None or process.poll() is None:
                     _kill(process)
-                    raise _refused(name, "its command prints too much")
-        finally:
-            timer.cancel()
-        if late.is_set():
+        if data is None:
             raise _unavailable(name, f"its command took longer than {self._seconds:g} s")
+        if len(data) > _FILE_BYTES:
+            raise _refused(name, "its command prints too much")
         if process.returncode != 0:
             raise _unavailable(name, f"its command ended with exit code {process.returncode}")
         text = _decoded(data, name)
@@ -231,6 +228,21 @@ def _decoded(data: bytes, name: str) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise _refused(name, "its value is no UTF-8") from None
+
+
+def _read(file: int, until: float) -> bytes | None:
+    """What comes until the end, or a little more than may come; None if there is no end in time. A process that the
+    command has left behind may hold the pipe open for ever, so its end alone is not waited for."""
+    data, ready = bytearray(), select.poll()
+    ready.register(file, select.POLLIN)
+    while len(data) <= _FILE_BYTES:
+        if not ready.poll(max(until - time.monotonic(), 0) * 1000):
+            return None
+        chunk = os.read(file, _FILE_BYTES)
+        if not chunk:
+            break
+        data += chunk
+    return bytes(data)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

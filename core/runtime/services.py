@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ..events import Event, StepCompleted, StepFailed
 from ..limits import Limits
-from ..ports import Ack, Append, Clock, Journal, Timers, Unit
+from ..ports import Ack, Append, Clock, DataKeyring, Journal, Timers, Unit
 from ..run_state import RunState
 from ..step_events import StepIndex
 from .attempt import Result
@@ -49,7 +49,8 @@ class Services:
 
     With `parks`, runs with nothing to do for a while leave memory. `family` connects runs with each other. `recorded`
     holds outcomes to serve instead of executing (for a replay). Attempts go through the `gate`, if there is one, and
-    under no stop of `emergency` do they begin. From `vault` calls get the secrets that they ask for.
+    under no stop of `emergency` do they begin. From `vault` calls get the secrets that they ask for. By `keys` is known
+    whether sensitive data were erased while a run was in memory.
     """
 
     journal: Journal
@@ -68,6 +69,7 @@ class Services:
     gate: Gate | None = None
     vault: Vault = NO_SECRETS
     emergency: EmergencyWatch | None = None
+    keys: DataKeyring | None = None
 
     def stored(self, appends: Sequence[Append]) -> None:
         """Tell whoever wants to know that a run's append is durable, and those of the runs that it begins."""

@@ -11,6 +11,7 @@ from ...compose import DATA_KEYS, WorkflowEngine, data_keys_of
 from ...core.errors import CallError, DataKeyError, Problem
 from ...core.ids import run_of
 from ...eventstore.master_keys import MasterKeys
+from ...projections.secret_file import alone
 from ..settings import store_patience
 from .faults import OK
 from .output import console, plain, write_json
@@ -76,17 +77,18 @@ def list_keys(keys: str | None, database: str | None, json: bool) -> int:
 def rotate(drop: bool, keys: str | None, database: str | None, json: bool) -> int:
     """Make a key current and wrap all data keys with it; returns the exit code."""
     path = _file(keys)
-    masters = MasterKeys.load(path).rotated() if path.exists() else MasterKeys.new()
-    # Saved before it is used: what a key has wrapped must not outlive it.
-    masters.save(path)
     wrapped = 0
-    if missing_file(database) is None:
-        with existing_store(database, migrate=True) as store:
-            wrapped = data_keys_of(store, path).rewrap()
-    if drop:
-        for key_id in masters.ids:
-            masters = masters if key_id == masters.current else masters.without(key_id)
+    with alone(path):
+        masters = MasterKeys.load(path).rotated() if path.exists() else MasterKeys.new()
+        # Saved before it is used: what a key has wrapped must not outlive it.
         masters.save(path)
+        if missing_file(database) is None:
+            with existing_store(database, migrate=True) as store:
+                wrapped = data_keys_of(store, path).rewrap()
+        if drop:
+            for key_id in masters.ids:
+                masters = masters if key_id == masters.current else masters.without(key_id)
+            masters.save(path)
     if json:
         write_json({"key_id": masters.current, "ids": masters.ids, "rewrapped": wrapped})
     else:

@@ -44,6 +44,23 @@ def test_a_secret_is_found_in_disguise(disguised: str) -> None:
     assert MASK.payload(Payload.of({"x": [f"a{disguised}b"]})).value == {"x": [masked]}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        repr('{"token": "it\'s-my-töken&"}'),
+        repr({"body": 'say "it\'s-my-töken&"'}),
+        repr([repr({"body": 'say "it\'s-my-töken&"'})]),
+        repr("it's-my-töken&".encode()),
+        repr('"it\'s-my-töken&"'.encode()),
+        ascii("it's-my-töken&"),
+        html.escape("it's-my-töken&", quote=False),
+        "it&#39;s-my-töken&amp;",
+    ],
+)
+def test_a_secret_with_quotes_is_found_whatever_surrounds_it(text: str) -> None:
+    assert "my-t" not in Mask({"T": "it's-my-töken&"}).text(text)
+
+
 @pytest.mark.parametrize("before", ["", "x", "xy", "xyz", "user:", "Ünï"])
 @pytest.mark.parametrize("after", ["", "1", "12", "123"])
 def test_a_secret_is_found_in_the_base64_of_a_longer_text(before: str, after: str) -> None:

@@ -275,6 +275,50 @@ async def test_an_unfinished_run_whose_data_are_erased_fails(store: Store, keys:
     assert failed.step_id == "use" and verify_run(store, "r").ok
 
 
+async def test_a_run_in_memory_whose_data_are_erased_fails_too(
+    store: Store, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import asyncio
+
+    monkeypatch.setattr("refold.eventstore.data_keys.KEPT_SECONDS", 0.0)
+    waits = spec(step("find", "lookup", who="Ada"), step("w", "wait_signal", name="go", depends_on=["find"]))
+    waits["steps"].append(step("use", "use", card="${find.card}", depends_on=["w"]))
+    waits["steps"].append(step("peeks", "peeks", value="${find.card}", depends_on=["w"]))
+    async with WorkflowEngine(store, skills(), data_keys=keys) as engine:
+        task = asyncio.create_task(engine.run(waits, "r"))
+        await until(lambda: any(record.topic == "step.waiting" for record in store.read("default/r")))
+        async with WorkflowEngine(store, skills(), data_keys=keys) as other:
+            await other.erasures.run("r")
+            await soon(other.signal("r", "go"))
+        result = await soon(task)
+    assert (result.status, result.error_code) == ("failed", "DATA_ERASED") and not seen
+    assert verify_run(store, "r").ok
+
+
+@pytest.mark.parametrize("there", [None, "another"])
+async def test_who_has_not_the_key_leaves_a_run_to_others(
+    store: Store, keys: Path, tmp_path: Path, there: str | None
+) -> None:
+    import asyncio
+
+    waits = spec(step("find", "lookup", who="Ada"), step("w", "wait_signal", name="go", depends_on=["find"]))
+    waits["steps"].append(step("use", "use", card="${find.card}", depends_on=["w"]))
+    async with WorkflowEngine(store, skills(), data_keys=keys) as engine:
+        task = asyncio.create_task(engine.run(waits, "r"))
+        await until(lambda: any(record.topic == "step.waiting" for record in store.read("default/r")))
+        await engine.close()
+        await asyncio.gather(task, return_exceptions=True)
+    path = None if there is None else tmp_path / there
+    if path is not None:
+        MasterKeys.new().save(path)
+    async with WorkflowEngine(store, skills(), data_keys=path) as engine:
+        with pytest.raises(DataKeyError):
+            await soon(engine.resume("r"))
+    async with WorkflowEngine(store, skills(), data_keys=keys) as engine:
+        await soon(engine.signal("r", "go"))
+        assert (await soon(engine.run(waits, "r"))).status == "completed"
+
+
 async def test_an_unfinished_function_whose_data_are_erased_is_parked(memory: Store, keys: Path) -> None:
     from refold import wait_signal
 

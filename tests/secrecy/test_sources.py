@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -120,6 +121,27 @@ def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
     text = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.fork() or os.getpid())); time.sleep(3600)"
     vault = Vault([CommandSecrets([program(tmp_path, text)], 1.0)])
     assert refusal(vault).startswith("SECRET_UNAVAILABLE: the secret 'TOKEN' cannot be had: its command took longer")
+
+
+def test_a_command_that_leaves_a_process_of_its_own_behind_is_not_waited_for(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    text = f"""
+if os.fork():
+    print("correct-horse", flush=True)
+    os._exit(0)
+os.setsid()
+open({str(pid)!r}, "w").write(str(os.getpid()))
+time.sleep(50)
+"""
+    told = refusal(Vault([CommandSecrets([program(tmp_path, text)], 2.0)]))
+    os.kill(int(pid.read_text()), signal.SIGKILL)  # It has not ended: who waited for it comes here too late.
+    assert told.startswith("SECRET_UNAVAILABLE: the secret 'TOKEN' cannot be had: its command took longer")
+
+
+def test_a_command_that_hangs_after_it_has_closed_its_output_is_killed(tmp_path: Path) -> None:
+    text = "os.close(1); time.sleep(3600)"
+    told = refusal(Vault([CommandSecrets([program(tmp_path, text)], 1.0)]))
+    assert "its command took longer" in told
 
 
 def test_a_command_that_is_not_there_is_told(tmp_path: Path) -> None:
