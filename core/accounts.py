@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
-from urllib.parse import unquote
 
 from .errors import CallError, Problem
 from .hashing import sha256_hex
@@ -27,6 +26,8 @@ _LONGEST = 200
 
 _MARK = "%~"
 """Begins what no name holds, for a percent sign of its own is followed by two digits."""
+
+_CODED = re.compile("%([0-9A-F]{2})")
 
 _WRITTEN = {code: f"%{code:02X}" for code in (*range(32), *b"%/", 127)}
 
@@ -46,7 +47,7 @@ def apart(named: str, label: str) -> str:
 
 def name_in(part: str) -> str:
     """The name that a part of an account's name was made of; of a long one its beginning."""
-    return unquote(part.partition(_MARK)[0])
+    return _CODED.sub(lambda coded: chr(int(coded[1], 16)), part.partition(_MARK)[0])
 
 
 def is_budget(account: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from refold import SkillRegistry, StepContext, WorkflowEngine, WorkflowResult, call, open_store, skill, workflow
+from refold import WorkflowEngine, WorkflowResult, call, open_store, workflow
 from refold.core.canonical import canonical_json
 from refold.core.errors import DataKeyError
 from refold.core.events import RunParked, RunStarted, StepCompleted, StepFailed
@@ -18,46 +18,10 @@ from refold.eventstore.master_keys import MasterKeys
 from refold.eventstore.store import Store
 from refold.replay.proving import Prover
 from refold.replay.verify import verify_run
+from refold.tests.support.sensitive_skills import SECRET, lookup, seen, skills
 from refold.tests.support.workflows import events_of, soon, spec, step, until
 
 pytestmark = pytest.mark.timeout(60)
-
-SECRET = "4711-canary-of-the-sea"
-seen: list[Any] = []
-
-
-@skill(inline=True, deterministic=True)
-def use(**inputs: Any) -> Any:
-    seen.append(inputs)
-    return {"got": inputs, "list": [inputs]}
-
-
-@skill(sensitive=True)
-async def lookup(who: str) -> dict[str, Any]:
-    return {"name": who, "card": SECRET}
-
-
-@skill
-def fails(value: Any = None) -> None:
-    raise ValueError(f"cannot do it with {value}")
-
-
-@skill
-async def peeks(ctx: StepContext, value: Any = None) -> Any:
-    seen.append(dict(ctx.outputs))
-    ctx.heartbeat({"at": value})
-    return value
-
-
-def skills(*workflows: Any) -> SkillRegistry:
-    registry = SkillRegistry()
-    registry.register(use)
-    registry.register(lookup)
-    registry.register(fails)
-    registry.register(peeks)
-    for each in workflows:
-        registry.add_workflow(each)
-    return registry
 
 
 @pytest.fixture(autouse=True)
