@@ -384,6 +384,8 @@ class RunActor:
     def _stop(self) -> None:
         self._wake_at(None)
         self._cancel(list(self._running))
+        if self._clearance is not None:
+            self._clearance.close()
         self._decider.close()
 
     def _wake_waiters(self) -> None:

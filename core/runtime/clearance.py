@@ -167,6 +167,10 @@ class Clearance:
                 at, index, named.step_id, named.skill_id, held[index], "deferred", "", code, reason, "", nothing
             )
 
+    def close(self) -> None:
+        """The run leaves memory: what comes back is for others who wait here."""
+        self._later.clear()
+
     def _stand(self, index: StepIndex, until: int) -> None:
         def recall(promised: int) -> bool:
             if self._later.get(index) != promised:

@@ -344,6 +344,20 @@ async def test_calls_of_functions_are_under_policies_too(store: Store, till: Til
     assert spent(store) == 9 and await proved(store, till.skills, "r")
 
 
+@pytest.mark.parametrize("agent", ["", "/", "%", "a b", "☂", "x" * 200])
+async def test_whatever_an_agent_is_called_its_budget_is_counted_and_can_be_topped_up(
+    store: Store, till: Till, agent: str
+) -> None:
+    poor = policy(budgets=[{"scope": "agent", "cents": 4}])
+    async with WorkflowEngine(store, till.skills, policy=poor) as engine:
+        result = await engine.run(spec(step("a", "pay"), step("b", "pay", depends_on=["a"])), "r", agent_id=agent)
+        assert result.error_code == "BUDGET_EXCEEDED"
+        (account,) = store.ledger.accounts()
+        await engine.budgets.top_up(account.name, 2, "more", "Ada")
+        assert (await engine.run(spec(step("a", "pay")), "s", agent_id=agent)).success
+    assert spent(store) == 6 and await proved(store, till.skills, "r", "s")
+
+
 async def test_inputs_of_any_text_make_accounts_on_every_store(store: Store, till: Till, postgres_url: str) -> None:
     by_key = policy(limits=[{"limit": "k", "per": ["key", "agent"], "key": "who", "places": 1}])
     elsewhere = open_store(postgres_url)

@@ -184,6 +184,23 @@ async def test_a_long_run_goes_on_from_a_checkpoint_with_what_it_holds_and_waits
     assert await proved(store, shop.skills, "r")
 
 
+async def test_who_is_gone_is_not_told_that_something_came_back_in_the_place_of_those_who_wait(shop: Shop) -> None:
+    store = MemoryStore()
+    one = policy(limits=[{"limit": "counter", "places": 1}])
+    async with WorkflowEngine(store, shop.skills, policy=one) as engine:
+        first = asyncio.create_task(engine.run(spec(step("a", "serve")), "first"))
+        await until(lambda: shop.served)
+        second = asyncio.create_task(engine.run(spec(step("a", "serve")), "second"))
+        await until(lambda: verdicts(store, "second"))
+        await engine.cancel("second")
+        await soon(second)
+        gate = engine._services.gate  # pyright: ignore[reportPrivateUsage]
+        assert gate is not None and (line := list(gate._line))  # pyright: ignore[reportPrivateUsage]
+        assert not any(recall(promised) for promised, _, recall in line)
+        shop.gates.open()
+        await soon(first)
+
+
 class Ahead(SystemClock):
     """The clock of a machine that is an hour ahead of the database's."""
 
