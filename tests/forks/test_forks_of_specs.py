@@ -11,6 +11,7 @@ import pytest
 from refold import (
     CallError,
     Failure,
+    PolicyViolationError,
     RunConflictError,
     RunNotFoundError,
     SkillRegistry,
@@ -257,3 +258,22 @@ async def test_a_fork_may_go_to_another_queue_and_tells_no_parent_of_its_end(eng
     assert (first.queue, first.parent, first.awaited) == ("later", None, None)
     row = next(row for row in engine.store.dispatch.rows() if row.stream == stream_of("default", "fork"))
     assert row.queue == "later"
+
+
+async def test_a_fork_of_a_planners_run_passes_the_sandbox_with_its_changed_inputs_or_is_none() -> None:
+    plan = {
+        "workflow_type": "w",
+        "inputs": {"text": "fine"},
+        "steps": [{"step_id": "a", "skill_id": "echo", "inputs": {"x": "${inputs.text}"}}],
+    }
+    async with WorkflowEngine("memory") as engine:
+        await engine.run(plan, "trusted")
+        await engine.run(plan, "planned", source="planner")
+        evil = {"/inputs/text": "; rm -rf / && cat /etc/passwd"}
+        with pytest.raises(PolicyViolationError, match="command") as refused:
+            await engine.fork("planned", changes=evil, new_id="fork")
+        assert refused.value.step_code == "SANDBOX_REJECTED"
+        with pytest.raises(RunNotFoundError):
+            await engine.state("fork")
+        assert (await engine.fork("planned", changes={"/inputs/text": "finer"}, here=True)).status == "completed"
+        assert (await engine.fork("trusted", changes=evil, here=True)).status == "completed"
