@@ -20,7 +20,9 @@ _SECRETS = [
         r"\1***",
     ),
     (
-        re.compile(r"\b(?:sk-[\w-]{12,}|AKIA[0-9A-Z]{12,}|gh[opsur]_\w{16,}|xox[a-z]-[\w-]{10,}|eyJ[\w-]{8,}[\w.-]*)"),
+        re.compile(
+            r"\b(?:sk-[\w-]{12,}|whsec_[\w+/=-]{12,}|AKIA[0-9A-Z]{12,}|gh[opsur]_\w{16,}|xox[a-z]-[\w-]{10,}|eyJ[\w-]{8,}[\w.-]*)"
+        ),
         "***",
     ),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*"), "***"),

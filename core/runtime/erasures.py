@@ -79,4 +79,8 @@ class Erasures:
                 continue  # Somebody else erased something first.
         for stream in streams:
             await asyncio.to_thread(self._need().destroy, stream)
-        return [run_of(stream)[1] for stream in streams]
+        # What a run began meanwhile has a key; from now on it gets none.
+        families = [await asyncio.to_thread(self._need().family, stream) for stream in streams]
+        late = {each for family in families for each in family} - set(streams)
+        found = await self._erase(sorted(late), subject, reason, by) if late else []
+        return [*(run_of(stream)[1] for stream in streams), *found]

@@ -53,6 +53,9 @@ class EnvironmentSecrets:
 
     def get(self, name: str, tenant: str) -> str | None:
         """See `SecretSource.get`."""
+        _, shared, after = self._prefix.partition("{tenant}")
+        if shared and ("_" in tenant or not after.startswith("_")):
+            raise _refused(name, "in its variable the tenant could not be told from the name")
         return os.environ.get(self._prefix.replace("{tenant}", tenant) + name)
 
 

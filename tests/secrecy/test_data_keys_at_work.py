@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from refold import open_store
+from refold import WorkflowEngine, open_store
 from refold.compose import data_keys_of
 from refold.eventstore.data_keys import DataKeys
 from refold.eventstore.master_keys import MasterKeys
@@ -93,3 +93,22 @@ def test_what_descends_from_an_erased_run_gets_no_key(path: Path) -> None:
     worker.destroy("default/a")
     assert worker.encrypt("default/b:1", "default/b", b"Ada", "default/a") is None
     assert store.data_keys.children("default/a") == ["default/b"]
+
+
+async def test_what_begins_while_its_parent_is_erased_is_erased_with_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store("memory:")
+    async with WorkflowEngine(store, data_keys=path) as engine:
+        keys = engine.data_keys
+        keys.ensure("default/a")
+        destroy = keys.destroy
+
+        def begun_meanwhile(stream: str) -> bool:
+            keys.ensure("default/child", "default/a")
+            return destroy(stream)
+
+        monkeypatch.setattr(keys, "destroy", begun_meanwhile)
+        assert await engine.erasures.run("a") == ["a", "child"]
+        assert sorted((await engine.erasures.read()).erased) == ["default/a", "default/child"]
+    assert [row.wrapped for row in store.data_keys.rows("", 10)] == [None, None]

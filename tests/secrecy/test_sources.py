@@ -123,6 +123,15 @@ def test_a_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> Non
     assert refusal(vault).startswith("SECRET_UNAVAILABLE: the secret 'TOKEN' cannot be had: its command took longer")
 
 
+def test_a_tenant_cannot_reach_into_the_variables_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S_acme_eu_TOKEN", "of the tenant acme_eu")
+    monkeypatch.setenv("SacmeTOKEN", "of the tenant acme")
+    vault = Vault.parse("env:S_{tenant}_")
+    assert refusal(vault, "TOKEN", "acme_eu").startswith("SECRET_REFUSED")
+    assert refusal(Vault.parse("env:S{tenant}"), "meTOKEN", "ac").startswith("SECRET_REFUSED")
+    assert refusal(vault, "TOKEN", "acme").startswith("SECRET_MISSING")
+
+
 def test_a_command_that_leaves_a_process_of_its_own_behind_is_not_waited_for(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     text = f"""

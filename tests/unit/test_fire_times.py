@@ -181,3 +181,13 @@ def test_a_workflow_function_stands_for_its_name() -> None:
 def test_what_is_no_object_is_no_schedule(document: object) -> None:
     with pytest.raises(CallError):
         Schedule.parse(document)
+
+
+def test_sensitive_inputs_do_not_stand_in_a_schedule() -> None:
+    spec = {
+        "workflow_type": "visit",
+        "sensitive_inputs": ["name"],
+        "steps": [{"step_id": "a", "skill_id": "echo", "inputs": {"text": "${inputs.name}"}}],
+    }
+    with pytest.raises(CallError, match="'name' is sensitive"):
+        Schedule.parse({"schedule_id": "s", "spec": spec, "every": 60, "inputs": {"name": "Ada"}})

@@ -155,6 +155,10 @@ class Schedule(BaseModel):
             problems.append(Problem("/end_at", "it ends before it starts", "mend one of the two"))
         if self.time_input is not None and self.time_input in self.inputs:
             problems.append(Problem("/time_input", "this input is given in 'inputs', too", "give it once"))
+        sensitive = set((self.spec or {}).get("sensitive_inputs") or ()) & {*self.inputs, self.time_input}
+        for name in sorted(str(each) for each in sensitive):
+            reason = f"the input {name!r} is sensitive, and schedules are recorded as they are"
+            problems.append(Problem("/inputs", reason, "start such runs with these inputs from outside"))
         if problems:
             raise CallError(problems)
         return self
