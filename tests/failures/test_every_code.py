@@ -14,15 +14,10 @@ from refold.ops.certify_faults import FAULTS, Bench, statuses_served
 from refold.tests.support.provoked_approvals import APPROVALS
 from refold.tests.support.provoked_policies import POLICIES
 from refold.tests.support.provoked_runs import RUNS, Provoke
+from refold.tests.support.provoked_secrets import SECRECY
 from refold.tests.support.provoked_skills import SKILLS, STATUSES, fail_by_skill
 from refold.tests.support.provoked_webhooks import WEBHOOKS
 from refold.tests.support.workflows import soon, step
-
-PENDING = {
-    **dict.fromkeys(("SECRET_REFUSED", "SECRET_UNAVAILABLE", "SECRET_EXPOSED"), "secrets"),
-    **dict.fromkeys(("DATA_ERASED", "DATA_KEY_MISSING", "SENSITIVE_UNDECLARED"), "erasure"),
-}
-"""Codes of features that are being built, and whose they are."""
 
 
 def _answered(status: int) -> Provoke:
@@ -37,6 +32,7 @@ PROVOKED: dict[str, Provoke] = {
     **POLICIES,
     **APPROVALS,
     **WEBHOOKS,
+    **SECRECY,
     "SECRET_MISSING": lambda bench: bench.run(step("faulty", "echo", x="${secrets.NOWHERE}")),
     "IDEMPOTENCY_KEY_MISSING": lambda bench: bench.run(step("faulty", "file_write", path="x", content="")),
 }
@@ -62,5 +58,4 @@ async def test_the_code_is_told_when_that_goes_wrong(bench: Bench, code: str) ->
 
 
 def test_no_code_of_the_catalog_is_left_out() -> None:
-    assert PROVOKED.keys() | PENDING.keys() == FAILURES.keys()
-    assert not PROVOKED.keys() & PENDING.keys(), "what is brought about is no longer pending"
+    assert PROVOKED.keys() == FAILURES.keys()
