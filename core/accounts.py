@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
-from urllib.parse import unquote
 
 from .errors import CallError, Problem
 from .hashing import sha256_hex
@@ -46,7 +45,7 @@ def apart(named: str, label: str) -> str:
 
 def name_in(part: str) -> str:
     """The name that a part of an account's name was made of; of a long one its beginning."""
-    return unquote(part.partition(_MARK)[0])
+    return re.sub("%([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), part.partition(_MARK)[0])
 
 
 def is_budget(account: str) -> bool:
