@@ -2,8 +2,7 @@
 
 They are `budget/{scope}/{name}/{period}`, `rate/{scope}/{name}` and `places/{scope}/{name}`. The period of a budget is
 `total`, a month as `2026-11`, or a day as `2026-11-20`, in UTC. A slash of a name is written `%2F`, a percent sign
-`%25`, a control character likewise. A long name is cut and ends in `%~` and its hash; an empty one
-is `%~` alone.
+`%25`, a control character likewise. A long name is cut and ends in `%~` and its hash.
 """
 
 from __future__ import annotations
@@ -28,8 +27,6 @@ _LONGEST = 200
 _MARK = "%~"
 """Begins what no name holds, for a percent sign of its own is followed by two digits."""
 
-_CODED = re.compile("%([0-9A-F]{2})")
-
 _WRITTEN = {code: f"%{code:02X}" for code in (*range(32), *b"%/", 127)}
 
 
@@ -37,7 +34,7 @@ def part(name: str) -> str:
     """`name` as a part of an account's name: two names never have the same one, and every database can hold it."""
     written = name.translate(_WRITTEN)
     if len(written.encode()) <= _LONGEST:
-        return written or _MARK
+        return written
     return written.encode()[:160].decode(errors="ignore") + _MARK + sha256_hex(name.encode())[:32]
 
 
@@ -48,7 +45,7 @@ def apart(named: str, label: str) -> str:
 
 def name_in(part: str) -> str:
     """The name that a part of an account's name was made of; of a long one its beginning."""
-    return _CODED.sub(lambda coded: chr(int(coded[1], 16)), part.partition(_MARK)[0])
+    return re.sub("%([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), part.partition(_MARK)[0])
 
 
 def is_budget(account: str) -> bool:
