@@ -52,8 +52,8 @@ async def peeks(ctx: StepContext, value: Any = None) -> Any:
 
 def skills(*workflows: Any) -> SkillRegistry:
     registry = SkillRegistry()
-    for each in (use, lookup, fails, peeks):
-        registry.register(each)
+    for known in list[Any]((use, lookup, fails, peeks)):
+        registry.register(known)
     for each in workflows:
         registry.add_workflow(each)
     return registry
