@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -58,11 +59,26 @@ DOCUMENT = spec(
 )
 
 
+WAITS = spec(
+    step("find", "lookup", who="Ada"),
+    step("w", "wait_signal", name="go", depends_on=["find"]),
+    step("use", "use", card="${find.card}", depends_on=["w"]),
+)
+
+
 async def run(target: Any, store: Store, keys: Path | None, *workflows: Any, **options: Any) -> WorkflowResult:
     if target is DOCUMENT:
         options.setdefault("inputs", {"name": "Ada"})
     async with WorkflowEngine(store, skills(*workflows), data_keys=keys) as engine:
         return await soon(engine.run(target, options.pop("run_id", "r"), **options))
+
+
+async def begin_and_stop(store: Store, keys: Path) -> None:
+    async with WorkflowEngine(store, skills(), data_keys=keys) as engine:
+        task = asyncio.create_task(engine.run(WAITS, "r"))
+        await until(lambda: any(record.topic == "step.waiting" for record in store.read("default/r")))
+        await engine.close()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def stored(store: Store, run_id: str = "r") -> bytes:
@@ -108,12 +124,10 @@ async def test_hashes_are_the_same_with_other_data_keys_and_stores(store: Store,
 
 
 async def test_a_run_goes_on_from_the_log(store: Store, keys: Path) -> None:
-    waits = spec(step("find", "lookup", who="Ada"), step("w", "wait_signal", name="go", depends_on=["find"]))
-    waits["steps"].append(step("use", "use", card="${find.card}", depends_on=["w"]))
     async with WorkflowEngine(store, skills(), data_keys=keys, parks=True) as engine:
-        await soon(engine.start(waits, "r"))
+        await soon(engine.start(WAITS, "r"))
         await soon(engine.signal("r", "go"))
-    result = await run(waits, store, keys)
+    result = await run(WAITS, store, keys)
     assert result.status == "completed" and seen == [{"card": SECRET}]
 
 
@@ -221,35 +235,20 @@ async def test_erased_data_are_gone_and_everything_still_proves(store: Store, ke
 
 
 async def test_an_unfinished_run_whose_data_are_erased_fails(store: Store, keys: Path) -> None:
-    waits = spec(step("find", "lookup", who="Ada"), step("w", "wait_signal", name="go", depends_on=["find"]))
-    waits["steps"].append(step("use", "use", card="${find.card}", depends_on=["w"]))
-    import asyncio
-
-    async with WorkflowEngine(store, skills(), data_keys=keys) as engine:
-        task = asyncio.create_task(engine.run(waits, "r"))
-        await until(lambda: any(record.topic == "step.waiting" for record in store.read("default/r")))
-        await engine.close()
-        await asyncio.gather(task, return_exceptions=True)
+    await begin_and_stop(store, keys)
     async with WorkflowEngine(store, skills(), data_keys=keys) as engine:
         await engine.erasures.run("r")
         await soon(engine.signal("r", "go"))
-    result = await run(waits, store, keys)
+    result = await run(WAITS, store, keys)
     assert (result.status, result.error_code) == ("failed", "DATA_ERASED") and not seen
     (failed,) = (event for event in events_of(store, "r") if isinstance(event, StepFailed))
     assert failed.step_id == "use" and verify_run(store, "r").ok
 
 
-async def test_a_run_in_memory_whose_data_are_erased_fails_too(
-    store: Store, keys: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import asyncio
-
+async def test_erased_data_are_gone_from_memory(store: Store, keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("refold.eventstore.data_keys.KEPT_SECONDS", 0.0)
-    waits = spec(step("find", "lookup", who="Ada"), step("w", "wait_signal", name="go", depends_on=["find"]))
-    waits["steps"].append(step("use", "use", card="${find.card}", depends_on=["w"]))
-    waits["steps"].append(step("peeks", "peeks", value="${find.card}", depends_on=["w"]))
     async with WorkflowEngine(store, skills(), data_keys=keys) as engine:
-        task = asyncio.create_task(engine.run(waits, "r"))
+        task = asyncio.create_task(engine.run(WAITS, "r"))
         await until(lambda: any(record.topic == "step.waiting" for record in store.read("default/r")))
         async with WorkflowEngine(store, skills(), data_keys=keys) as other:
             await other.erasures.run("r")
@@ -260,19 +259,9 @@ async def test_a_run_in_memory_whose_data_are_erased_fails_too(
 
 
 @pytest.mark.parametrize("there", [None, "another"])
-async def test_who_has_not_the_key_leaves_a_run_to_others(
-    store: Store, keys: Path, tmp_path: Path, there: str | None
-) -> None:
-    import asyncio
-
-    waits = spec(step("find", "lookup", who="Ada"), step("w", "wait_signal", name="go", depends_on=["find"]))
-    waits["steps"].append(step("use", "use", card="${find.card}", depends_on=["w"]))
-    async with WorkflowEngine(store, skills(), data_keys=keys) as engine:
-        task = asyncio.create_task(engine.run(waits, "r"))
-        await until(lambda: any(record.topic == "step.waiting" for record in store.read("default/r")))
-        await engine.close()
-        await asyncio.gather(task, return_exceptions=True)
-    path = None if there is None else tmp_path / there
+async def test_who_has_no_key_leaves_a_run_to_others(store: Store, keys: Path, there: str | None) -> None:
+    await begin_and_stop(store, keys)
+    path = None if there is None else keys.with_name(there)
     if path is not None:
         MasterKeys.new().save(path)
     async with WorkflowEngine(store, skills(), data_keys=path) as engine:
@@ -280,7 +269,7 @@ async def test_who_has_not_the_key_leaves_a_run_to_others(
             await soon(engine.resume("r"))
     async with WorkflowEngine(store, skills(), data_keys=keys) as engine:
         await soon(engine.signal("r", "go"))
-        assert (await soon(engine.run(waits, "r"))).status == "completed"
+        assert (await soon(engine.run(WAITS, "r"))).status == "completed"
 
 
 async def test_an_unfinished_function_whose_data_are_erased_is_parked(memory: Store, keys: Path) -> None:
@@ -290,8 +279,6 @@ async def test_an_unfinished_function_whose_data_are_erased_is_parked(memory: St
     async def waiting(name: str) -> Any:
         await lookup(name)
         return await wait_signal("go")
-
-    import asyncio
 
     async with WorkflowEngine(memory, skills(waiting), data_keys=keys) as engine:
         task = asyncio.create_task(engine.run(waiting, "r", inputs={"name": "Ada"}))
