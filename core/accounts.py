@@ -2,7 +2,8 @@
 
 They are `budget/{scope}/{name}/{period}`, `rate/{scope}/{name}` and `places/{scope}/{name}`. The period of a budget is
 `total`, a month as `2026-11`, or a day as `2026-11-20`, in UTC. A slash of a name is written `%2F`, a percent sign
-`%25`, a control character likewise. A long name is cut and ends in `%~` and its hash.
+`%25`, a control character likewise. A long name is cut and ends in `%~` and its hash; an empty one is
+`%~` alone.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def part(name: str) -> str:
     """`name` as a part of an account's name: two names never have the same one, and every database can hold it."""
     written = name.translate(_WRITTEN)
     if len(written.encode()) <= _LONGEST:
-        return written
+        return written or _MARK
     return written.encode()[:160].decode(errors="ignore") + _MARK + sha256_hex(name.encode())[:32]
 
 
