@@ -145,6 +145,11 @@ class Layer:
         return (*self.parent.way(start), *steps)
 
 
+PROMPT_CHARACTERS: Final = 100_000
+"""So much of a plan is searched for what addresses a language model, which has more ways to be said than all attacks
+together. It is what warnings are about: what was not searched is told by one more."""
+
+
 def layers(texts: Sequence[str], max_depth: int, effort: Effort) -> Iterator[Layer]:
     """The `texts` themselves, then what is encoded in them, to `max_depth` rounds. Raises ExcessError, TooMuchEr"
     "ror."""
@@ -185,9 +190,10 @@ def _changed(layer: Layer, steps: tuple[str, ...], effort: Effort) -> Iterator[L
     """The parts of the layer that the steps change, with some text around; nothing if there are none."""
     # A comment ends wherever it ends.
     size = len(layer.text) if "comments" in steps else _BLOCK
+    length = PROMPT_CHARACTERS if "digits" in steps else len(layer.text)
     parts: list[str] = []
     sources: list[Span] = []
-    for begin in range(0, len(layer.text), size):
+    for begin in range(0, min(length, len(layer.text)), size):
         low = max(0, begin - _AROUND)
         before = layer.text[low : begin + size + _AROUND]
         after = before

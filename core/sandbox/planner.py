@@ -16,7 +16,7 @@ from ..errors import InvalidError
 from ..spec import WorkflowSpec
 from ..spec_problems import shown
 from . import commands, paths, prompts, sql, template
-from .layers import ExcessError, Layer, Piece, layers
+from .layers import PROMPT_CHARACTERS, ExcessError, Layer, Piece, layers
 from .loose import Effort, TooMuchError
 from .net import Net, Rule
 from .report import SandboxFinding, SandboxReport, Severity
@@ -27,9 +27,6 @@ _RULES = (*commands.RULES, *sql.RULES, *paths.RULES, *template.RULES)
 _NETS: Final = {"": Net(_RULES), "comments": Net(sql.RULES), "digits": Net(()), "slashes": Net(paths.RULES)}
 """The rules for layers made by a way of writing that matters to one family alone, and for all others."""
 _PROMPTS: Final = Net(prompts.RULES)
-_PROMPT_BYTES: Final = 200_000
-"""So much of a plan is searched for what addresses a language model, which has more ways to be said than all attacks
-together. These are warnings: what was not searched is told by another one."""
 _EFFORT: Final = 60_000
 """Units of work on one plan, however long it is; ordinary plans of 2 MB need a tenth."""
 _SHOWN: Final = 60
@@ -126,7 +123,7 @@ class _Check:
         self.add(SandboxFinding(rule, "violation", pointer, why, _excerpt(text, 0)))
 
     def _look(self, strings: Strings, effort: Effort) -> None:
-        room = _PROMPT_BYTES
+        room = PROMPT_CHARACTERS
         for layer in layers(strings.texts, self._rules.max_depth, effort):
             if layer.parent is None:
                 self._add_plain(prompts.UNSEEN, layer, prompts.unseen(layer.text, effort), strings)
@@ -150,7 +147,7 @@ class _Check:
                     self._add(hit.rule, layer, hit.start, hit.piece, strings)
                 if len(layer.data) > room and not self._unread:
                     self._unread = True
-                    why = f"more than {_PROMPT_BYTES:,} bytes of text: the rest is not searched for prompt injections"
+                    why = f"the text is longer than {PROMPT_CHARACTERS:,} characters: the rest is not searched for this"
                     self.add(SandboxFinding("prompt.unread", "warning", "", why))
                 room = max(0, room - len(layer.data))
             if layer.parent is None:

@@ -18,7 +18,7 @@ def test_what_was_not_searched_for_prompt_injections_is_told() -> None:
 
 
 def test_within_what_is_searched_it_is_found_wherever_it_stands() -> None:
-    found = {each.rule for each in PlannerSandbox().validate(plan("the weather is fine, " * 5_000 + ORDER)).warnings}
+    found = {each.rule for each in PlannerSandbox().validate(plan("the weather is fine, " * 4_000 + ORDER)).warnings}
     assert "prompt.override" in found and "prompt.unread" not in found
 
 
