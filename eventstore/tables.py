@@ -15,6 +15,7 @@ from math import fsum
 from typing import Any, Literal, NamedTuple, Protocol
 
 from ..core.canonical import canonical_json
+from ..core.errors import StoreRefusedError
 
 ColumnType = Literal["text", "int", "float", "bool", "json"]
 """What a column holds; `int` is of 64 bits, and `json` is the text of canonical JSON, also as Python sees it."""
@@ -152,6 +153,13 @@ def nothing() -> None:
     """Does nothing: where a test would be told."""
 
 
+def following_one(following: int, wanted: int | None) -> int:
+    """The number of the next generation. Raises StoreRefusedError if another one is `wanted`: somebody was faster."""
+    if wanted is not None and wanted != following:
+        raise StoreRefusedError(f"generation {wanted} is there already")
+    return following
+
+
 class TableStore(Protocol):
     """The projections' tables in a store. All calls block and are thread-safe; they raise StoreError."""
 
@@ -159,8 +167,11 @@ class TableStore(Protocol):
         """All generations, or those of one projection, by name and number."""
         ...
 
-    def create(self, name: str, version: int, tables: Sequence[Table]) -> int:
-        """Make a new, empty generation at position 0 and tell its number; a projection's first one is active."""
+    def create(self, name: str, version: int, tables: Sequence[Table], number: int | None = None) -> int:
+        """Make a new, empty generation at position 0 and tell its number; a projection's first one is active.
+
+        With `number` it is to be this one: raises StoreRefusedError if there is one of it, or one after it, already.
+        """
         ...
 
     def drop(self, name: str, generation: int) -> None:

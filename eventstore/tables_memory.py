@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from .parts_memory import Kept, MemoryParts
-from .tables import Batch, Between, By, Generation, Parked, Per, Row, Table, check_table, nothing
+from .tables import Batch, Between, By, Generation, Parked, Per, Row, Table, check_table, following_one, nothing
 
 
 class MemoryTables:
@@ -34,13 +34,13 @@ class MemoryTables:
                 if name in (None, key[0])
             ]
 
-    def create(self, name: str, version: int, tables: Sequence[Table]) -> int:
+    def create(self, name: str, version: int, tables: Sequence[Table], number: int | None = None) -> int:
         """See `TableStore.create`."""
         for table in tables:
             check_table(table)
         with self._lock:
             numbers = [number for known, number in self._kept if known == name]
-            number = max(numbers, default=0) + 1
+            number = following_one(max(numbers, default=0) + 1, number)
             paused = any(self._kept[name, each].row.paused for each in numbers)
             row = Generation(
                 name, number, version, tuple(tables), not numbers, 0, 0, None, 0.0, paused, None, self.now()

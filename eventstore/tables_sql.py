@@ -14,7 +14,20 @@ from typing import Any, NamedTuple
 import orjson
 
 from .dispatch import Dialect, Query
-from .tables import Batch, Between, By, ColumnType, Generation, Parked, Per, Row, Table, check_table, nothing
+from .tables import (
+    Batch,
+    Between,
+    By,
+    ColumnType,
+    Generation,
+    Parked,
+    Per,
+    Row,
+    Table,
+    check_table,
+    following_one,
+    nothing,
+)
 
 
 class Transaction(NamedTuple):
@@ -107,7 +120,7 @@ class SQLTables:
             for row in self._read(self._sql(_GENERATION), (name, name))
         ]
 
-    def create(self, name: str, version: int, tables: Sequence[Table]) -> int:
+    def create(self, name: str, version: int, tables: Sequence[Table], number: int | None = None) -> int:
         """See `TableStore.create`."""
         for table in tables:
             check_table(table)
@@ -117,7 +130,8 @@ class SQLTables:
             "lease_until, paused, error, updated) VALUES (?, ?, ?, ?, ?, 0, 0, NULL, 0, ?, NULL, ?)"
         )
         known = self.generations(name)
-        number = max((each.generation for each in known), default=0) + 1
+        following = max((each.generation for each in known), default=0) + 1
+        number = following_one(following, number)
         with self._transaction() as change:
             # Two that make the same one meet at this row's key, and the second fails.
             paused = any(each.paused for each in known)

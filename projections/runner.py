@@ -66,7 +66,9 @@ def generation_for(store: Store, projection: Projection) -> Generation | None:
     if any(each.active and each.version > projection.version for each in every):
         return None
     try:
-        number = store.tables.create(projection.name, projection.version, projection.tables)
+        # The next after those that were seen: another process may make the same one at this very moment.
+        following = max((each.generation for each in every), default=0) + 1
+        number = store.tables.create(projection.name, projection.version, projection.tables, following)
     except StoreRefusedError:
         if len(store.tables.generations(projection.name)) == len(every):
             raise

@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from refold.core.errors import StoreUnreachableError
+import pytest
+
+from refold.core.errors import StoreRefusedError, StoreUnreachableError
 from refold.eventstore.memory import MemoryStore
 from refold.eventstore.store import Store
 from refold.projections.projector import Projector, known_projections
@@ -89,3 +91,11 @@ async def test_a_generation_that_is_dropped_under_its_projector_is_made_again() 
     await until(lambda: store.tables.generations("runs") and store.tables.generations("runs")[0].position == 1)
     projector.drain()
     await task
+
+
+def test_a_generation_that_somebody_else_has_just_made_is_not_made_again(shared: Store) -> None:
+    projection = RunsProjection()
+    made = shared.tables.create(projection.name, projection.version, projection.tables, 1)
+    with pytest.raises(StoreRefusedError):
+        shared.tables.create(projection.name, projection.version, projection.tables, 1)
+    assert made == 1 and [each.generation for each in shared.tables.generations(projection.name)] == [1]
