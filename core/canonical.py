@@ -159,6 +159,7 @@ class Payload:
         """Trusts that `data` came from `canonical_json`."""
         payload = cls()
         payload.data = data
+        payload.hidden = None
         return payload
 
     @classmethod
@@ -166,6 +167,7 @@ class Payload:
         """Trusts that `value` came from `decode`, is not changed afterwards, and so has a canonical form."""
         payload = cls()
         payload.value = value
+        payload.hidden = None
         return payload
 
     def __getattr__(self, name: str) -> Any:
