@@ -145,7 +145,7 @@ class RunActor:
         if self._messages:
             self._take_messages(at, events)
         self._cancel(self.brake.look(self._running, draining=self._draining))
-        if self._clearance is not None:
+        if self._clearance is not None and not self._clearance.idle:
             for made in self._clearance.take_answers(at, self._running):
                 self._apply(made, events)
         decision = self._decide(at, limits)
@@ -153,8 +153,9 @@ class RunActor:
             self._apply(decision.events, events)
             begun.extend(decision.begins)
             decision = self._decide(at, limits)
-        self._apply(tuple(self.brake.recorded(self._decider, decision.execute, at)), events)
-        if self._clearance is not None:
+        if state.deferred or self.brake.withheld:
+            self._apply(tuple(self.brake.recorded(self._decider, decision.execute, at)), events)
+        if self._clearance is not None and state.cleared:
             self._apply(tuple(self._clearance.unused(at, self._running)), events)
         for execute in decision.execute:
             self._running[execute.index] = None
