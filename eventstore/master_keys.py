@@ -24,7 +24,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ..core.documents import parse_json
-from ..core.errors import DataKeyError, InvalidError
+from ..core.errors import CallError, DataKeyError, InvalidError
+from .secret_file import save_secret_file
 
 KEY_BYTES = 32
 """AES-256."""
@@ -112,25 +113,10 @@ class MasterKeys:
         """Write the file, whole or not at all, for its owner's eyes only. Raises DataKeyError."""
         keys = {key_id: base64.b64encode(key).decode() for key_id, key in sorted(self._keys.items())}
         document = {"current": self.current, "keys": keys, "subjects": base64.b64encode(self._subjects).decode()}
-        hidden = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
-            file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                with open(file, "wb") as stream:
-                    stream.write(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
-                    stream.flush()
-                    os.fsync(file)
-                os.rename(hidden, path)
-            except BaseException:
-                os.unlink(hidden)
-                raise
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except OSError as error:
-            _refuse(f"the file of data keys {path} cannot be written: {error.strerror}")
+            save_secret_file(path, orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+        except CallError as error:
+            _refuse(error.problems[0].reason)
 
 
 def version_of(path: str | Path) -> object:

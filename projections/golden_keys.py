@@ -20,7 +20,7 @@ import orjson
 
 from ..core.documents import parse_json
 from ..core.errors import CallError, InvalidError, Problem
-from .secret_file import read_secret_file, save_secret_file
+from ..eventstore.secret_file import read_secret_file, save_secret_file
 from .times import iso
 
 MIN_SECRET_BYTES = 32

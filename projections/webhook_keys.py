@@ -15,7 +15,7 @@ import orjson
 from ..core.documents import parse_json
 from ..core.errors import CallError, InvalidError, Problem
 from ..core.webhook_signing import parse_secret, secret_text
-from .secret_file import read_secret_file, save_secret_file
+from ..eventstore.secret_file import read_secret_file, save_secret_file
 
 _SECRET_BYTES = 32
 _MAKE = "make one: refold webhooks add"

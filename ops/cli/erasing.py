@@ -11,7 +11,7 @@ from ...compose import DATA_KEYS, WorkflowEngine, data_keys_of
 from ...core.errors import CallError, DataKeyError, Problem
 from ...core.ids import run_of
 from ...eventstore.master_keys import MasterKeys
-from ...projections.secret_file import alone
+from ...eventstore.secret_file import alone
 from ..settings import store_patience
 from .faults import OK
 from .output import console, plain, write_json

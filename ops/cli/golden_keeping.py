@@ -21,6 +21,7 @@ from ...core.golden_events import (
 from ...core.golden_log import GoldenLog
 from ...core.ids import check_tenant
 from ...core.runtime.admission import MAX_LABEL, check_text
+from ...eventstore.secret_file import alone
 from ...eventstore.store import Store
 from ...projections.golden_archives import Archive
 from ...projections.golden_decisions import GoldenDecisions
@@ -34,7 +35,6 @@ from ...projections.golden_upkeep import (
     resign_all,
     restore,
 )
-from ...projections.secret_file import alone
 from ..settings import store_patience
 from .faults import BROKEN, OK
 from .goldens import Place

@@ -23,8 +23,8 @@ from ...core.webhook_log import Endpoint, WebhookLog
 from ...core.webhook_signing import secret_text
 from ...eventstore.log import EventLog
 from ...eventstore.outbox import Status
+from ...eventstore.secret_file import alone
 from ...eventstore.store import Store
-from ...projections.secret_file import alone
 from ...projections.times import iso
 from ...projections.webhook_keys import WebhookKeys, new_key
 from ..settings import WEBHOOK_KEYS, store_patience, webhook_allowed, webhook_authorities, webhook_key_file
