@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
 
 from ..core.runtime.engine import Engine
 from ..eventstore.store import Store
 from .watch import EndWatch
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -21,19 +26,15 @@ class Ports:
     build: str
     watch: EndWatch
 
+    async def ask(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `call` answers, off the event loop. All that asks the store or takes its time goes through here."""
+        return await asyncio.to_thread(call, *args, **kwargs)
+
 
 async def ports_of(request: Request) -> Ports:
     """The ports of the application that answers `request`."""
     return request.app.state.ports
 
 
-async def tenant_of() -> str:
-    """Whose runs the request is about. There is one tenant until there are keys."""
-    return "default"
-
-
 Given = Annotated[Ports, Depends(ports_of)]
 """The ports, as a route's parameter."""
-
-Tenant = Annotated[str, Depends(tenant_of)]
-"""The tenant, as a route's parameter."""

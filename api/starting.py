@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 from hashlib import sha256
@@ -69,7 +68,7 @@ async def start(ports: Ports, tenant: str, body: StartBody, key: str | None) -> 
     _check(body)
     target = await _target(ports, tenant, body)
     run_id = body.run_id if body.run_id is not None or key is None else run_id_of(key)
-    call = await asyncio.to_thread(_checked, target, tenant, run_id, body)
+    call = await ports.ask(_checked, target, tenant, run_id, body)
     return await ports.engine.record(
         target,
         call.run_id,
@@ -108,7 +107,7 @@ async def _target(ports: Ports, tenant: str, body: StartBody) -> Target:
         name = body.workflow if body.version is None else f"{body.workflow}#{body.version}"
         return await ports.engine.named(name, tenant)
     try:
-        return await asyncio.to_thread(WorkflowSpec.parse, body.spec)
+        return await ports.ask(WorkflowSpec.parse, body.spec)
     except SpecError as error:
         raise SpecError([p._replace(pointer=f"/spec{p.pointer}") for p in error.problems]) from None
 

@@ -11,7 +11,8 @@ from ...core.runtime.admission import MAX_REASON
 from ...projections.approval_view import approval_view
 from ..answers import Approval, Approvals, answer
 from ..bodies import Body, documented, read
-from ..ports import Given, Tenant
+from ..callers import Reader, Runner
+from ..ports import Given
 from ..starting import idempotency_key
 
 router = APIRouter(prefix="/v1/runs/{run_id}/approvals", tags=["approvals"])
@@ -33,9 +34,9 @@ class DecisionBody(Body):
 
 
 @router.get("", response_model=Approvals, summary="The approvals of a run")
-async def approvals(run_id: str, ports: Given, tenant: Tenant) -> Response:
+async def approvals(run_id: str, ports: Given, caller: Reader) -> Response:
     """In the order in which they were asked for, decided ones too, with all that has been said."""
-    found = await ports.engine.approvals.list(run_id, tenant)
+    found = await ports.engine.approvals.list(run_id, caller.tenant)
     return answer({"approvals": [approval_view(each) for each in found]})
 
 
@@ -49,11 +50,11 @@ async def approvals(run_id: str, ports: Given, tenant: Tenant) -> Response:
     openapi_extra=documented(DecisionBody),
     summary="Grant, reject, delegate or comment",
 )
-async def decide(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+async def decide(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
     """How the approval stands then. What is answered counts, whoever else decides at the same time."""
     key = idempotency_key(request)
     body = await read(request, DecisionBody)
     found = await ports.engine.approvals.decide(
-        run_id, body.step_id, body.action, body.by, body.comment, body.to, key=body.key or key, tenant=tenant
+        run_id, body.step_id, body.action, body.by, body.comment, body.to, key=body.key or key, tenant=caller.tenant
     )
     return answer(approval_view(found))

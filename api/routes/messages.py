@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
@@ -16,7 +15,8 @@ from ...projections.querying import query
 from ...projections.run_view import look_at
 from ..answers import Answer, Run, answer
 from ..bodies import Body, documented, read
-from ..ports import Given, Ports, Tenant
+from ..callers import Runner
+from ..ports import Given, Ports
 from ..starting import idempotency_key
 
 router = APIRouter(prefix="/v1/runs/{run_id}", tags=["messages"])
@@ -73,7 +73,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/signal", status_code=202, responses=_ANSWERS, openapi_extra=documented(SignalBody), summary="Signal a run"
 )
-async def signal(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+async def signal(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
     """Signals of one name are used in the order they came, each once; one may come before its step waits."""
     key = idempotency_key(request)
     body = await read(request, SignalBody)
@@ -81,50 +81,52 @@ async def signal(request: Request, run_id: str, ports: Given, tenant: Tenant) ->
         check_signal(body.name)
     except InvalidError as error:
         raise InvalidError([p._replace(pointer="/name") for p in error.problems]) from None
-    await ports.engine.signal(run_id, body.name, body.payload, key=body.key or key, tenant=tenant)
-    return await _accepted(ports, run_id, tenant)
+    await ports.engine.signal(run_id, body.name, body.payload, key=body.key or key, tenant=caller.tenant)
+    return await _accepted(ports, run_id, caller.tenant)
 
 
 @router.post(
     "/cancel", status_code=202, responses=_ANSWERS, openapi_extra=documented(CancelBody), summary="Cancel a run"
 )
-async def cancel(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+async def cancel(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
     """At once when no live process holds it, else as soon as its worker reads the message."""
     key = idempotency_key(request)
     body = await read(request, CancelBody)
-    await ports.engine.cancel(run_id, body.reason, force=body.force, key=body.key or key, tenant=tenant)
-    return await _accepted(ports, run_id, tenant)
+    await ports.engine.cancel(run_id, body.reason, force=body.force, key=body.key or key, tenant=caller.tenant)
+    return await _accepted(ports, run_id, caller.tenant)
 
 
 @router.post("/pause", status_code=202, responses=_ANSWERS, openapi_extra=documented(ReasonBody), summary="Pause a run")
-async def pause(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+async def pause(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
     """Running steps end and are recorded; nothing new starts until it is resumed."""
     key = idempotency_key(request)
     body = await read(request, ReasonBody)
-    await ports.engine.pause(run_id, body.reason, key=body.key or key, tenant=tenant)
-    return await _accepted(ports, run_id, tenant)
+    await ports.engine.pause(run_id, body.reason, key=body.key or key, tenant=caller.tenant)
+    return await _accepted(ports, run_id, caller.tenant)
 
 
 @router.post(
     "/resume", status_code=202, responses=_ANSWERS, openapi_extra=documented(KeyBody), summary="Resume a paused run"
 )
-async def resume(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+async def resume(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
     """Workers go on with it; nothing is executed here."""
     key = idempotency_key(request)
     body = await read(request, KeyBody)
-    await ports.engine.unpause(run_id, key=body.key or key, tenant=tenant)
-    return await _accepted(ports, run_id, tenant)
+    await ports.engine.unpause(run_id, key=body.key or key, tenant=caller.tenant)
+    return await _accepted(ports, run_id, caller.tenant)
 
 
 @router.post("/query", response_model=Answer, openapi_extra=documented(QueryBody), summary="Query a run")
-async def query_run(request: Request, run_id: str, ports: Given, tenant: Tenant) -> Response:
+async def query_run(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
     """What the run's function answers as its history stands, by a worker that has it; 504 when none answers in time."""
     body = await read(request, QueryBody)
     seconds = body.timeout_seconds
-    said = await query(ports.engine, ports.store, run_id, body.name, body.arguments, tenant=tenant, seconds=seconds)
+    said = await query(
+        ports.engine, ports.store, run_id, body.name, body.arguments, tenant=caller.tenant, seconds=seconds
+    )
     return answer({"answer": said})
 
 
 async def _accepted(ports: Ports, run_id: str, tenant: str) -> Response:
-    view = await asyncio.to_thread(look_at, ports.store, run_id, tenant)
+    view = await ports.ask(look_at, ports.store, run_id, tenant)
     return answer(view.to_json(), 202)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -14,8 +13,9 @@ from ...core.runtime.admission import DEFAULT_QUEUE
 from ...projections.simulating import Question
 from ..answers import answer
 from ..bodies import Body, documented, read
+from ..callers import Reader
 from ..plan_answers import Evaluation, Simulated
-from ..ports import Given, Ports, Tenant
+from ..ports import Given, Ports
 
 router = APIRouter(prefix="/v1", tags=["plans"])
 """`/v1/plans:evaluate` and `/v1/specs:simulate`."""
@@ -50,13 +50,13 @@ class SimulateBody(_Circumstances):
     openapi_extra=documented(EvaluateBody),
     summary="Would this plan be allowed, and why not",
 )
-async def evaluate(request: Request, ports: Given, tenant: Tenant) -> Response:
+async def evaluate(request: Request, ports: Given, caller: Reader) -> Response:
     """By sandbox, policies, budgets and limits as they stand. Nothing is run, and nothing recorded.
 
     A plan that would be refused, or that is none, is answered with 200 too: its `status` says so.
     """
     body = await read(request, EvaluateBody)
-    found = await asyncio.to_thread(lambda: _question(ports, tenant, body, body.source).examine(body.plan).evaluation)
+    found = await ports.ask(lambda: _question(ports, caller.tenant, body, body.source).examine(body.plan).evaluation)
     return answer(found.to_json())
 
 
@@ -66,10 +66,10 @@ async def evaluate(request: Request, ports: Given, tenant: Tenant) -> Response:
     openapi_extra=documented(SimulateBody),
     summary="What this spec would do",
 )
-async def simulate(request: Request, ports: Given, tenant: Tenant) -> Response:
+async def simulate(request: Request, ports: Given, caller: Reader) -> Response:
     """Its cost, its time by what was recorded, its critical path, and all that `plans:evaluate` says."""
     body = await read(request, SimulateBody)
-    found = await asyncio.to_thread(lambda: _question(ports, tenant, body, body.source).simulate(body.spec))
+    found = await ports.ask(lambda: _question(ports, caller.tenant, body, body.source).simulate(body.spec))
     return answer(found.to_json())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -16,7 +15,8 @@ from ...projections.stored_events import stored_events
 from ...replay.verify import verify_run
 from ..answers import EventPage, Run, RunPage, Verdict, answer
 from ..bodies import documented, read
-from ..ports import Given, Tenant
+from ..callers import Auditor, Reader, Runner
+from ..ports import Given
 from ..starting import StartBody, idempotency_key, start
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -74,24 +74,24 @@ _STARTED: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("", status_code=201, responses=_STARTED, openapi_extra=documented(StartBody), summary="Start a run")
-async def start_run(request: Request, ports: Given, tenant: Tenant) -> Response:
+async def start_run(request: Request, ports: Given, caller: Runner) -> Response:
     """It is recorded, and workers of its queue that have all its skills take it up; nothing is executed here.
 
     The same request again is the same run, if it has a run id or the header Idempotency-Key.
     """
     key = idempotency_key(request)
     body = await read(request, StartBody)
-    result, fresh = await start(ports, tenant, body, key)
-    view = await asyncio.to_thread(look_at, ports.store, result.run_id, tenant)
+    result, fresh = await start(ports, caller.tenant, body, key)
+    view = await ports.ask(look_at, ports.store, result.run_id, caller.tenant)
     return answer(view.to_json(), 201 if fresh else 200, {"location": f"/v1/runs/{result.run_id}"})
 
 
 @router.get("", response_model=RunPage, summary="List runs, latest started first")
-async def list_runs(ports: Given, tenant: Tenant, wanted: Annotated[ListParameters, Query()]) -> Response:
+async def list_runs(ports: Given, caller: Reader, wanted: Annotated[ListParameters, Query()]) -> Response:
     """A list goes on at `next_cursor`; runs that start meanwhile do not shift it."""
     before = None if wanted.cursor is None else int(wanted.cursor)
     chosen = RunFilter(status=wanted.status, attributes=dict(pair.split("=", 1) for pair in wanted.attribute))
-    page = await asyncio.to_thread(page_of, ports.store, tenant, before, wanted.limit, chosen, MAX_LOOKED_AT)
+    page = await ports.ask(page_of, ports.store, caller.tenant, before, wanted.limit, chosen, MAX_LOOKED_AT)
     rows = [row.to_json() for row in page.rows]
     for row in rows:
         del row["cursor"]
@@ -99,22 +99,22 @@ async def list_runs(ports: Given, tenant: Tenant, wanted: Annotated[ListParamete
 
 
 @router.get("/{run_id}", response_model=Run, summary="A run as it stands")
-async def get_run(run_id: str, ports: Given, tenant: Tenant) -> Response:
+async def get_run(run_id: str, ports: Given, caller: Reader) -> Response:
     """Folded from its log, so never stale."""
-    view = await asyncio.to_thread(look_at, ports.store, run_id, tenant)
+    view = await ports.ask(look_at, ports.store, run_id, caller.tenant)
     return answer(view.to_json())
 
 
 @router.get("/{run_id}/events", response_model=EventPage, summary="The event log of a run, as stored")
 async def get_events(
-    run_id: str, ports: Given, tenant: Tenant, wanted: Annotated[EventParameters, Query()]
+    run_id: str, ports: Given, caller: Reader, wanted: Annotated[EventParameters, Query()]
 ) -> Response:
     """In order of version. With `hash` and `predecessor` the chain can be checked without trusting this server."""
 
     def page() -> list[dict[str, Any]]:
-        return list(stored_events(ports.store, run_id, tenant, wanted.after, wanted.limit + 1))
+        return list(stored_events(ports.store, run_id, caller.tenant, wanted.after, wanted.limit + 1))
 
-    found = await asyncio.to_thread(page)
+    found = await ports.ask(page)
     shown = found[: wanted.limit]
     for event in shown:
         event["at"] = event.pop("time")
@@ -128,19 +128,19 @@ async def get_events(
     summary="The result of a run, waited for",
 )
 async def get_result(
-    run_id: str, ports: Given, tenant: Tenant, wanted: Annotated[ResultParameters, Query()]
+    run_id: str, ports: Given, caller: Reader, wanted: Annotated[ResultParameters, Query()]
 ) -> Response:
     """200 with the result when the run has ended, else 202 with how it stands; `wait` seconds are spent waiting."""
-    view = await asyncio.to_thread(look_at, ports.store, run_id, tenant)
+    view = await ports.ask(look_at, ports.store, run_id, caller.tenant)
     if view.state.end is None and wanted.wait:
-        await ports.watch.ended(stream_of(tenant, run_id), wanted.wait)
-        view = await asyncio.to_thread(look_at, ports.store, run_id, tenant)
+        await ports.watch.ended(stream_of(caller.tenant, run_id), wanted.wait)
+        view = await ports.ask(look_at, ports.store, run_id, caller.tenant)
     return answer(view.to_json(), 202 if view.state.end is None else 200)
 
 
 @router.get("/{run_id}/verify", response_model=Verdict, summary="Prove a run")
 @router.post("/{run_id}/verify", response_model=Verdict, summary="Prove a run", include_in_schema=False)
-async def verify(run_id: str, ports: Given, tenant: Tenant) -> Response:
+async def verify(run_id: str, ports: Given, caller: Auditor) -> Response:
     """That its stored bytes are intact and fold to the recorded hashes; nothing is executed."""
-    verdict = await asyncio.to_thread(verify_run, ports.store, run_id, tenant)
+    verdict = await ports.ask(verify_run, ports.store, run_id, caller.tenant)
     return answer(verdict.to_json())

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from ...core.errors import StoreUnreachableError
 from ...projections.worker_reports import reports
 from ..answers import Health, Ready, Workers, answer
+from ..callers import ServiceReader
 from ..ports import Given
 
 router = APIRouter(tags=["service"])
@@ -30,14 +31,14 @@ async def ready(ports: Given) -> Response:
     """503 when it does not."""
     try:
         async with asyncio.timeout(READY_SECONDS):
-            await asyncio.to_thread(ports.store.last_position)
+            await ports.ask(ports.store.last_position)
     except TimeoutError:
         raise StoreUnreachableError(f"no answer within {READY_SECONDS:.0f} s") from None
     return answer({"status": "ready"})
 
 
 @router.get("/v1/workers", response_model=Workers, summary="The workers and what they serve")
-async def workers(ports: Given) -> Response:
+async def workers(ports: Given, _caller: ServiceReader) -> Response:
     """Those silent for over ten seconds, or whose process is known to be dead, are `lost`."""
-    found = await asyncio.to_thread(reports, ports.store)
+    found = await ports.ask(reports, ports.store)
     return answer({"workers": [asdict(worker) for worker in found]})
