@@ -10,8 +10,9 @@ from ..core.runtime.engine import Engine
 from ..eventstore.store import Store
 from .answers import ProblemDocument
 from .guard import Guard
+from .openapi import complete, operation_id
 from .ports import Ports
-from .problems import MEDIA_TYPE, install
+from .problems import install
 from .routes import approvals, messages, plans, runs, service
 from .watch import EndWatch
 
@@ -38,29 +39,12 @@ def create_app(engine: Engine, store: Store, build: str) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         responses=_PROBLEM,
+        generate_unique_id_function=operation_id,
     )
     app.state.ports = Ports(engine, store, build, EndWatch(store))
     for resource in (runs, messages, approvals, plans, service):
         app.include_router(resource.router)
     install(app)
     app.add_middleware(Guard)
-    _tell_media_types(app)
+    complete(app)
     return app
-
-
-def _tell_media_types(app: FastAPI) -> None:
-    """Have the OpenAPI document say that problems are problem documents; FastAPI takes all models for plain JSON."""
-    made = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = made()
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                operation["responses"].pop("422", None) if "4XX" in operation["responses"] else None
-                for status, response in operation["responses"].items():
-                    content: dict[str, Any] | None = response.get("content")
-                    if content and status in _PROBLEM and "application/json" in content:
-                        content[MEDIA_TYPE] = content.pop("application/json")
-        return document
-
-    app.openapi = openapi

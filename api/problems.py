@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from ..core.errors import InvalidError, Problem, RefoldError, StoreError
 from ..core.failures import FAILURES
+from .methods import methods_of
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +109,13 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         404: "nothing is served under this path",
         405: f"this path does not take {request.method[:20]}",
     }.get(status, status.phrase)
-    return problem_of(Refusal(status, detail, headers=error.headers))
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        # Starlette names the methods of the first route that has the path, and not of all (RFC 9110, section 10.2.1).
+        app: FastAPI = request.app
+        named = {name.strip() for name in headers.get("Allow", "").split(",") if name.strip()}
+        headers = {"allow": ", ".join(sorted(named | methods_of(app, request.url.path)))}
+    return problem_of(Refusal(status, detail, headers=headers))
 
 
 async def _on_bad_parameters(_request: Request, error: Exception) -> Response:

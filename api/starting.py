@@ -21,6 +21,7 @@ from ..core.runtime.admission import DEFAULT_QUEUE, Target, first_event
 from ..core.spec import WorkflowSpec
 from ..core.spec_problems import first_in_order
 from .bodies import Body
+from .names import Name, Queue, RunId, Seed
 from .ports import Ports
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
@@ -34,12 +35,12 @@ class StartBody(Body):
     """
 
     spec: dict[str, Any] | None = None
-    workflow: Annotated[str, Field(max_length=200)] | None = None
-    version: Annotated[str, Field(max_length=200)] | None = None
-    run_id: str | None = None
+    workflow: Name | None = None
+    version: Name | None = None
+    run_id: RunId | None = None
     inputs: dict[str, Any] | None = None
-    seed: int = 0
-    queue: str = DEFAULT_QUEUE
+    seed: Seed = 0
+    queue: Queue = DEFAULT_QUEUE
     priority: Annotated[int, Field(ge=-1_000_000, le=1_000_000)] = 0
     agent_id: Annotated[str, Field(max_length=200)] | None = None
     source: Literal["", "planner"] = ""

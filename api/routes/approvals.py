@@ -12,6 +12,7 @@ from ...projections.approval_view import approval_view
 from ..answers import Approval, Approvals, answer
 from ..bodies import Body, documented, read
 from ..callers import Reader, Runner
+from ..names import Label, RunIdInPath, StepId
 from ..ports import Given
 from ..starting import idempotency_key
 
@@ -26,15 +27,15 @@ class DecisionBody(Body):
     """
 
     action: Literal["grant", "reject", "delegate", "comment"]
-    by: str
-    step_id: str | None = None
+    by: Label
+    step_id: StepId | None = None
     comment: str = ""
-    to: str | None = None
+    to: Label | None = None
     key: Annotated[str, Field(min_length=1, max_length=MAX_REASON)] | None = None
 
 
 @router.get("", response_model=Approvals, summary="The approvals of a run")
-async def approvals(run_id: str, ports: Given, caller: Reader) -> Response:
+async def approvals(run_id: RunIdInPath, ports: Given, caller: Reader) -> Response:
     """In the order in which they were asked for, decided ones too, with all that has been said."""
     found = await ports.engine.approvals.list(run_id, caller.tenant)
     return answer({"approvals": [approval_view(each) for each in found]})
@@ -50,7 +51,7 @@ async def approvals(run_id: str, ports: Given, caller: Reader) -> Response:
     openapi_extra=documented(DecisionBody),
     summary="Grant, reject, delegate or comment",
 )
-async def decide(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
+async def decide(request: Request, run_id: RunIdInPath, ports: Given, caller: Runner) -> Response:
     """How the approval stands then. What is answered counts, whoever else decides at the same time."""
     key = idempotency_key(request)
     body = await read(request, DecisionBody)

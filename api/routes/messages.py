@@ -16,6 +16,7 @@ from ...projections.run_view import look_at
 from ..answers import Answer, Run, answer
 from ..bodies import Body, documented, read
 from ..callers import Runner
+from ..names import RunIdInPath, Signal
 from ..ports import Given, Ports
 from ..starting import idempotency_key
 
@@ -32,7 +33,7 @@ _Reason = Annotated[str, Field(max_length=MAX_REASON)]
 class SignalBody(Body):
     """A signal: a step that waits for this name outputs the payload. The same key again is the same signal."""
 
-    name: str
+    name: Signal
     payload: Any = None
     key: _Key | None = None
 
@@ -73,7 +74,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/signal", status_code=202, responses=_ANSWERS, openapi_extra=documented(SignalBody), summary="Signal a run"
 )
-async def signal(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
+async def signal(request: Request, run_id: RunIdInPath, ports: Given, caller: Runner) -> Response:
     """Signals of one name are used in the order they came, each once; one may come before its step waits."""
     key = idempotency_key(request)
     body = await read(request, SignalBody)
@@ -88,7 +89,7 @@ async def signal(request: Request, run_id: str, ports: Given, caller: Runner) ->
 @router.post(
     "/cancel", status_code=202, responses=_ANSWERS, openapi_extra=documented(CancelBody), summary="Cancel a run"
 )
-async def cancel(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
+async def cancel(request: Request, run_id: RunIdInPath, ports: Given, caller: Runner) -> Response:
     """At once when no live process holds it, else as soon as its worker reads the message."""
     key = idempotency_key(request)
     body = await read(request, CancelBody)
@@ -97,7 +98,7 @@ async def cancel(request: Request, run_id: str, ports: Given, caller: Runner) ->
 
 
 @router.post("/pause", status_code=202, responses=_ANSWERS, openapi_extra=documented(ReasonBody), summary="Pause a run")
-async def pause(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
+async def pause(request: Request, run_id: RunIdInPath, ports: Given, caller: Runner) -> Response:
     """Running steps end and are recorded; nothing new starts until it is resumed."""
     key = idempotency_key(request)
     body = await read(request, ReasonBody)
@@ -108,7 +109,7 @@ async def pause(request: Request, run_id: str, ports: Given, caller: Runner) -> 
 @router.post(
     "/resume", status_code=202, responses=_ANSWERS, openapi_extra=documented(KeyBody), summary="Resume a paused run"
 )
-async def resume(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
+async def resume(request: Request, run_id: RunIdInPath, ports: Given, caller: Runner) -> Response:
     """Workers go on with it; nothing is executed here."""
     key = idempotency_key(request)
     body = await read(request, KeyBody)
@@ -117,7 +118,7 @@ async def resume(request: Request, run_id: str, ports: Given, caller: Runner) ->
 
 
 @router.post("/query", response_model=Answer, openapi_extra=documented(QueryBody), summary="Query a run")
-async def query_run(request: Request, run_id: str, ports: Given, caller: Runner) -> Response:
+async def query_run(request: Request, run_id: RunIdInPath, ports: Given, caller: Runner) -> Response:
     """What the run's function answers as its history stands, by a worker that has it; 504 when none answers in time."""
     body = await read(request, QueryBody)
     seconds = body.timeout_seconds

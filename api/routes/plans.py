@@ -14,6 +14,7 @@ from ...projections.simulating import Question
 from ..answers import answer
 from ..bodies import Body, documented, read
 from ..callers import Reader
+from ..names import Queue
 from ..plan_answers import Evaluation, Simulated
 from ..ports import Given, Ports
 
@@ -25,7 +26,7 @@ class _Circumstances(Body):
     """For whom it would run. `policy` is asked besides the server's own; `inputs` are laid over the spec's."""
 
     inputs: dict[str, Any] | None = None
-    queue: str = DEFAULT_QUEUE
+    queue: Queue = DEFAULT_QUEUE
     agent_id: Annotated[str, Field(max_length=200)] | None = None
     policy: dict[str, Any] | None = None
 

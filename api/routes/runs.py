@@ -16,6 +16,7 @@ from ...replay.verify import verify_run
 from ..answers import EventPage, Run, RunPage, Verdict, answer
 from ..bodies import documented, read
 from ..callers import Auditor, Reader, Runner
+from ..names import RunIdInPath
 from ..ports import Given
 from ..starting import StartBody, idempotency_key, start
 
@@ -99,7 +100,7 @@ async def list_runs(ports: Given, caller: Reader, wanted: Annotated[ListParamete
 
 
 @router.get("/{run_id}", response_model=Run, summary="A run as it stands")
-async def get_run(run_id: str, ports: Given, caller: Reader) -> Response:
+async def get_run(run_id: RunIdInPath, ports: Given, caller: Reader) -> Response:
     """Folded from its log, so never stale."""
     view = await ports.ask(look_at, ports.store, run_id, caller.tenant)
     return answer(view.to_json())
@@ -107,7 +108,7 @@ async def get_run(run_id: str, ports: Given, caller: Reader) -> Response:
 
 @router.get("/{run_id}/events", response_model=EventPage, summary="The event log of a run, as stored")
 async def get_events(
-    run_id: str, ports: Given, caller: Reader, wanted: Annotated[EventParameters, Query()]
+    run_id: RunIdInPath, ports: Given, caller: Reader, wanted: Annotated[EventParameters, Query()]
 ) -> Response:
     """In order of version. With `hash` and `predecessor` the chain can be checked without trusting this server."""
 
@@ -128,7 +129,7 @@ async def get_events(
     summary="The result of a run, waited for",
 )
 async def get_result(
-    run_id: str, ports: Given, caller: Reader, wanted: Annotated[ResultParameters, Query()]
+    run_id: RunIdInPath, ports: Given, caller: Reader, wanted: Annotated[ResultParameters, Query()]
 ) -> Response:
     """200 with the result when the run has ended, else 202 with how it stands; `wait` seconds are spent waiting."""
     view = await ports.ask(look_at, ports.store, run_id, caller.tenant)
@@ -140,7 +141,7 @@ async def get_result(
 
 @router.get("/{run_id}/verify", response_model=Verdict, summary="Prove a run")
 @router.post("/{run_id}/verify", response_model=Verdict, summary="Prove a run", include_in_schema=False)
-async def verify(run_id: str, ports: Given, caller: Auditor) -> Response:
+async def verify(run_id: RunIdInPath, ports: Given, caller: Auditor) -> Response:
     """That its stored bytes are intact and fold to the recorded hashes; nothing is executed."""
     verdict = await ports.ask(verify_run, ports.store, run_id, caller.tenant)
     return answer(verdict.to_json())
