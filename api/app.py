@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from ..core.runtime.engine import Engine
 from ..eventstore.store import Store
 from .answers import ProblemDocument
+from .console.site import install_console
 from .guard import Guard
 from .ports import Ports
 from .problems import MEDIA_TYPE, install
@@ -44,6 +45,7 @@ def create_app(engine: Engine, store: Store, build: str) -> FastAPI:
         app.include_router(resource.router)
     install(app)
     app.add_middleware(Guard)
+    install_console(app)
     _tell_media_types(app)
     return app
 
