@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from ..core.runtime.engine import Engine
 from ..eventstore.store import Store
 from .answers import ProblemDocument
+from .console.site import install_console
 from .guard import Guard
 from .openapi import complete, operation_id
 from .ports import Ports
@@ -46,5 +47,6 @@ def create_app(engine: Engine, store: Store, build: str) -> FastAPI:
         app.include_router(resource.router)
     install(app)
     app.add_middleware(Guard)
+    install_console(app)
     complete(app)
     return app
