@@ -8,6 +8,8 @@ from fastapi import FastAPI
 
 from ..core.runtime.engine import Engine
 from ..eventstore.store import Store
+from .access.access import Access
+from .access.uses import NotedUses
 from .answers import ProblemDocument
 from .console.site import install_console
 from .guard import Guard
@@ -25,8 +27,12 @@ _PROBLEM: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(engine: Engine, store: Store, build: str) -> FastAPI:
+def create_app(
+    engine: Engine, store: Store, build: str, access: Access | None = None, public_url: str | None = None
+) -> FastAPI:
     """The API over `engine` and its `store`. The engine must know no skills: the API starts runs and executes none.
+
+    `access` says who may ask (None: whoever has a key of the engine's), and `public_url` where people reach it.
 
     Workflows given by name are looked up by `resolve`. Close `app.state.ports.watch` when the server is to stop, so
     that nobody waits any more.
@@ -42,11 +48,13 @@ def create_app(engine: Engine, store: Store, build: str) -> FastAPI:
         responses=_PROBLEM,
         generate_unique_id_function=operation_id,
     )
+    app.state.access = access or Access(engine.access, uses=NotedUses(store.key_uses, engine.access.now))
+    app.state.public_url = public_url
     app.state.ports = Ports(engine, store, build, EndWatch(store))
     for resource in (runs, messages, approvals, plans, service):
         app.include_router(resource.router)
     install(app)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, access=app.state.access, public_url=public_url)
     install_console(app)
     complete(app)
     return app

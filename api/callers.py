@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import Security
+from fastapi import Request, Security
 from fastapi.security import SecurityScopes
 
-Scope = Literal["run", "read", "audit", "operate", "admin"]
-"""What a caller may do: start runs and talk to them; look at them; prove them; steer the service; say who may."""
+from ..core.access_log import SCOPES, Scope
+from .access.access import access_of
+from .access.caller import EVERYWHERE, LOCAL, Caller
 
-SCOPES: tuple[Scope, ...] = ("run", "read", "audit", "operate", "admin")
-"""All of them."""
-
-EVERYWHERE = "all-tenants"
-"""Asked for beside a scope by what concerns the service as a whole, and so every tenant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks. `name` is what is recorded as `by`; `tenant` is whose runs it is about; with `everywhere` the caller
-    may do the same for every tenant."""
-
-    name: str
-    tenant: str
-    scopes: frozenset[str]
-    everywhere: bool
-
-
-LOCAL = Caller("", "default", frozenset(SCOPES), True)
-"""Whoever reaches the port of a server without keys."""
+__all__ = [
+    "EVERYWHERE",
+    "LOCAL",
+    "SCOPES",
+    "Admin",
+    "Auditor",
+    "Caller",
+    "Operator",
+    "Reader",
+    "Runner",
+    "Scope",
+    "ServiceAdmin",
+    "ServiceAuditor",
+    "ServiceOperator",
+    "ServiceReader",
+    "caller_of",
+]
 
 
-async def caller_of(_needed: SecurityScopes) -> Caller:
-    """The caller of a request, who has the scopes that are needed. There are no keys yet: it is whoever is here."""
-    return LOCAL
+async def caller_of(needed: SecurityScopes, request: Request) -> Caller:
+    """The caller of a request, who has the scopes that are needed. Raises Refusal: 401, 403, 429."""
+    return await access_of(request).caller(request, needed.scopes)
 
 
 Runner = Annotated[Caller, Security(caller_of, scopes=["run"])]

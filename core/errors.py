@@ -10,6 +10,7 @@
     │       ├── SpecNotFoundError  no spec is registered under this name or version
     │       └── WorkflowNotFoundError  no workflow function of this type is registered here
     ├── AddressRefusedError      a URL leads where nothing may be sent
+    ├── KeyNotFoundError         no such key of the HTTP API
     ├── RunError
     │   ├── RunNotFoundError     no such run
     │   ├── RunConflictError     the run id is taken by a run of another spec, inputs or seed
@@ -118,6 +119,12 @@ class AddressRefusedError(RefoldError):
     """A URL cannot be read in one way only, or leads where nothing may be sent unless it is allowed."""
 
     code = "WEBHOOK_ADDRESS_REFUSED"
+
+
+class KeyNotFoundError(RefoldError, LookupError):
+    """There is no key of this id, or not of this tenant."""
+
+    code = "KEY_NOT_FOUND"
 
 
 class RunError(RefoldError):

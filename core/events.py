@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, get_args
 
+from .access_events import AccessEvent
 from .approval_events import (
     ApprovalCommented,
     ApprovalDelegated,
@@ -364,6 +365,7 @@ Event = (
     | EmergencyEvent
     | ApprovalEvent
     | WebhookEvent
+    | AccessEvent
 )
 """Anything that can happen."""
 

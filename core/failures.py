@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import CallError, Problem
 from .failure_entry import BACKOFF, ONCE, CatalogEntry, Category, Recovery
+from .failure_table_access import ACCESS_FAILURES
 from .failure_table_control import APPROVAL_FAILURES, POLICY_FAILURES, SECRET_FAILURES, WEBHOOK_FAILURES
 from .failure_table_runs import CALL_FAILURES, RUN_FAILURES, STEP_FAILURES, STORE_FAILURES
 from .failure_table_skills import SKILL_FAILURES
@@ -29,6 +30,7 @@ THEMES: dict[str, tuple[CatalogEntry, ...]] = {
     "Policies and limits": POLICY_FAILURES,
     "Approvals": APPROVAL_FAILURES,
     "Webhooks": WEBHOOK_FAILURES,
+    "Access": ACCESS_FAILURES,
     "Secrets and erasure": SECRET_FAILURES,
     "Store and proofs": STORE_FAILURES,
 }

@@ -36,6 +36,12 @@ BUDGETS = f"{CONTROL}/budgets"
 EMERGENCY = f"{CONTROL}/emergency"
 """The control stream of emergency stops."""
 
+ACCESS = f"{CONTROL}/access"
+"""The control stream of the keys of the HTTP API."""
+
+SESSIONS = f"{CONTROL}/sessions"
+"""What the names of the console's sessions' control streams begin with, each with its id."""
+
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
 _SIGNAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
@@ -120,6 +126,11 @@ def goldens_of(tenant: str) -> str:
 def webhooks_of(tenant: str) -> str:
     """The control stream of the tenant's webhooks. Raises CallError for a tenant that cannot be."""
     return f"{CONTROL}/webhooks/{check_tenant(tenant)}"
+
+
+def session_stream(session_id: str) -> str:
+    """The control stream of a session of the console."""
+    return f"{SESSIONS}/{session_id}"
 
 
 def run_of(stream: str) -> tuple[str, str]:

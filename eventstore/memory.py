@@ -18,6 +18,7 @@ from ..core.ports import EMPTY, Head, Record, Unschedule
 from .data_key_rows import MemoryDataKeys
 from .dispatch_memory import MemoryDispatch
 from .hints import LocalHints
+from .key_uses import MemoryKeyUses
 from .ledger_memory import MemoryLedger
 from .outbox_memory import MemoryOutbox
 from .parts import share_of
@@ -41,6 +42,7 @@ class MemoryStore(POPOProcessRecorder):
         self._hints = LocalHints()
         self.dispatch = MemoryDispatch(self._database_lock, self._heads, seconds)
         self.ledger = MemoryLedger(self._database_lock, self.dispatch.has, seconds)
+        self.key_uses = MemoryKeyUses(self._database_lock)
         self.data_keys = MemoryDataKeys(self._database_lock)
         self.queries = MemoryQueries(self._database_lock, seconds)
         self.tables = MemoryTables(self._database_lock, seconds)

@@ -26,6 +26,7 @@ from .arrays import ARRAYS, register
 from .data_key_rows import SQLDataKeys
 from .dispatch import POSTGRES, SQLDispatch
 from .hints_postgres import CHANNEL, NOTIFY, PostgresHints
+from .key_uses import SQLKeyUses
 from .ledger import Exchange, SQLLedger
 from .ledger_postgres import LEDGER_LOCK, UNDELETED, exchange_over
 from .migrate import Migration, pending
@@ -135,7 +136,8 @@ class PostgresStore(PostgresProcessRecorder):
         self._hints = PostgresHints(self._notify, self._listening)
         self.dispatch = SQLDispatch(self._rows, self._rows, self._all, POSTGRES)
         self.queries = SQLQueries(self._rows, self._rows, POSTGRES)
-        self.data_keys = SQLDataKeys(self._rows, self._rows, POSTGRES)
+        beside = (self._rows, self._rows, POSTGRES)
+        self.key_uses, self.data_keys = SQLKeyUses(*beside), SQLDataKeys(*beside)
         self.ledger = SQLLedger(self._rows, self._exchange, POSTGRES, UNDELETED)
         self.tables = SQLTables(self._rows, self._transaction, TableDialect(POSTGRES, POSTGRES_TYPES, ARRAYS))
         self.parts = SQLParts(self._rows, self._transaction, POSTGRES, self.tables)

@@ -28,6 +28,7 @@ from .data_key_rows import SQLDataKeys
 from .dispatch import SQLITE, SQLDispatch
 from .gate import Gate
 from .hints_sqlite import SQLiteHints
+from .key_uses import SQLKeyUses
 from .ledger import Exchange, SQLLedger
 from .migrate import Migration, pending
 from .migrate_sqlite import applied_to, statements_of
@@ -65,6 +66,7 @@ class SQLiteStore(SQLiteProcessRecorder):
         self._hints = SQLiteHints(path)
         self.dispatch = SQLDispatch(self._ask, self._change, self._change_all, SQLITE)
         self.queries = SQLQueries(self._ask, self._change, SQLITE)
+        self.key_uses = SQLKeyUses(self._ask, self._change, SQLITE)
         self.data_keys = SQLDataKeys(self._ask, self._change, SQLITE)
         self.ledger = SQLLedger(self._ask, self._exchange, SQLITE)
         self.tables = SQLTables(self._ask, self._transaction, TableDialect(SQLITE, SQLITE_TYPES))

@@ -9,6 +9,7 @@ from ..core.ledger import Ledger
 from ..core.ports import Head, QueryStore, Record
 from .data_key_rows import DataKeyTable
 from .dispatch import DispatchStore
+from .key_uses import KeyUseTable
 from .outbox import OutboxStore
 from .parts import PartStore
 from .sealing import SealedUnit
@@ -48,6 +49,11 @@ class Store(Protocol):
     @property
     def data_keys(self) -> DataKeyTable:
         """The keys of runs that hold sensitive data."""
+        ...
+
+    @property
+    def key_uses(self) -> KeyUseTable:
+        """When keys of the HTTP API were last used."""
         ...
 
     @property

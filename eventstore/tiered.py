@@ -43,6 +43,7 @@ class TieredStore:
         self.cache = ArchiveCache(folder)
         self.dispatch = hot.dispatch
         self.queries = hot.queries
+        self.key_uses = hot.key_uses
         self.data_keys = hot.data_keys
         self.ledger = hot.ledger
         self.tables = hot.tables

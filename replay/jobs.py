@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self
 
 from ..core.errors import CallError, Problem
 from ..eventstore.store import Store
+from .access_control import verify_access
 from .archives import ArchivesVerification, verify_archives
 from .budget_control import verify_top_ups
 from .control import ControlVerification, verify_emergency, verify_erasures, verify_refusals, verify_specs
@@ -126,13 +127,21 @@ def run_job(
 def control_streams(store: Store, tenant: str) -> list[ControlVerification]:
     """The proofs of the streams that belong to no run: registered specs, what was decided about goldens, which
     checkpoints were refused, what was added to budgets, emergency stops, adopted policies,
-    erasures."""
+    erasures, keys of the HTTP API."""
     found = [verify_specs(store, tenant), *verify_golden_control(store, tenant)]
     found += [prove(store, tenant) for prove in _STREAMS]
     return [each for each in found if each is not None]
 
 
-_STREAMS = (verify_refusals, verify_top_ups, verify_emergency, verify_erasures, verify_webhooks, verify_policies)
+_STREAMS = (
+    verify_refusals,
+    verify_top_ups,
+    verify_emergency,
+    verify_erasures,
+    verify_webhooks,
+    verify_policies,
+    verify_access,
+)
 """The proofs of streams of which there is at most one."""
 
 

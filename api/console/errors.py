@@ -60,5 +60,6 @@ def _drawn(request: Request, held: list[Message]) -> Response:
         back = request.url.path if request.method == "GET" else ""
         return Response(status_code=303, headers={"location": LOGIN + query({"next": back})})
     model = {"problem": {"category": None, "suggestion": None, **problem}, "shell": shell_of(request, None)}
-    kept = {name.decode(): value.decode() for name, value in held[0]["headers"] if name in (b"retry-after", b"allow")}
+    replaced = (b"content-type", b"content-length")
+    kept = {name.decode(): value.decode() for name, value in held[0]["headers"] if name not in replaced}
     return html(draw("problem.html", model), status, kept)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
-import secrets
 from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import parse_qsl
@@ -15,6 +12,7 @@ from pydantic import ValidationError
 
 from ...core.errors import InvalidError
 from ...core.spec_problems import explain, first_in_order
+from ..access import csrf
 from ..bodies import BODY_SECONDS, Body
 from ..callers import Caller
 from ..problems import Refusal
@@ -23,16 +21,12 @@ MAX_FORM_BYTES = 4_000_000
 """The largest form that is read."""
 
 _FIELDS = 1_000
-_TOKEN = "csrf"
 _TYPE = "application/x-www-form-urlencoded"
-_SECRET = secrets.token_bytes(32)
-_STALE = "this form was not made by this page, or long ago: load the page again, and send it from there"
 
 
-def csrf_token(_request: Request, caller: Caller) -> str:
+def csrf_token(request: Request, _caller: Caller) -> str:
     """What a form of this caller must carry as `csrf`: other sites cannot read it, so they cannot send it."""
-    said = f"{caller.tenant}\0{caller.name}".encode("utf-8", "surrogatepass")
-    return hmac.new(_SECRET, said, hashlib.sha256).hexdigest()
+    return csrf.csrf_token(request)
 
 
 class Form(Body):
@@ -42,7 +36,7 @@ class Form(Body):
 F = TypeVar("F", bound=Form)
 
 
-async def form_of(request: Request, caller: Caller, kind: type[F]) -> F:
+async def form_of(request: Request, _caller: Caller, kind: type[F]) -> F:
     """The request's form as a `kind`; fields that were left empty count as not given.
 
     Raises Refusal (400, 403 without the token, 408, 413, 415), and InvalidError for what does not fit.
@@ -51,13 +45,11 @@ async def form_of(request: Request, caller: Caller, kind: type[F]) -> F:
     if types != [_TYPE]:
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the form must be sent with content-type: {_TYPE}")
     pairs = _pairs_of(await _bytes_of(request))
-    given = [value for name, value in pairs if name == _TOKEN]
-    known = csrf_token(request, caller).encode()
-    if len(given) != 1 or not hmac.compare_digest(given[0].encode("utf-8", "replace"), known):
-        raise Refusal(HTTPStatus.FORBIDDEN, _STALE)
+    given = [value for name, value in pairs if name == csrf.FIELD]
+    csrf.check_form(request, {csrf.FIELD: given[0]} if len(given) == 1 else {})
     fields: dict[str, str | list[str]] = {}
     for name, value in pairs:
-        if name == _TOKEN or not value:
+        if name == csrf.FIELD or not value:
             continue
         field = kind.model_fields.get(name)
         if field is not None and field.annotation == list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..ports import Clock, DataKeyring, Journal, RunLog
+from .access_control import AccessControl
 from .budget_control import BudgetControl
 from .emergency import EmergencyControl
 from .erasures import Erasures
@@ -17,6 +18,7 @@ class Controls:
     """The part of an engine that reads and writes control streams."""
 
     def __init__(self, log: RunLog, journal: Journal, clock: Clock, keys: DataKeyring | None = None):
+        self.access = AccessControl(log, journal, clock)
         self.budgets = BudgetControl(log, journal, clock)
         self.refusals = Refusals(log, journal, clock)
         self.specs = SpecRegistry(log, journal, clock)

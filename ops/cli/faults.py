@@ -24,6 +24,7 @@ database; something stands in the way that the call cannot change."""
 
 _EXIT_CODES: tuple[tuple[type[RefoldError], int], ...] = (
     (errors.InvalidError, INVALID),
+    (errors.KeyNotFoundError, INVALID),
     (errors.RunNotFoundError, INVALID),
     (errors.RunConflictError, INVALID),
     (errors.AddressRefusedError, REFUSED),

@@ -18,7 +18,7 @@ from refold.tests.support.shared_postgres import shared_server_url
 TABLES = (
     "stored_events, stream_heads, large_payloads, dispatch, workers, queries, notification_tracking, "
     "projections, projection_parts, parked, large_references, archived, archived_payloads, archive_moves, "
-    "ledger_accounts, ledger_holds, data_keys, "
+    "ledger_accounts, ledger_holds, data_keys, key_uses, "
     "webhook_outbox, webhook_endpoints, webhook_deliveries"
 )
 

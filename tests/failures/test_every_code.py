@@ -11,6 +11,7 @@ import pytest
 
 from refold.core.failures import FAILURES
 from refold.ops.certify_faults import FAULTS, Bench, statuses_served
+from refold.tests.support.provoked_access import ACCESS
 from refold.tests.support.provoked_approvals import APPROVALS
 from refold.tests.support.provoked_policies import POLICIES
 from refold.tests.support.provoked_runs import RUNS, Provoke
@@ -33,6 +34,7 @@ PROVOKED: dict[str, Provoke] = {
     **APPROVALS,
     **WEBHOOKS,
     **SECRECY,
+    **ACCESS,
     "SECRET_MISSING": lambda bench: bench.run(step("faulty", "echo", x="${secrets.NOWHERE}")),
     "IDEMPOTENCY_KEY_MISSING": lambda bench: bench.run(step("faulty", "file_write", path="x", content="")),
 }

@@ -53,6 +53,13 @@ PINNED = {
     "golden.resigned": (1, "at: int, tenant: str, key_id: str, runs: int, by: str"),
     "golden.restored": (1, "at: int, tenant: str, archive: str, runs: int, sha256: str, by: str"),
     "golden.retention_set": (1, "at: int, tenant: str, seconds: float, by: str"),
+    "key.created": (
+        1,
+        "at: int, key_id: str, name: str, tenant: str | None, scopes: Payload, expires_at: int | None, "
+        "secret_sha256: str, by: str",
+    ),
+    "key.revoked": (1, "at: int, key_id: str, reason: str, by: str"),
+    "key.rotated": (1, "at: int, key_id: str, secret_sha256: str, retired_at: int, by: str"),
     "message.refused": (1, "at: int, message: int, reason: str"),
     "message.sent": (2, "at: int, kind: str, key: str, reason: str, name: str, body: Payload"),
     "patch.applied": (1, "at: int, patch: str"),
@@ -88,6 +95,12 @@ PINNED = {
         "continues: str | None, forked: Fork | None, origin: str, policy: Payload | None",
     ),
     "run.timed_out": (1, "at: int, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float"),
+    "session.closed": (1, "at: int, session_id: str, by: str"),
+    "session.opened": (
+        1,
+        "at: int, session_id: str, key_id: str | None, name: str, tenant: str | None, scopes: Payload, "
+        "expires_at: int, secret_sha256: str",
+    ),
     "signal.received": (1, "at: int, message: int, name: str, body: Payload"),
     "spec.registered": (
         1,
@@ -224,4 +237,4 @@ def test_the_codec_reads_old_versions_through_the_upcasters(monkeypatch: pytest.
     shapes: dict[str, Any] = codec._SHAPES  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setitem(shapes, "run.paused", shapes["run.paused"]._replace(version=2))
     monkeypatch.setitem(UPCASTERS, ("run.paused", 1), lambda data: {"message": data["message"], "reason": data["why"]})
-    assert codec.decode(record, {}) == EVENTS["run.paused"](1, 1, "x")  # pyright: ignore[reportCallIssue]
+    assert codec.decode(record, {}) == EVENTS["run.paused"](1, 1, "x")  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -125,6 +125,12 @@ CREATE TABLE data_keys (
 CREATE INDEX data_keys_by_subject ON data_keys (subject) WHERE subject IS NOT NULL;
 CREATE INDEX data_keys_by_parent ON data_keys (parent) WHERE parent IS NOT NULL;
 
+-- When keys of the HTTP API were last used, in microseconds since 1970-01-01 UTC.
+CREATE TABLE key_uses (
+    key_id text COLLATE "C" PRIMARY KEY,
+    used_at bigint NOT NULL
+);
+
 -- Budgets, rates and places: see core/ledger.py. Changed only by who holds the ledger's lock.
 CREATE TABLE ledger_accounts (
     name text COLLATE "C" PRIMARY KEY,

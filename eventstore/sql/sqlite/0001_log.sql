@@ -121,6 +121,12 @@ CREATE TABLE data_keys (
 CREATE INDEX data_keys_by_subject ON data_keys (subject) WHERE subject IS NOT NULL;
 CREATE INDEX data_keys_by_parent ON data_keys (parent) WHERE parent IS NOT NULL;
 
+-- When keys of the HTTP API were last used, in microseconds since 1970-01-01 UTC.
+CREATE TABLE key_uses (
+    key_id TEXT PRIMARY KEY,
+    used_at INTEGER NOT NULL
+) WITHOUT ROWID;
+
 -- Budgets, rates and places: see core/ledger.py.
 CREATE TABLE ledger_accounts (
     name TEXT PRIMARY KEY,
