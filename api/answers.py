@@ -108,28 +108,6 @@ class Run(BaseModel):
     unserved: str | None
 
 
-class ListedRun(BaseModel):
-    """A run in a list."""
-
-    run_id: str
-    workflow_type: str | None
-    workflow_version: str | None
-    status: str
-    agent_id: str | None
-    queue: str | None
-    error_code: str | None
-    started_at: str | None
-    ended_at: str | None
-    events: int
-
-
-class RunPage(BaseModel):
-    """Runs, latest started first. A page may hold fewer than asked for: there is more while `next_cursor` is set."""
-
-    runs: list[ListedRun]
-    next_cursor: str | None
-
-
 class StoredEvent(BaseModel):
     """An event as it is stored; payloads over 64 KiB stand there by their hash. `fault` says why one is unreadable."""
 

@@ -134,8 +134,8 @@ class Between(NamedTuple):
     """The values of a column from `least` on and below `below`; None: without such a bound."""
 
     column: str
-    least: int | None = None
-    below: int | None = None
+    least: int | str | None = None
+    below: int | str | None = None
 
 
 class Per(NamedTuple):
@@ -224,7 +224,10 @@ class TableStore(Protocol):
         descending: bool = False,
         between: Sequence[Between] = (),
     ) -> list[Row]:
-        """Rows with those values in those columns, ordered by `order` (else by the key), after the values `after`."""
+        """Rows with those values in those columns, ordered by `order` (else by the key), after the values `after`.
+
+        Where `order` is given it is what is gone along: bounds of columns that are not in it are looked at row by row.
+        """
         ...
 
     def counts(

@@ -39,13 +39,15 @@ class RunCounts:
     """Numbers of runs by the values asked for, in the order of these, None first; without any, a single number.
 
     `left_aside` says how many of each the index has left aside, so that they were read from the log. `unknown` counts
-    the unreadable runs that the filter may miss. `lag` is that of the index, None where the log was read.
+    the unreadable runs that the filter may miss. `lag` is that of the index, and `position` where it stands,
+    None where the log was read.
     """
 
     rows: list[Row]
     left_aside: dict[Row, int]
     unknown: int
     lag: Lag | None
+    position: int | None = None
 
 
 def group_names(names: Iterable[str], known: Iterable[str]) -> list[str]:
@@ -70,7 +72,8 @@ def run_counts(store: Store, tenant: str, wanted: RunFilter = ALL, by: Sequence[
         others: Iterable[RunRow] = log_rows(store, tenant)
     else:
         left = runs_left_aside(store, of, tenant)
-        counted = _indexed(store, of, tenant, wanted, columns, left)
+        for one in wanted.each():
+            counted += _indexed(store, of, tenant, one, columns, left)
         others = rows_left_aside(store, tenant, left)
     for row in others:
         if takes(store, tenant, row, wanted):
@@ -80,7 +83,9 @@ def run_counts(store: Store, tenant: str, wanted: RunFilter = ALL, by: Sequence[
             unknown += is_unknown(row, wanted)
     groups = sorted((g for g in counted if counted[g] > 0), key=lambda g: [(v is not None, v) for v in g])
     rows: list[Row] = [(*group, counted[group]) for group in groups] if by else [(counted[()],)]
-    return RunCounts(rows, dict(aside), unknown, None if of is None else lag_of(store, of))
+    return RunCounts(
+        rows, dict(aside), unknown, None if of is None else lag_of(store, of), None if of is None else of.position
+    )
 
 
 def _indexed(

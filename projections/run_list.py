@@ -85,7 +85,7 @@ def takes(store: Store, tenant: str, row: RunRow, wanted: RunFilter) -> bool:
 
 def is_unknown(row: RunRow, wanted: RunFilter) -> bool:
     """Whether a run that was not taken might be wanted, if only it could be read."""
-    return row.status == "unreadable" and wanted.status in (None, "unreadable")
+    return row.status == "unreadable" and (not wanted.statuses or "unreadable" in wanted.statuses)
 
 
 def _has(store: Store, tenant: str, run_id: str, wanted: Mapping[str, str]) -> bool:
@@ -124,6 +124,7 @@ def row_of(store: Store, row: StreamRow) -> RunRow:
         started_at=first.at,
         ended_at=last.at if last.topic in ENDS else None,
         events=row.version,
+        parent=first.parent,
         cursor=row.position,
     )
 

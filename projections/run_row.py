@@ -15,7 +15,8 @@ STATUSES: tuple[str, ...] = (QUEUED, *get_args(Status), "unreadable")
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run in a list, which goes on after it at `cursor`. `started_at` and `ended_at` are in µs since the epoch.
+    """A run in a list, which goes on after it at `cursor`. `started_at` and `ended_at` are in µs since the epoch;
+    `parent` is the run that started it.
 
     Of one that is unreadable nothing else is known.
     """
@@ -30,6 +31,7 @@ class RunRow:
     started_at: int | None
     ended_at: int | None
     events: int
+    parent: str | None
     cursor: int
 
     def to_json(self) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def unreadable_row(run_id: str, events: int, cursor: int) -> RunRow:
         started_at=None,
         ended_at=None,
         events=events,
+        parent=None,
         cursor=cursor,
     )
 

@@ -30,9 +30,18 @@ RUNS = Table(
         "cost_cents": "float",
         "position": "int",
     },
-    indexes=[("tenant", "position"), ("tenant", "status", "position")],
+    indexes=[
+        ("tenant", "position"),
+        *(
+            ("tenant", name, "position")
+            for name in ("status", "workflow_type", "queue", "agent_id", "error_code", "parent", "started_at")
+        ),
+    ],
 )
-"""A row for each run. Times are in µs since the epoch; `position` is that of its first event, by which lists go on."""
+"""A row for each run. Times are in µs since the epoch; `position` is that of its first event, by which lists go on.
+
+There is an index for each filter: the few that a list is looking for may be anywhere among millions.
+"""
 
 ATTRIBUTES = Table(
     "run_attributes",
@@ -47,7 +56,7 @@ class RunsProjection:
     """Fills `runs` and `run_attributes`; fulfils `refold.projections.model.Projection`."""
 
     name = "runs"
-    version = 1
+    version = 2
     tables = (RUNS, ATTRIBUTES)
     strict = False
     always = True

@@ -74,6 +74,7 @@ class ListedRun:
     started_at: str | None
     ended_at: str | None
     events: int
+    parent: str | None
 
 
 @dataclass(frozen=True, slots=True)

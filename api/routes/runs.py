@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.ids import stream_of
-from ...projections.run_filter import RunFilter
-from ...projections.run_list import page_of
 from ...projections.run_view import look_at
 from ...projections.stored_events import stored_events
 from ...replay.verify import verify_run
-from ..answers import EventPage, Run, RunPage, Verdict, answer
+from ..answers import EventPage, Run, Verdict, answer
 from ..bodies import documented, read
 from ..callers import Auditor, Reader, Runner
 from ..names import RunIdInPath
@@ -21,37 +19,11 @@ from ..ports import Given
 from ..starting import StartBody, idempotency_key, start
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
-"""`/v1/runs` but for the messages to runs."""
-
-MAX_LOOKED_AT = 1_000
-"""How many runs one request for a list reads at most, whatever it filters."""
-
-_Status = Literal[
-    "queued",
-    "running",
-    "waiting",
-    "paused",
-    "parked",
-    "completed",
-    "failed",
-    "cancelled",
-    "timed_out",
-    "rejected",
-    "unreadable",
-]
+"""`/v1/runs` but for lists, live events, messages to runs and what is made of them."""
 
 
 class _Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class ListParameters(_Parameters):
-    """Which runs, and how many."""
-
-    cursor: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
-    status: _Status | None = None
-    attribute: Annotated[list[Annotated[str, Field(pattern=r"^[^=]{1,200}=.*$")]], Field(max_length=20)] = []
 
 
 class EventParameters(_Parameters):
@@ -85,18 +57,6 @@ async def start_run(request: Request, ports: Given, caller: Runner) -> Response:
     result, fresh = await start(ports, caller.tenant, body, key)
     view = await ports.ask(look_at, ports.store, result.run_id, caller.tenant)
     return answer(view.to_json(), 201 if fresh else 200, {"location": f"/v1/runs/{result.run_id}"})
-
-
-@router.get("", response_model=RunPage, summary="List runs, latest started first")
-async def list_runs(ports: Given, caller: Reader, wanted: Annotated[ListParameters, Query()]) -> Response:
-    """A list goes on at `next_cursor`; runs that start meanwhile do not shift it."""
-    before = None if wanted.cursor is None else int(wanted.cursor)
-    chosen = RunFilter(status=wanted.status, attributes=dict(pair.split("=", 1) for pair in wanted.attribute))
-    page = await ports.ask(page_of, ports.store, caller.tenant, before, wanted.limit, chosen, MAX_LOOKED_AT)
-    rows = [row.to_json() for row in page.rows]
-    for row in rows:
-        del row["cursor"]
-    return answer({"runs": rows, "next_cursor": None if page.next_cursor is None else str(page.next_cursor)})
 
 
 @router.get("/{run_id}", response_model=Run, summary="A run as it stands")
