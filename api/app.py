@@ -12,8 +12,10 @@ from .answers import ProblemDocument
 from .console.site import install_console
 from .guard import Guard
 from .openapi import complete, operation_id
+from .places import NOWHERE, Places
 from .ports import Ports
 from .problems import install
+from .resources import RESOURCES
 from .routes import approvals, messages, plans, runs, service
 from .watch import EndWatch
 
@@ -25,11 +27,11 @@ _PROBLEM: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(engine: Engine, store: Store, build: str) -> FastAPI:
+def create_app(engine: Engine, store: Store, build: str, *, places: Places = NOWHERE) -> FastAPI:
     """The API over `engine` and its `store`. The engine must know no skills: the API starts runs and executes none.
 
-    Workflows given by name are looked up by `resolve`. Close `app.state.ports.watch` when the server is to stop, so
-    that nobody waits any more.
+    `places` says where the files lie that some resources need. Close `app.state.ports.watch` when the server is to
+    stop, so that nobody waits any more.
     """
     app = FastAPI(
         title="Refold",
@@ -42,8 +44,8 @@ def create_app(engine: Engine, store: Store, build: str) -> FastAPI:
         responses=_PROBLEM,
         generate_unique_id_function=operation_id,
     )
-    app.state.ports = Ports(engine, store, build, EndWatch(store))
-    for resource in (runs, messages, approvals, plans, service):
+    app.state.ports = Ports(engine, store, build, EndWatch(store), places)
+    for resource in (runs, messages, approvals, plans, service, *RESOURCES):
         app.include_router(resource.router)
     install(app)
     app.add_middleware(Guard)
