@@ -14,8 +14,10 @@ from .answers import ProblemDocument
 from .console.site import install_console
 from .guard import Guard
 from .openapi import complete, operation_id
+from .places import NOWHERE, Places
 from .ports import Ports
 from .problems import install
+from .resources import RESOURCES
 from .routes import approvals, messages, plans, run_lists, runs, service
 from .watch import EndWatch
 
@@ -28,14 +30,19 @@ _PROBLEM: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(
-    engine: Engine, store: Store, build: str, access: Access | None = None, public_url: str | None = None
+    engine: Engine,
+    store: Store,
+    build: str,
+    access: Access | None = None,
+    public_url: str | None = None,
+    *,
+    places: Places = NOWHERE,
 ) -> FastAPI:
     """The API over `engine` and its `store`. The engine must know no skills: the API starts runs and executes none.
 
     `access` says who may ask (None: whoever has a key of the engine's), and `public_url` where people reach it.
-
-    Workflows given by name are looked up by `resolve`. Close `app.state.ports.watch` when the server is to stop, so
-    that nobody waits any more.
+    `places` says where the files lie that some resources need. Close `app.state.ports.watch` when the server is to
+    stop, so that nobody waits any more.
     """
     app = FastAPI(
         title="Refold",
@@ -50,8 +57,8 @@ def create_app(
     )
     app.state.access = access or Access(engine.access, uses=NotedUses(store.key_uses, engine.access.now))
     app.state.public_url = public_url
-    app.state.ports = Ports(engine, store, build, EndWatch(store))
-    for resource in (run_lists, runs, messages, approvals, plans, service):
+    app.state.ports = Ports(engine, store, build, EndWatch(store), places)
+    for resource in (run_lists, runs, messages, approvals, plans, service, *RESOURCES):
         app.include_router(resource.router)
     install(app)
     app.add_middleware(Guard, access=app.state.access, public_url=public_url)

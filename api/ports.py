@@ -10,7 +10,10 @@ from typing import Annotated, ParamSpec, TypeVar
 from fastapi import Depends, Request
 
 from ..core.runtime.engine import Engine
+from ..core.runtime.scheduling.schedules import Schedules
+from ..eventstore.log import EventLog
 from ..eventstore.store import Store
+from .places import NOWHERE, Places
 from .watch import EndWatch
 
 P = ParamSpec("P")
@@ -25,10 +28,19 @@ class Ports:
     store: Store
     build: str
     watch: EndWatch
+    places: Places = NOWHERE
 
     async def ask(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """What `call` answers, off the event loop. All that asks the store or takes its time goes through here."""
         return await asyncio.to_thread(call, *args, **kwargs)
+
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of the store."""
+        return Schedules(self.engine, EventLog(self.store, ""), self._needing)
+
+    def _needing(self, needs: str) -> list[str]:
+        return [row.stream for row in self.store.dispatch.rows() if row.needs == needs]
 
 
 async def ports_of(request: Request) -> Ports:

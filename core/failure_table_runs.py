@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .failure_entry import BACKOFF, ONCE, QUICK, CatalogEntry, Category, Recovery, entry
+from .failure_entry import BACKOFF, ONCE, PATIENT, QUICK, CatalogEntry, Category, Recovery, entry
 
 _T, _P, _R, _A, _V = Category
 
@@ -152,6 +152,26 @@ CALL_FAILURES: tuple[CatalogEntry, ...] = (
         "ROUTE_UNKNOWN", _V, Recovery.FIX_INPUT, 404, ONCE,
         "The server serves nothing under this path, or not by this method.",
         "See what there is in the server's /v1/openapi.json",
+    ),
+    entry(
+        "RESOURCE_NOT_FOUND", _V, Recovery.FIX_INPUT, 404, ONCE,
+        "There is no such thing, or it is not this caller's.",
+        "Look at the list of what there is; names are told exactly, and each tenant has its own",
+    ),
+    entry(
+        "PROJECTION_NOT_BUILT", _T, Recovery.RETRY_LATER, 503, PATIENT,
+        "What is asked for is read from a projection, and no projector has run yet.",
+        "Start: refold projector",
+    ),
+    entry(
+        "NOT_CONFIGURED", _R, Recovery.FIX_CONFIG, 409, ONCE,
+        "The server was not told where the files lie that this needs.",
+        "Set what the message names, and start the server again",
+    ),
+    entry(
+        "TREE_BEHIND", _T, Recovery.RETRY_LATER, 409, PATIENT,
+        "The tree over the log, or its signed head, does not hold this yet.",
+        "Make a new head: refold audit head --key FILE",
     ),
 )  # fmt: skip
 """Of what callers give."""

@@ -13,6 +13,7 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..api.app import create_app
+from ..api.places import NOWHERE, Places
 from ..api.problems import MEDIA_TYPE, problem_bytes
 from ..api.watch import EndWatch
 from ..compose import BUILD, WorkflowEngine
@@ -29,10 +30,12 @@ _BACKLOG = 1024
 class HttpServer:
     """The API over `engine`, which executes nothing, on a bound socket. `begun` is called when it accepts requests."""
 
-    def __init__(self, engine: WorkflowEngine, bound: socket.socket, begun: Callable[[], None]):
+    def __init__(
+        self, engine: WorkflowEngine, bound: socket.socket, begun: Callable[[], None], *, places: Places = NOWHERE
+    ):
         self.engine = engine
         self._bound = bound
-        app = create_app(engine, engine.store, BUILD)
+        app = create_app(engine, engine.store, BUILD, places=places)
         self._server = _Server(app, begun)
         self._watch: EndWatch = app.state.ports.watch
 

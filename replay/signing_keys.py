@@ -71,6 +71,13 @@ class VerifierKey:
             _refuse(f"the key in {source} is not of Ed25519", _MAKE)
         return cls(_name_in(data, source), key.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
+    @classmethod
+    def parse(cls, text: str) -> VerifierKey:
+        """The verifier key in a text that anybody may have sent: no file is looked at. Raises CallError."""
+        if not _VKEY.fullmatch(text):
+            _refuse("this is no verifier key", "send the line of a .vkey file: NAME+ID+BASE64")
+        return _of_text(text, "this line")
+
     def key_id(self, kind: int = LOG) -> bytes:
         """The four bytes that tell keys of one name apart: SHA-256 over name, line feed, kind and key, cut."""
         return sha256(self.name.encode() + b"\n" + bytes([kind]) + self.public).digest()[:4]

@@ -12,10 +12,10 @@ from ...core.policy.document import Policy
 from ...core.runtime.admission import DEFAULT_QUEUE
 from ...projections.simulating import Question
 from ..answers import answer
+from ..answers.plans import Evaluation, Simulated
 from ..bodies import Body, documented, read
 from ..callers import Reader
 from ..names import Queue
-from ..plan_answers import Evaluation, Simulated
 from ..ports import Given, Ports
 
 router = APIRouter(prefix="/v1", tags=["plans"])

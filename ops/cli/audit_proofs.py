@@ -14,11 +14,11 @@ from ...core.documents import parse_json
 from ...core.errors import CallError, InvalidError, Problem, RunNotFoundError
 from ...core.ids import check_run_id, check_tenant, stream_of
 from ...core.ports import Record
-from ...eventstore.chain import event_hash
 from ...eventstore.store import Store
 from ...replay.audit_faults import AuditFault
 from ...replay.bundles import find_leaves
-from ...replay.merkle import consistency_proof, inclusion_proof, leaf_hash, verify_inclusion
+from ...replay.inclusion import encoded, inclusion_of
+from ...replay.merkle import consistency_proof, leaf_hash, verify_inclusion
 from ...replay.signing_keys import VerifierKey
 from ...replay.tree_folder import TreeFolder
 from ...replay.tree_heads import Note, TreeHead, check_follows, parse_note, verify_note
@@ -47,7 +47,7 @@ def prove(
             if position is None
             else _at(store, tree, size, position)
         )
-    proofs = [_proof(tree, size, record, leaf) for record, leaf in zip(records, leaves, strict=True)]
+    proofs = [inclusion_of(tree, leaf, size, record) for record, leaf in zip(records, leaves, strict=True)]
     if out is not None:
         _write(out, {"format": 1, "kind": "inclusion", "head": note.data.decode(), "proofs": proofs})
     for each in proofs:
@@ -69,7 +69,7 @@ def consistency(place: Place, old: str, new: str, out: str | None) -> int:
     proof = consistency_proof(tree, before.size, after.size) if before.size <= after.size else None
     origin = after.origin or before.origin
     check_follows(before._replace(origin=before.origin or origin), after._replace(origin=origin), proof)
-    hashes = _encoded(proof or ())
+    hashes = encoded(proof or ())
     if out is not None:
         about = {"format": 1, "kind": "consistency", "old": before.size, "new": after.size}
         _write(out, {**about, "proof": hashes})
@@ -134,11 +134,6 @@ def _at(store: Store, tree: TreeFolder, size: int, position: int) -> tuple[Seque
     return [found[0].record], find_leaves(store, tree, size, [found[0].record])
 
 
-def _proof(tree: TreeFolder, size: int, record: Record, leaf: int) -> dict[str, Any]:
-    about = {"stream": record.stream, "version": record.version, "topic": record.topic, "leaf": leaf, "size": size}
-    return {**about, "event_hash": event_hash(*record), "proof": _encoded(inclusion_proof(tree, leaf, size))}
-
-
 def _head(tree: TreeFolder, given: str) -> TreeHead:
     if not given.isascii() or not given.isdecimal():
         return read_head(given).head
@@ -146,10 +141,6 @@ def _head(tree: TreeFolder, given: str) -> TreeHead:
     if size > tree.size:
         raise CallError(Problem("", f"the tree has {tree.size} leaves, not {size}", "refold audit update"))
     return TreeHead("", size, tree.root_at(size))
-
-
-def _encoded(hashes: Sequence[bytes]) -> list[str]:
-    return [base64.b64encode(each).decode() for each in hashes]
 
 
 def _decoded(hashes: Any, layer: str) -> list[bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -15,12 +14,11 @@ from ...core.budget_events import BudgetToppedUp
 from ...core.budget_log import BudgetLog
 from ...core.errors import CallError, Problem
 from ...core.ids import BUDGETS
-from ...core.ledger import MILLIONTHS, Account, Hold, Limit
-from ...core.ledger_rules import left
+from ...core.ledger import MILLIONTHS, Account, Hold
 from ...core.runtime.admission import MAX_LABEL, check_text
 from ...eventstore.log import EventLog
 from ...eventstore.tiered import TieredStore
-from ...projections.times import iso
+from ...projections.budget_view import account_json, hold_json, left_in, top_up_json
 from ...replay.budgets import verify_ledger
 from ..settings import store_patience
 from .faults import BROKEN, OK
@@ -43,7 +41,7 @@ def list_accounts(prefix: str, database: str | None, json: bool, *, past: bool =
     waiting = Counter(hold.account for hold in holds if not hold.granted)
     if json:
         for account in found:
-            write_json(_as_json(account, waiting[account.name], now))
+            write_json(account_json(account, waiting[account.name], now))
     elif found:
         console().print(_table(found, waiting, now))
     else:
@@ -62,8 +60,8 @@ def show_account(name: str, database: str | None, json: bool) -> int:
         raise CallError(Problem("", f"there is no account {ascii(name)[:60]}", "see: refold budgets list"))
     account, waiting = found[0], Counter(hold.account for hold in holds if not hold.granted)
     if json:
-        shown = _as_json(account, waiting[name], now)
-        write_json({**shown, "holds": [*map(_hold_json, holds)], "top_ups": [*map(_top_up_json, top_ups)]})
+        shown = account_json(account, waiting[name], now)
+        write_json({**shown, "holds": [*map(hold_json, holds)], "top_ups": [*map(top_up_json, top_ups)]})
         return OK
     screen = console()
     screen.print(_table([account], waiting, now))
@@ -81,7 +79,7 @@ def list_holds(prefix: str, database: str | None, json: bool) -> int:
         holds = store.ledger.holds(prefix)
     if json:
         for hold in holds:
-            write_json(_hold_json(hold))
+            write_json(hold_json(hold))
     elif holds:
         console().print(_hold_table(holds))
     else:
@@ -105,11 +103,11 @@ def top_up(account: str, cents: float, reason: str, by: str | None, database: st
         (row,) = (each for each in store.ledger.accounts(account) if each.name == account)
         now = store.dispatch.now()
     if json:
-        write_json({**_top_up_json(event), "left": _as_json(row, 0, now)["left"] if known else None})
+        write_json({**top_up_json(event), "left": account_json(row, 0, now)["left"] if known else None})
         return OK
     if not known:
         note("nothing was asked of this account yet: look whether the name is right")
-    left_now = f", {_amount(row, _left(row, now))} left" if known else ""
+    left_now = f", {_amount(row, left_in(row, now))} left" if known else ""
     console().print(f"{plain(account)}: {cents:+g} ct{left_now}", soft_wrap=True)
     return OK
 
@@ -131,39 +129,6 @@ def verify(rebuild: bool, database: str | None, json: bool) -> int:
     return BROKEN if found and not rebuild else OK
 
 
-def _left(account: Account, now: int) -> int:
-    limit = Limit(account.name, account.kind, 0, account.capacity, account.token_seconds)
-    return max(left(limit, account, now), 0)
-
-
-def _as_json(account: Account, waiting: int, now: int) -> dict[str, Any]:
-    unit = MILLIONTHS if account.kind == "budget" else 1
-    shown: dict[str, Any] = {"account": account.name, "kind": account.kind, "capacity": account.capacity / unit}
-    if account.kind == "budget":
-        shown |= {"extra": account.extra / unit, "spent": account.spent / unit}
-    if account.kind == "rate":
-        full = iso(account.full_at) if account.full_at > now else None
-        shown |= {"token_seconds": account.token_seconds, "full_at": full}
-    else:
-        shown["reserved"] = account.reserved / unit
-    return {**shown, "left": _left(account, now) / unit, "waiting": waiting}
-
-
-def _hold_json(hold: Hold) -> dict[str, Any]:
-    unit = MILLIONTHS if is_budget(hold.account) else 1
-    return {**hold._asdict(), "amount": hold.amount / unit}
-
-
-def _top_up_json(event: BudgetToppedUp) -> dict[str, Any]:
-    return {
-        "account": event.account,
-        "cents": event.cents,
-        "reason": event.reason,
-        "by": event.by,
-        "at": iso(event.at),
-    }
-
-
 def _amount(account: Account, amount: int) -> str:
     return f"{amount / MILLIONTHS:g} ct" if account.kind == "budget" else str(amount)
 
@@ -174,7 +139,7 @@ def _table(accounts: list[Account], waiting: Counter[str], now: int) -> Table:
     for column in table.columns[2:]:
         column.justify = "right"
     for each in accounts:
-        remaining = _left(each, now)
+        remaining = left_in(each, now)
         of = each.capacity + each.extra
         taken = of - remaining if each.kind == "rate" else each.reserved
         spent = _amount(each, each.spent) if each.kind == "budget" else ""

@@ -46,6 +46,7 @@ def develop(
         skills = read_skills(modules)
         projections = known_projections(golden_place(store, folder, keys))
         # What can be refused is refused before a second goes into loading the web framework.
+        from ..places import places
         from ..serve import HttpServer
 
         def begun() -> None:
@@ -57,7 +58,7 @@ def develop(
 
         # It knows the functions too: what is started is checked against them, and carries their version and time limit.
         engine = WorkflowEngine(store, skills, patience=patience, parks=True)
-        server = HttpServer(engine, bound, begun)
+        server = HttpServer(engine, bound, begun, places=places(folder, keys))
         worker = Worker(store, skills, queues=queues, patience=patience)
         projector = Projector(store, list(projections.values()))
         sender = None if webhooks is None else webhooks(store, engine)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.text import Text
 
 from ...core.divergence import VOLATILE_FIELDS
-from ...core.errors import CallError, IntegrityError, Problem, RefoldError, RunNotFoundError
+from ...core.errors import CallError, IntegrityError, Problem
 from ...core.golden_log import GoldenLog
 from ...eventstore.store import Store
 from ...projections.golden_archives import archive_names
@@ -17,12 +17,13 @@ from ...projections.golden_compare import GoldenDifference, compare_golden
 from ...projections.golden_decisions import GoldenDecisions
 from ...projections.golden_faults import GoldenFault
 from ...projections.golden_names import GOLDEN, safe_name
+from ...projections.golden_proof import recorded, verdict_by_log
 from ...projections.golden_recorder import GoldenRecorder, GoldenVerdict
 from ...projections.golden_upkeep import verify_archive
 from ...projections.golden_writing import archived_goldens
 from ...replay.golden_control import verify_golden_control
 from .faults import BROKEN, DIVERGED, OK
-from .goldens import Place, all_runs, check_choice, recorded
+from .goldens import Place, all_runs, check_choice
 from .output import console, plain, write_json
 from .progress import Told, watched
 from .reading import existing_store, missing_file
@@ -65,7 +66,7 @@ def verify(place: Place, runs: list[str], all_: bool, offline: bool, complete: b
 
 def _some(recorder: GoldenRecorder, store: Store | None, place: Place, runs: list[str]) -> Iterator[GoldenVerdict]:
     for run_id in runs:
-        verdict = _verdict(recorder, store, run_id, place.tenant)
+        verdict = verdict_by_log(recorder, store, run_id, place.tenant)
         if [fault.kind for fault in verdict.faults] == ["missing"]:
             name = safe_name(run_id) + GOLDEN
             if (place.tenant, name) in archived_goldens(recorder.storage, place.tenant):
@@ -86,7 +87,7 @@ def _all(
             fault = GoldenFault(1, "identity", "its first line does not name the run that the file is called after")
             yield GoldenVerdict(tenant, name, None, (fault,))
         else:
-            yield _verdict(recorder, store, run_id, tenant)
+            yield verdict_by_log(recorder, store, run_id, tenant)
     for number, name in enumerate(archives, len(found) + 1):
         told(number, len(found) + len(archives))
         if store is not None and name not in log.archives:
@@ -109,26 +110,9 @@ def _lacking(recorder: GoldenRecorder, store: Store, tenant: str, there: set[str
     archived = {name for _, name in archived_goldens(recorder.storage, tenant)}
     for run_id in all_runs(store, tenant):
         if safe_name(run_id) + GOLDEN not in there | archived:
-            verdict = _verdict(recorder, store, run_id, tenant)
+            verdict = verdict_by_log(recorder, store, run_id, tenant)
             if verdict.faults and recorded(store, run_id, tenant) is not None:
                 yield verdict
-
-
-def _verdict(recorder: GoldenRecorder, store: Store | None, run_id: str, tenant: str) -> GoldenVerdict:
-    expected = None
-    fault = None
-    if store is not None:
-        try:
-            golden = recorded(store, run_id, tenant)
-            expected = None if golden is None else golden.data
-            fault = GoldenFault(0, "log", "by the log, the run has not ended") if golden is None else None
-        except RunNotFoundError:
-            fault = GoldenFault(0, "log", "the log knows no such run")
-        except (IntegrityError, RefoldError) as error:
-            fault = GoldenFault(0, "log", f"the log cannot be read: {error}")
-    verdict = recorder.verify_golden(run_id, tenant, expected)
-    faults = verdict.faults if fault is None else (*verdict.faults, fault)
-    return GoldenVerdict(tenant, run_id, verdict.key_id, faults)
 
 
 def _tell(verdict: GoldenVerdict) -> None:

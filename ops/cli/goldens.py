@@ -9,15 +9,14 @@ from pathlib import Path
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ...core.errors import CallError, Problem, RefoldError, RunNotFoundError
-from ...core.ids import check_tenant, run_of, stream_of
-from ...core.state import fold
-from ...eventstore.log import EventLog
+from ...core.errors import CallError, Problem, RefoldError
+from ...core.ids import check_tenant, run_of
 from ...eventstore.store import Store
 from ...projections.golden_decisions import GoldenDecisions
 from ...projections.golden_files import GoldenFolder
 from ...projections.golden_keys import GoldenKeys
-from ...projections.golden_lines import Golden, golden_of
+from ...projections.golden_lines import Golden
+from ...projections.golden_proof import recorded
 from ...projections.golden_recorder import GoldenRecorder
 from ...projections.golden_upkeep import Listed, listed
 from ...projections.golden_writing import archived_goldens, write_goldens
@@ -75,15 +74,6 @@ def golden_place(store: Store, folder: str | None, keys: str | None) -> GoldenPl
     if golden_key_file(keys) is None and folder is None:
         return None
     return GoldenPlace(store, golden_folder(folder), check_key_file(keys))
-
-
-def recorded(store: Store, run_id: str, tenant: str) -> Golden | None:
-    """The golden of a run by its log; None while the run goes on. Raises RunNotFoundError, IntegrityError."""
-    events = EventLog(store, "").events(stream_of(tenant, run_id))
-    if not events:
-        raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
-    state = fold(events)
-    return None if state.end is None else golden_of(state)
 
 
 def check_choice(runs: list[str], all_: bool) -> None:

@@ -20,6 +20,7 @@ def serve_api(host: str, port: int, database: str | None, json: bool) -> int:
     log_to_stderr(Hidden([url]))
     with closing(loopback_socket(host, port)) as bound, closing(open_store(url)) as store:
         # What can be refused is refused before a second goes into loading the web framework.
+        from ..places import places
         from ..serve import HttpServer
 
         def begun() -> None:
@@ -30,7 +31,7 @@ def serve_api(host: str, port: int, database: str | None, json: bool) -> int:
                 console().print(f"listening on {here}", soft_wrap=True)
 
         engine = WorkflowEngine(store, patience=patience, parks=True)
-        server = HttpServer(engine, bound, begun)
+        server = HttpServer(engine, bound, begun, places=places())
 
         async def work() -> None:
             async with engine:

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import Any
 from uuid import uuid4
 
 from rich.box import SIMPLE_HEAD
@@ -16,11 +15,11 @@ from ...compose import WorkflowEngine, database_url, open_store
 from ...core.errors import AddressRefusedError, CallError, Problem, StoreUnreachableError
 from ...core.ids import check_tenant
 from ...core.runtime.clock import SystemClock
-from ...eventstore.outbox import Delivery, Lookup, Status
+from ...eventstore.outbox import Lookup, Status
 from ...eventstore.store import Store
-from ...projections.times import iso
 from ...projections.webhook_body import ping
 from ...projections.webhook_keys import WebhookKeys
+from ...projections.webhook_view import delivery_json
 from ..settings import store_patience, webhook_allowed, webhook_authorities
 from ..webhooks.post import Message, Poster, Sent, tls_context
 from ..webhooks.sender import WebhookSender
@@ -72,7 +71,7 @@ def list_deliveries(
         found = store.outbox.deliveries(Lookup(tenant, endpoint_id, None, status, failed), limit)
     if json:
         for each in found:
-            write_json(_told(each))
+            write_json(delivery_json(each))
     elif found:
         table = Table("message", "event", "of", "endpoint", "status", "tries", box=SIMPLE_HEAD, pad_edge=False)
         for name in ("last", "next", "error"):
@@ -86,12 +85,6 @@ def list_deliveries(
     else:
         note("no messages")
     return OK
-
-
-def _told(each: Delivery) -> dict[str, Any]:
-    tried = None if each.tried_at is None else iso(each.tried_at)
-    due = iso(each.due) if each.status == "waiting" else None
-    return {**each._asdict(), "since": iso(each.since), "due": due, "tried_at": tried}
 
 
 def replay_dead(

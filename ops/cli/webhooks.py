@@ -22,11 +22,10 @@ from ...core.runtime.webhook_control import WebhookControl
 from ...core.webhook_log import Endpoint, WebhookLog
 from ...core.webhook_signing import secret_text
 from ...eventstore.log import EventLog
-from ...eventstore.outbox import Status
 from ...eventstore.secret_file import alone
 from ...eventstore.store import Store
-from ...projections.times import iso
 from ...projections.webhook_keys import WebhookKeys, new_key
+from ...projections.webhook_view import counted, endpoint_json
 from ..settings import WEBHOOK_KEYS, store_patience, webhook_allowed, webhook_authorities, webhook_key_file
 from ..webhooks.post import Poster, tls_context
 from .faults import OK
@@ -146,7 +145,7 @@ def rotate_secret(place: Place, endpoint_id: str, overlap: str) -> int:
 
 def _show_secret(place: Place, made: Endpoint, secret: bytes) -> None:
     if place.json:
-        write_json({**told(made), "secret": secret_text(secret)})
+        write_json({**endpoint_json(made), "secret": secret_text(secret)})
         return
     console().print(f"{made.endpoint_id}  {', '.join(made.patterns)}  {plain(made.url)}", soft_wrap=True)
     console().print(f"secret: {secret_text(secret)}", soft_wrap=True)
@@ -224,7 +223,7 @@ def list_endpoints(tenant: str, database: str | None, json: bool) -> int:
         found, counts = endpoints_of(store, tenant), store.outbox.counts(tenant)
     if json:
         for each in found.values():
-            write_json(told(each) | _counted(counts, each))
+            write_json(endpoint_json(each) | counted(counts, each))
     elif found:
         table = Table("endpoint", "events", "url", "state", "waiting", "dead", box=SIMPLE_HEAD, pad_edge=False)
         for each in found.values():
@@ -242,25 +241,14 @@ def show_endpoint(endpoint_id: str, tenant: str, database: str | None, json: boo
     with existing_store(database) as store:
         endpoint = endpoint_of(store, endpoint_id, tenant)
         counts = store.outbox.counts(tenant)
-    _show_one(endpoint, _counted(counts, endpoint), json)
+    _show_one(endpoint, counted(counts, endpoint), json)
     return OK
 
 
-def told(endpoint: Endpoint) -> dict[str, Any]:
-    """An endpoint as a JSON object, with times as texts."""
-    retired = None if endpoint.replaced is None else iso(endpoint.retired_at)
-    return {**endpoint.to_json(), "at": iso(endpoint.at), "retired_at": retired}
-
-
-def _counted(counts: dict[tuple[str, Status], int], endpoint: Endpoint) -> dict[str, int]:
-    every: tuple[Status, ...] = ("waiting", "delivered", "dead")
-    return {status: counts.get((endpoint.endpoint_id, status), 0) for status in every}
-
-
-def _show_one(endpoint: Endpoint, counted: dict[str, int], json: bool) -> None:
+def _show_one(endpoint: Endpoint, counts: dict[str, int], json: bool) -> None:
     if json:
-        write_json(told(endpoint) | counted)
+        write_json(endpoint_json(endpoint) | counts)
         return
-    for name, value in (told(endpoint) | counted).items():
+    for name, value in (endpoint_json(endpoint) | counts).items():
         text = ", ".join(endpoint.patterns) if name == "patterns" else "–" if value in (None, "") else str(value)
         console().print(f"{name:<12}  {plain(text)}", soft_wrap=True)

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from refold import Client, RefoldError, RunFailedError, SkillRegistry, WorkflowEngine, call, open_store, workflow
+from refold.api.places import NOWHERE, Places
 from refold.core.canonical import Payload
 from refold.core.events import MessageSent
 from refold.core.ports import EMPTY, Append, Unit
@@ -20,6 +21,7 @@ from refold.eventstore.journal import Journal
 from refold.eventstore.sealing import Sealer
 from refold.ops.certify_faults import Bench
 
+from .audited import signed, tree_of
 from .served import served
 from .workflows import spec, step, until
 
@@ -212,15 +214,23 @@ async def diverged(bench: Bench) -> str | None:
     return await code_of(bench.engine.replay(bench.run_id))
 
 
-async def of_server(bench: Bench, method: str, path: str, body: Any = None) -> str | None:
+async def of_server(bench: Bench, method: str, path: str, body: Any = None, places: Places = NOWHERE) -> str | None:
     """The code of what the HTTP server answers."""
-    with served(bench.store) as base:
+    with served(bench.store, places) as base:
         async with httpx2.AsyncClient(base_url=base, timeout=60) as client:
             answer = await client.request(method, path, json=body)
     document = json.loads(answer.content)
     assert answer.headers["content-type"] == "application/problem+json"
     assert document["status"] == answer.status_code
     return str(document["code"])
+
+
+async def behind_tree(bench: Bench) -> str | None:
+    """A run is newer than the signed head of the tree."""
+    folder = bench.folder / "tree"
+    tree_of(bench.store, folder).write("checkpoint", signed(tree_of(bench.store, folder)).data)
+    await bench.run(step("late", "echo"))
+    return await of_server(bench, "GET", f"/v1/runs/{bench.run_id}/bundle", places=Places(tree=folder))
 
 
 async def broken_server(bench: Bench) -> str | None:
@@ -257,6 +267,10 @@ RUNS: dict[str, Provoke] = {
     "SPEC_NOT_FOUND": _raised(lambda bench: bench.engine.run("nobody", bench.run_id)),
     "INPUT_INVALID": _raised(lambda bench: bench.engine.run(spec(step("a")), "r/x")),
     "ROUTE_UNKNOWN": lambda bench: of_server(bench, "GET", "/nowhere"),
+    "RESOURCE_NOT_FOUND": lambda bench: of_server(bench, "GET", "/v1/failure-codes/NOBODY"),
+    "PROJECTION_NOT_BUILT": lambda bench: of_server(bench, "GET", "/v1/failures"),
+    "NOT_CONFIGURED": lambda bench: of_server(bench, "GET", "/v1/audit/tree"),
+    "TREE_BEHIND": behind_tree,
     "OWNERSHIP_LOST": lost_ownership,
     "STORE_REFUSED": no_schema,
     "INTEGRITY_BROKEN": altered,

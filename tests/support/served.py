@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
+from refold.api.places import NOWHERE, Places
 from refold.compose import Worker, WorkflowEngine
 from refold.core.runtime.registry import SkillRegistry
 from refold.eventstore.store import Store
@@ -18,11 +19,11 @@ _PATIENCE_SECONDS = 30
 
 
 @contextmanager
-def served(store: Store) -> Generator[str]:
+def served(store: Store, places: Places = NOWHERE) -> Generator[str]:
     """Serve the API over `store`; the URL under which it is reached."""
     with loopback_socket("127.0.0.1", 0) as bound:
         begun = threading.Event()
-        server = HttpServer(WorkflowEngine(store, patience=2, parks=True), bound, begun.set)
+        server = HttpServer(WorkflowEngine(store, patience=2, parks=True), bound, begun.set, places=places)
 
         async def work() -> None:
             async with server.engine:

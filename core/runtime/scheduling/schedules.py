@@ -88,11 +88,18 @@ class Schedules:
         return await self._status(await self._engine.state(run_id, tenant), tenant)
 
     async def list(self, tenant: str = "default") -> list[ScheduleStatus]:
-        """All that have not ended, by id."""
+        """All that have not ended, by the ids of the runs that they are."""
+        return [await self.of_run(run_id, tenant) for run_id in await self.runs(tenant)]
+
+    async def runs(self, tenant: str = "default") -> Sequence[str]:
+        """The ids of the runs that are schedules and have not ended, sorted."""
         check_tenant(tenant)
         streams = await asyncio.to_thread(self._streams, NEEDS)
-        runs = sorted(run_id for of, run_id in map(run_of, streams) if of == tenant)
-        return [await self._status(await self._engine.state(run_id, tenant), tenant) for run_id in runs]
+        return sorted(run_id for of, run_id in map(run_of, streams) if of == tenant)
+
+    async def of_run(self, run_id: str, tenant: str = "default") -> ScheduleStatus:
+        """How the schedule stands that is this run. Raises RunNotFoundError."""
+        return await self._status(await self._engine.state(run_id, tenant), tenant)
 
     async def get(self, schedule_id: str, tenant: str = "default") -> ScheduleStatus:
         """How it stands, or stood at its end. Raises RunNotFoundError."""

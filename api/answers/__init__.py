@@ -8,8 +8,8 @@ import orjson
 from fastapi import Response
 from pydantic import BaseModel
 
-from ..core.results import StepResult
-from ..projections.worker_reports import WorkerReport
+from ...core.results import StepResult
+from ...projections.worker_reports import WorkerReport
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from .answers import ProblemEntry
+from . import ProblemEntry
 
 
 class Finding(BaseModel):
