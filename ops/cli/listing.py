@@ -27,6 +27,10 @@ from .times_given import read_time
 _WIDE = 100
 
 
+_BOUNDS = ("--started-since", "--started-until", "--ended-since", "--ended-until")
+"""The options that bound times, in the order of the filter's fields."""
+
+
 class Query(NamedTuple):
     """Which runs the options name; `times` holds bounds by option."""
 
@@ -45,9 +49,9 @@ class Query(NamedTuple):
         check_tenant(self.tenant)
         attributes = dict(map(_attribute, self.attributes))
         status = None if self.status is None else check_status(self.status)
-        times = {name[2:].replace("-", "_"): read_time(name, text) for name, text in self.times.items()}
         named = (self.workflow_type, self.workflow_version, self.agent_id, self.queue, self.error_code)
-        return RunFilter(status, *named, **times, attributes=attributes)
+        since, until, ended_since, ended_until = (read_time(name, self.times.get(name)) for name in _BOUNDS)
+        return RunFilter(status, *named, since, until, ended_since, ended_until, attributes)
 
 
 def list_runs(query: Query, limit: int, before: int | None, database: str | None, json: bool) -> int:
