@@ -48,5 +48,6 @@ def test_what_cannot_be_asked_is_refused(memory_api: Api, run_id: str, body: Any
 
 def test_a_list_is_filtered_by_attributes_in_their_own_form_only(memory_api: Api) -> None:
     memory_api.start(WAIT)
-    assert memory_api.get("/v1/runs", attribute="item=lamp").json() == {"runs": [], "next_cursor": None}
+    found = memory_api.get("/v1/runs", attribute="item=lamp").json()
+    assert found == {"runs": [], "next_cursor": None, "index": None}
     problem(memory_api.get("/v1/runs", attribute="item"), 422, "INPUT_INVALID")
