@@ -69,10 +69,10 @@ class Stops:
     """All stops in force after event `version` of the control stream; a value, never changed.
 
     `released` is the version of the last release, 0 when there was none: a run that was held back by an older look at
-    the stream may be free. True when there is any stop.
+    the stream may be free. True when there is `any` stop.
     """
 
-    __slots__ = ("_found", "local", "released", "version")
+    __slots__ = ("_found", "any", "local", "released", "version")
 
     def __init__(
         self, found: Mapping[Scope, Stop] | None = None, version: int = 0, released: int = 0, local: Sequence[Stop] = ()
@@ -81,6 +81,7 @@ class Stops:
         self.version = version
         self.released = released
         self.local = tuple(local)
+        self.any = bool(self._found or self.local)
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Stops:
@@ -133,7 +134,7 @@ class Stops:
         return bool(self.local) or EVERYTHING in self._found or Scope("queue", queue) in self._found
 
     def __bool__(self) -> bool:
-        return bool(self._found or self.local)
+        return self.any
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Stops):

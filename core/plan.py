@@ -45,6 +45,7 @@ class Plan:
     """A compiled spec.
 
     `steps` are in index order: topological, ties by the spec's list. `sinks` are the indexes that nobody depends on.
+    `skill_ids` are the skills that it runs, `sensitive` says that the spec calls some step so.
     `needs` is what a worker must offer to serve it (`refold.core.needs`).
     `required_inputs` holds, for each `${inputs.x}` used anywhere, the name x and the pointers where it stands.
     References in `output` imply no dependency: it is resolved when all steps have ended.
@@ -55,6 +56,8 @@ class Plan:
     index_of: dict[str, int]
     output: Template | None
     sinks: tuple[int, ...]
+    skill_ids: frozenset[str]
+    sensitive: bool
     needs: str
     required_inputs: dict[str, tuple[str, ...]]
 
@@ -94,6 +97,8 @@ def compile_plan(spec: WorkflowSpec) -> Plan:
         index_of={step.step_id: step.index for step in steps},
         output=output,
         sinks=tuple(step.index for step in steps if not step.dependents),
+        skill_ids=frozenset(step.skill_id for step in steps),
+        sensitive=any(step.sensitive for step in steps),
         needs=needs_of_spec(spec.workflow_type, spec.version, (step.skill_id for step in steps)),
         required_inputs=_required([*references, output.references if output else ()]),
     )

@@ -108,10 +108,16 @@ def marks_of(value: Any, recorded: bytes) -> list[Mark]:
 
     Raises NotCanonicalError for a secret as a key, or within a model or dataclass, from which it could not be told.
     """
+    if not may_hold(recorded):
+        return []
     marks: list[Mark] = []
-    if _TRACE in recorded:  # What holds no such text holds no secret, and nearly nothing does.
-        _gather(value, (), marks, set())
+    _gather(value, (), marks, set())
     return marks
+
+
+def may_hold(recorded: bytes) -> bool:
+    """Whether there can be secrets in what canonical JSON says so: what holds no placeholder's text holds none."""
+    return _TRACE in recorded
 
 
 def revealed(value: Any, marks: Sequence[Mark], values: Mapping[str, str]) -> Any:

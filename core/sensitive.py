@@ -69,6 +69,8 @@ class Revealed:
 
 def touches(state: SpecState, template: Template) -> bool:
     """Whether something that `template` refers to is sensitive."""
+    if not state.hides:
+        return False
     hidden = state.started.inputs.hidden
     names = () if hidden is None else hidden.names or ()
     for reference in template.references:
@@ -84,11 +86,9 @@ def touches(state: SpecState, template: Template) -> bool:
 
 def is_sensitive(state: RunState, step: Any, declared: bool) -> bool:
     """Whether what comes of `step` is: it, its skill or its function is `declared` so, or its inputs hold such data."""
-    if isinstance(state, CodeState):
-        return state.started.inputs.hidden is not None
-    if not isinstance(state, SpecState) or not isinstance(step, PlannedStep):
-        return declared
-    return declared or step.sensitive or touches(state, step.inputs)
+    if isinstance(state, SpecState) and isinstance(step, PlannedStep):
+        return declared or step.sensitive or touches(state, step.inputs)
+    return state.started.inputs.hidden is not None if isinstance(state, CodeState) else declared
 
 
 def spec_output(state: SpecState, template: Template, shown: Any) -> Payload:

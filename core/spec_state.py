@@ -23,7 +23,18 @@ class SpecState(RunState[int]):
     index 0, belong to the result: all, or those up to there.
     """
 
-    __slots__ = ("abort_at", "counted", "doomed", "leading", "outcomes", "plan", "ready", "skippable", "unmet")
+    __slots__ = (
+        "_hides",
+        "abort_at",
+        "counted",
+        "doomed",
+        "leading",
+        "outcomes",
+        "plan",
+        "ready",
+        "skippable",
+        "unmet",
+    )
 
     def __init__(self, started: RunStarted, plan: Plan):
         super().__init__(started, plan.spec.timeout_seconds)
@@ -36,11 +47,17 @@ class SpecState(RunState[int]):
         self.leading = 0
         self.abort_at: int | None = None
         self.counted = len(plan.steps)
+        self._hides = started.inputs.hidden is not None
 
     @property
     def needs(self) -> str:
         """See `RunState.needs`."""
         return self.plan.needs
+
+    @property
+    def hides(self) -> bool:
+        """Whether some input or output is sensitive; of a state from a snapshot, which holds none of that, unknown."""
+        return self._hides
 
     @property
     def step_hashes(self) -> list[str | None]:
@@ -83,6 +100,8 @@ class SpecState(RunState[int]):
         if isinstance(event, StepSkipped) and index not in self.skippable:
             raise IntegrityError(f"{event.topic}: step {event.step_id!r} has no reason to be skipped")
         self.outcomes[index] = outcome
+        if outcome.output is not None and outcome.output.hidden is not None:
+            self._hides = True
         self.forget(index)
         self.skippable.discard(index)
         del self.ready[bisect_left(self.ready, index)]

@@ -81,8 +81,8 @@ def _shape(cls: type[Event]) -> _Shape:
         cls,
         cls.schema,
         names,
-        ("at", *names),
-        attrgetter("at", *names),
+        ("at", *sorted(names)),  # The order of canonical JSON, so that nothing has to be sorted.
+        attrgetter("at", *sorted(names)),
         of(Payload),
         optional,
         of(float),
@@ -117,16 +117,19 @@ def encode(
     shape = _SHAPES[event.topic]
     data: dict[str, Any] = dict(zip(shape.names, shape.values(event), strict=True))
     at = data.pop("at")
+    in_order = not shape.parts
     for name in shape.payloads:
         payload: Payload | None = data[name]
         if payload is None:
             continue
         if payload.hidden is not None:
             _seal(event, name, payload.hidden, place, cipher, data, large)
+            in_order = False
         if len(payload.data) <= INLINE_BYTES:
             data[name] = orjson.Fragment(payload.data)
         else:
             del data[name]
+            in_order = False
             data[f"{name}_ref"] = payload.sha256
             large[payload.sha256] = payload.data
     for name in shape.floats:
@@ -137,7 +140,7 @@ def encode(
     envelope = {"at": at, "build": build, "data": data, "nonce": nonce, "prev": prev, "v": shape.version}
     try:
         # With payloads and floats already canonical, nothing is left on which orjson and RFC 8785 differ.
-        return orjson.dumps(envelope, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(envelope, option=0 if in_order else orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError as error:
         raise NotCanonicalError(Problem("", f"{event.topic} cannot be stored: {error}")) from None
 

@@ -25,7 +25,7 @@ from ..run_state import RunState
 from ..step_events import StepIndex
 from .attempt import Attempt, Call, Result, Waiting, call_inline
 from .brake import Brake
-from .clearance import Clearance, settlements
+from .clearance import Clearance, clearance_for, settlements
 from .decider import Decider
 from .outcomes import approval_requested, outcome_event
 from .pricing import Step, time_limit
@@ -59,8 +59,7 @@ class RunActor:
         self._timer: Timer | None = None
         self._delivered = self._stored = state.taken
         self._waiters: list[asyncio.Future[None]] = []
-        gate = services.gate
-        self._clearance = None if gate is None else Clearance(gate, stream, decider, services.limits, self._advance)
+        self._clearance: Clearance | None = None
         self._ledger: list[LedgerChange] = []
 
     def begin(self) -> None:
@@ -134,6 +133,8 @@ class RunActor:
         state, limits = self.state, self._services.limits
         if self._draining:
             limits = limits._replace(parallel_steps=0)
+        if self._clearance is None:
+            self._clearance = clearance_for(self._services, self.stream, self._decider, self._advance)
         at = self._now()
         awaited = children_awaited(state) if state.waits else ()
         events: list[Event] = []

@@ -35,6 +35,5 @@ def _holds(skills: SkillRegistry, started: RunStarted) -> bool:
         return True
     if started.spec is None:
         return False
-    steps = plan_of(started.spec.data).steps
-    found = (skills.find(step.skill_id) for step in steps)
-    return any(step.sensitive for step in steps) or any(skill is not None and skill.sensitive for skill in found)
+    plan = plan_of(started.spec.data)
+    return plan.sensitive or any(skill is not None and skill.sensitive for skill in map(skills.find, plan.skill_ids))

@@ -81,8 +81,10 @@ class Brake:
         What may not leaves `running`, and `moved` becomes true. But an at-most-once step whose start is recorded, which
         cannot be taken back, keeps its place until the release. What has left `running` by itself is forgotten.
         """
-        put_off, self._held = self._held, []
-        for execute in (*put_off, *wanted):
+        if self._held:
+            put_off, self._held = self._held, []
+            wanted = (*put_off, *wanted)
+        for execute in wanted:
             if execute.index not in running:
                 continue
             if self._watch is None or self._watch.covering(self._started) is None:

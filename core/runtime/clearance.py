@@ -23,6 +23,7 @@ from .decider import Decider
 from .gate import Gate
 from .outcomes import outcome_event
 from .pricing import cost_of
+from .services import Services
 
 _CODES = {"budget": "BUDGET_EXCEEDED", "rate": "RATE_LIMITED", "concurrency": "CONCURRENCY_LIMITED"}
 
@@ -232,6 +233,14 @@ class Clearance:
         task = asyncio.get_running_loop().create_task(withdraw())
         _WITHDRAWALS.add(task)
         task.add_done_callback(_WITHDRAWALS.discard)
+
+
+def clearance_for(services: Services, stream: str, decider: Decider, changed: Callable[[], None]) -> Clearance | None:
+    """The clearance of a run's attempts, None while there is no policy for it and nothing is held for it."""
+    gate = services.gate
+    if gate is None or not gate.concerns(decider.state):
+        return None
+    return Clearance(gate, stream, decider, services.limits, changed)
 
 
 _WITHDRAWALS: set[asyncio.Task[None]] = set()

@@ -73,7 +73,7 @@ class EmergencyWatch:
     def covering(self, started: RunStarted) -> Stop | None:
         """The stop under which the run stands that began so."""
         stops = self._stops
-        return stops.covers(started.tenant, started.workflow_type, started.queue) if stops else None
+        return stops.covers(started.tenant, started.workflow_type, started.queue) if stops.any else None
 
     async def check(self, started: RunStarted) -> None:
         """Raises EmergencyStopError when the run must not go on, by a look at the store that is a moment old at most.
@@ -139,13 +139,15 @@ class EmergencyWatch:
             if head != self._head:
                 stops, head = (NO_STOPS, head) if head == EMPTY else read_stops(self._log)
                 with self._publishing:
-                    self._publish(stops.beside(self._stops.local))
-                self._head = head
+                    self._publish(stops.beside(self._stops.local), head)
             self._looked = time.monotonic()
 
-    def _publish(self, stops: Stops) -> None:
+    def _publish(self, stops: Stops, head: Head | None = None) -> None:
         before, self._stops = self._stops, stops
-        if stops == before:
+        # Who has asked before anything was known claims nothing, and must be told that it is known now.
+        first = self._head is None and head is not None
+        self._head = head or self._head
+        if stops == before and not first:
             return
         with self._lock:
             listeners = list(self._changed.values())

@@ -102,6 +102,10 @@ class Gate:
         asked = any(each is not None and each.sandbox == "all" for each in (self._current, own))
         return await self._judge.refusal(started) if asked or started.origin == PLANNER else None
 
+    def concerns(self, state: RunState) -> bool:
+        """Whether there is any policy for a run, or something held for it since there was one."""
+        return self._current is not None or state.started.policy is not None or bool(state.cleared)
+
     def enforcer(self, state: RunState) -> PolicyEnforcer | None:
         """What applies to a run now; None where there is neither a policy of the process nor one of the run."""
         current, own = self._current, state.started.policy

@@ -14,7 +14,7 @@ from uuid import UUID
 from ..canonical import Payload, json_pointer
 from ..errors import CallError, Failure, NotCanonicalError, Problem
 from ..limits import Limits
-from ..secret_marks import Mark, marks_of
+from ..secret_marks import Mark, marks_of, may_hold
 from .wait import Wait
 
 Path = tuple[str | int, ...]
@@ -78,8 +78,8 @@ def output_of(result: Any, limit: int = Limits().payload_bytes) -> Payload:
 def payload_of(value: Any) -> Payload:
     """`value` as canonical JSON, its models and dataclasses dumped. Raises NotCanonicalError with a pointer, also for
     a secret: what has no place for one would come to hold its name."""
-    payload, marks = sealed_payload_of(value)
-    if marks:
+    payload = _payload_of(value)
+    if may_hold(payload.data) and (marks := marks_of(value, payload.data)):
         pointer, name = json_pointer(marks[0].path), sorted(marks[0].text.names)[0]
         fix = "only the inputs of skills may hold secrets"
         raise NotCanonicalError(Problem(pointer, f"the secret {name!r} has no place here", fix))

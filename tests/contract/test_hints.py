@@ -9,12 +9,15 @@ import psycopg
 import pytest
 
 from refold.core.runtime import workloop
+from refold.core.runtime.emergency_watch import EmergencyWatch
 from refold.eventstore import hints_postgres
 from refold.eventstore.hints_postgres import CHANNEL
+from refold.eventstore.log import EventLog
+from refold.eventstore.memory import MemoryStore
 from refold.tests.contract.conftest import Place
 from refold.tests.support.postgres import PostgresServer, fresh_database
 from refold.tests.support.sites import Site
-from refold.tests.support.workflows import soon, spec, step, until
+from refold.tests.support.workflows import SOON_SECONDS, soon, spec, step, until
 
 ONE_STEP = spec(step("a", x=1))
 
@@ -26,6 +29,13 @@ def _nobody_looks_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workloop, "LONGEST_PAUSE", 60.0)
     # What the throttle swallows is found by the frequent looks after a hint, and there are none here.
     monkeypatch.setattr(hints_postgres, "NOTIFY_SECONDS", 0.0)
+
+
+@pytest.fixture
+def everybody_looks(_nobody_looks_unasked: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks as they are: of a lease that ends, since who held it was cut off, nobody gives a hint."""
+    monkeypatch.setattr(workloop, "SHORTEST_PAUSE", 0.01)
+    monkeypatch.setattr(workloop, "LONGEST_PAUSE", 0.25)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -74,6 +84,15 @@ async def test_a_run_that_is_resumed_goes_on_here_or_at_the_worker_that_its_mess
     assert all(site.proved(name) for name in names)
 
 
+def test_who_asked_before_it_was_known_what_is_stopped_is_told_when_nothing_is() -> None:
+    told = threading.Event()
+    watch = EmergencyWatch(EventLog(MemoryStore(), "test"))
+    end = watch.keep(told.set)
+    assert told.wait(SOON_SECONDS) and watch.ready
+    end()
+    watch.close()
+
+
 async def test_nothing_listens_after_the_worker_has_drained(site: Site) -> None:
     async with site.worker():
         await until(lambda: any(thread.name == "refold-ear" for thread in threading.enumerate()))
@@ -112,6 +131,7 @@ async def test_a_worker_whose_listening_connection_is_killed_listens_again(postg
     site.store.close()
 
 
+@pytest.mark.usefixtures("everybody_looks")
 async def test_all_connections_killed_at_once_stop_no_worker_and_lose_no_run(postgres_place: Place) -> None:
     site = Site(postgres_place.url)
     names = [f"r{number}" for number in range(20)]
@@ -125,7 +145,6 @@ async def test_all_connections_killed_at_once_stop_no_worker_and_lose_no_run(pos
                         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
                     )
             site.gates.open()
-            # One more, until a hint comes through: those of others may have been lost with their connections.
             await until(lambda: len(_listeners(operator)) == 1)
             await site.client.start(ONE_STEP, "last")
             await site.ended("last", *names)
@@ -134,6 +153,7 @@ async def test_all_connections_killed_at_once_stop_no_worker_and_lose_no_run(pos
     site.store.close()
 
 
+@pytest.mark.usefixtures("everybody_looks")
 async def test_a_restart_of_the_database_stops_no_worker_and_loses_no_run(postgres_server: PostgresServer) -> None:
     with fresh_database(postgres_server.url) as url:
         site = Site(url)
