@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -9,6 +10,7 @@ import hypothesis
 import pytest
 
 from refold.tests.support.catalog_watch import CatalogWatch, watching
+from refold.tests.support.in_memory import use_memory
 from refold.tests.support.postgres import PostgresServer, fresh_database, temporary_server
 from refold.tests.support.shared_postgres import SharedPostgres, shared_server_url
 
@@ -21,13 +23,22 @@ hypothesis.settings.register_profile("house", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("house")
 
 
+@pytest.hookimpl(tryfirst=True)  # Before pytest makes its own folder for temporary files.
 def pytest_configure(config: pytest.Config) -> None:
     """Open the session in the process that was called by hand, not in workers of pytest-xdist; watch in each."""
+    gc.disable()
     # Before any test module is imported, for they register codes.
     config.stash[_STACK] = ExitStack()
     config.stash[_WATCH] = config.stash[_STACK].enter_context(watching())
     if not hasattr(config, "workerinput"):
+        use_memory()
         config.stash[_SHARED] = SharedPostgres()
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from going through the modules and tests, which stay, again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

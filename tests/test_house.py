@@ -17,7 +17,7 @@ import pytest
 import refold
 from refold.compose import BUILD
 from refold.tests.support.root_package import ROOT
-from refold.tests.support.source import PRODUCT, Module, around, forbid, imports, product
+from refold.tests.support.source import PRODUCT, Module, around, dotted, forbid, imports, product, statements
 
 LONGEST_FILE, LONGEST_FUNCTION = 400, 70
 """In lines."""
@@ -190,7 +190,7 @@ def too_long(module: Module) -> Iterator[str]:
     """The file, and its functions, that are longer than anyone reads in one go."""
     if (lines := module.text.count("\n")) > LONGEST_FILE:
         yield module.at(lines, f"the file has {lines} lines, more than {LONGEST_FILE}")
-    for node in ast.walk(module.tree):
+    for node in statements(module.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > LONGEST_FUNCTION:
@@ -230,7 +230,7 @@ def dangers(module: Module) -> Iterator[str]:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             yield from (module.at(node.lineno, f"{name} is banned") for name in names if name in BANNED_IMPORTS)
         elif isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
+            called = dotted(node.func)
             if called in BANNED_CALLS:
                 yield module.at(node.lineno, f"{called}() is banned")
             if any(keyword.arg == "shell" for keyword in node.keywords):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -80,6 +81,26 @@ def imports(module: Module, known: Sequence[Module]) -> list[Import]:
     ]
 
 
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """What `tree` consists of, without looking into expressions: they are most of a tree, and hold no statement."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, block, ())
+            if isinstance(inner, list):  # A lambda's body is none.
+                waiting.extend(inner)
+
+
+def dotted(node: ast.AST) -> str:
+    """The name `a.b.c` that an expression is, "" for any other one."""
+    if isinstance(node, ast.Attribute):
+        before = dotted(node.value)
+        return f"{before}.{node.attr}" if before else ""
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def forbid(findings: Iterable[str]) -> None:
     """Fail the test with the findings, each a line, if there are any."""
     found = sorted(set(findings))
@@ -88,7 +109,15 @@ def forbid(findings: Iterable[str]) -> None:
 
 
 def _read(files: list[Path]) -> tuple[Module, ...]:
-    return tuple(Module.parse(str(file.relative_to(ROOT)), file.read_text(encoding="utf-8")) for file in sorted(files))
+    # The trees are millions of objects that stay: the collector must not go through them again and again.
+    gc.disable()
+    try:
+        return tuple(
+            Module.parse(str(file.relative_to(ROOT)), file.read_text(encoding="utf-8")) for file in sorted(files)
+        )
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _statements(node: ast.AST, hidden_in: str) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
