@@ -125,7 +125,8 @@ def test_the_check_sees_what_was_committed_while_it_waited(url: str, level: str)
 
 
 def test_a_writer_that_does_not_let_go_is_reported(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.05)
+    options = postgres._CONNECTION["options"].replace(f"lock_timeout={postgres.LOCK_SECONDS}s", "lock_timeout=50ms")
+    monkeypatch.setitem(postgres._CONNECTION, "options", options)
     store, unit = open_store(url), Writer().one("default/a")
     with raw(url) as rival:
         rival.execute("SELECT pg_advisory_lock(%s)", (APPEND_LOCK,))

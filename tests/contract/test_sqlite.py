@@ -13,6 +13,7 @@ import pytest
 
 from refold import open_store
 from refold.core.errors import IntegrityError, StoreRefusedError, StoreUnreachableError
+from refold.eventstore import sqlite_connection
 from refold.eventstore.sqlite import SQLiteStore
 from refold.eventstore.sqlite_connection import BUSY_SECONDS, PATIENT_SECONDS, make_durable
 from refold.eventstore.store import Store
@@ -128,7 +129,10 @@ def test_a_file_that_may_not_be_written_is_reported_at_once(store: SQLiteStore) 
         store.commit([Writer().one("default/a")], "me")
 
 
-def test_a_writer_that_does_not_let_go_is_reported(store: SQLiteStore, path: Path) -> None:
+def test_a_writer_that_does_not_let_go_is_reported(
+    store: SQLiteStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_connection, "BUSY_SECONDS", 0.05)
     store._writer.execute("PRAGMA busy_timeout = 50")  # pyright: ignore[reportPrivateUsage]
     unit = Writer().one("default/a")
     with raw(path) as other:

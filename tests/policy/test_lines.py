@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from refold import SkillRegistry, StepContext, Worker, WorkflowEngine, open_store
+from refold.core import ledger_rules
 from refold.core.ledger import Answer, Request
 from refold.core.runtime.clearance import SHORTEST_WAIT
 from refold.core.runtime.clock import SystemClock
@@ -104,7 +105,10 @@ async def test_a_run_that_waits_long_leaves_memory_and_comes_back(store: Store, 
     assert await proved(store, shop.skills, "r")
 
 
-async def test_a_step_waits_for_the_budget_and_goes_on_after_a_top_up(store: Store, shop: Shop) -> None:
+async def test_a_step_waits_for_the_budget_and_goes_on_after_a_top_up(
+    store: Store, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_rules, "SELDOM", 200_000)
     shop.gates.open()
     poor = policy(budgets=[{"scope": "tenant", "cents": 1, **WAITS}])
     async with WorkflowEngine(store, shop.skills, policy=poor) as engine:

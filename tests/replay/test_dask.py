@@ -78,8 +78,10 @@ async def test_a_cluster_gives_the_same_certificate_as_the_processes_of_one_mach
 def test_a_cluster_that_does_not_answer_is_said_to_be_unreachable(tmp_path: Path) -> None:
     with closing(open_store(f"sqlite:///{tmp_path}/fleet.db")):
         pass
-    command = [*COMMAND, "verify", "--all", "--database", f"sqlite:///{tmp_path}/fleet.db"]
-    done = subprocess.run([*command, "--on", "tcp://127.0.0.1:9"], cwd=tmp_path, capture_output=True, text=True)
+    impatient = "from refold.ops import cli, fleet_dask; fleet_dask.CONNECT_SECONDS = 1; cli.main()"
+    words = ["verify", "--all", "--database", f"sqlite:///{tmp_path}/fleet.db", "--on", "tcp://127.0.0.1:9"]
+    command = [sys.executable, "-P", "-c", impatient, *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 5 and "no cluster answers at tcp://127.0.0.1:9" in done.stderr, done.stderr
 
 
