@@ -18,7 +18,7 @@ from .places import NOWHERE, Places
 from .ports import Ports
 from .problems import install
 from .resources import RESOURCES
-from .routes import approvals, messages, plans, run_lists, runs, service
+from .routes import approvals, keys, messages, plans, run_lists, runs, service
 from .watch import EndWatch
 
 _DESCRIPTION = "Durable execution that can be proved. Errors are RFC 9457 problem documents with a failure code."
@@ -58,7 +58,7 @@ def create_app(
     app.state.access = access or Access(engine.access, uses=NotedUses(store.key_uses, engine.access.now))
     app.state.public_url = public_url
     app.state.ports = Ports(engine, store, build, EndWatch(store), places)
-    for resource in (run_lists, runs, messages, approvals, plans, service, *RESOURCES):
+    for resource in (run_lists, runs, messages, approvals, plans, keys, service, *RESOURCES):
         app.include_router(resource.router)
     install(app)
     app.add_middleware(Guard, access=app.state.access, public_url=public_url)

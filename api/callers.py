@@ -10,6 +10,7 @@ from fastapi.security import SecurityScopes
 from ..core.access_log import SCOPES, Scope
 from .access.access import access_of
 from .access.caller import EVERYWHERE, LOCAL, Caller
+from .access.documented import BEARER, SESSION
 
 __all__ = [
     "EVERYWHERE",
@@ -30,7 +31,12 @@ __all__ = [
 ]
 
 
-async def caller_of(needed: SecurityScopes, request: Request) -> Caller:
+async def caller_of(
+    needed: SecurityScopes,
+    request: Request,
+    _bearer: Annotated[None, Security(BEARER)],
+    _session: Annotated[None, Security(SESSION)],
+) -> Caller:
     """The caller of a request, who has the scopes that are needed. Raises Refusal: 401, 403, 429."""
     return await access_of(request).caller(request, needed.scopes)
 

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from ..core.seeds import MAX_SEED
+from .access.documented import without_cookies
 from .problems import MEDIA_TYPE
 
 JSON = "#/components/schemas/Json"
@@ -50,6 +51,7 @@ def complete(app: FastAPI) -> None:
         if "Json" in schemas:
             return document
         schemas["Json"] = _JSON
+        without_cookies(document)
         for operation in _operations(document):
             _tell_media_types(operation)
             for content in operation.get("requestBody", {}).get("content", {}).values():

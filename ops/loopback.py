@@ -1,24 +1,31 @@
-"""Where the HTTP server may listen: on this machine's own interface, as long as there are no API keys."""
+"""Where the HTTP server may listen: on this machine's own interface, and elsewhere only where it asks for keys."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
 
 from ..core.errors import CallError, Problem
 
 
-def loopback_socket(host: str, port: int) -> socket.socket:
-    """A socket bound to `host`, which must be this machine's loopback interface; port 0 is any free one.
+def _never() -> bool:
+    return False
 
-    Raises CallError for another host, since there are no keys yet, and when the port cannot be had.
+
+def loopback_socket(host: str, port: int, keyed: Callable[[], bool] = _never) -> socket.socket:
+    """A socket bound to `host`, which must be this machine's loopback interface unless the server asks for keys, which
+    `keyed` finds out; port 0 is any free one.
+
+    Raises CallError for another host without keys, and when the port cannot be had.
     """
-    fix = "use 127.0.0.1, ::1 or localhost; a proxy that asks for keys can stand before it"
+    fix = "use 127.0.0.1, ::1 or localhost, or make a key first: refold keys create NAME --scope admin --all-tenants"
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE) if host else []
     except (OSError, UnicodeError):
         raise CallError(Problem("", f"the host {host[:60]!a} is not known", fix)) from None
-    if not found or not all(ipaddress.ip_address(str(address[0])).is_loopback for *_, address in found):
+    here = bool(found) and all(is_loopback(str(address[0])) for *_, address in found)
+    if not here and (not found or not keyed()):
         reason = f"{host[:60]!a} is not a loopback host, and without API keys whoever reaches it may do everything"
         raise CallError(Problem("", reason, fix))
     family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
@@ -31,6 +38,11 @@ def loopback_socket(host: str, port: int) -> socket.socket:
         reason = f"port {port} of {host} cannot be had: {error.strerror or error}"
         raise CallError(Problem("", reason, "choose another one; 0 is any free one")) from None
     return bound
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an IP address is of this machine's loopback interface."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 def url_of(bound: socket.socket) -> str:

@@ -1,4 +1,4 @@
-"""The HTTP server: the API on a loopback socket, until it is told to stop."""
+"""The HTTP server: the API on a bound socket, until it is told to stop."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from fastapi import FastAPI
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ..api.access.access import Access
+from ..api.access.issuer import Issuer
+from ..api.access.tokens import IssuedTokens
+from ..api.access.uses import NotedUses
 from ..api.app import create_app
 from ..api.places import NOWHERE, Places
 from ..api.problems import MEDIA_TYPE, problem_bytes
 from ..api.watch import EndWatch
 from ..compose import BUILD, WorkflowEngine
+from .loopback import is_loopback
 
 STOP_SECONDS = 10
 """For how long requests under way are waited for when the server is to stop."""
@@ -31,11 +36,25 @@ class HttpServer:
     """The API over `engine`, which executes nothing, on a bound socket. `begun` is called when it accepts requests."""
 
     def __init__(
-        self, engine: WorkflowEngine, bound: socket.socket, begun: Callable[[], None], *, places: Places = NOWHERE
+        self,
+        engine: WorkflowEngine,
+        bound: socket.socket,
+        begun: Callable[[], None],
+        *,
+        places: Places = NOWHERE,
+        issuer: Issuer | None = None,
+        public_url: str | None = None,
     ):
+        """`issuer` is whose tokens count beside keys; people reach the server under `public_url`."""
         self.engine = engine
         self._bound = bound
-        app = create_app(engine, engine.store, BUILD, places=places)
+        access = Access(
+            engine.access,
+            tokens=None if issuer is None else IssuedTokens(issuer),
+            uses=NotedUses(engine.store.key_uses, engine.access.now),
+            keyed=not is_loopback(bound.getsockname()[0]),
+        )
+        app = create_app(engine, engine.store, BUILD, access, public_url, places=places)
         self._server = _Server(app, begun)
         self._watch: EndWatch = app.state.ports.watch
 

@@ -6,7 +6,9 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from ..api.access.issuer import Issuer
 from ..core.addresses import Allowed
 from ..core.errors import CallError, Problem
 from ..core.webhook_signing import parse_secret
@@ -84,3 +86,41 @@ def webhook_authorities() -> Path | None:
     """The file of certificates that REFOLD_WEBHOOK_CA names; None if it names none."""
     path = os.environ.get(WEBHOOK_CA)
     return Path(path) if path else None
+
+
+PUBLIC_URL = "REFOLD_PUBLIC_URL"
+"""The environment variable that says under which URL people reach the server."""
+
+
+def public_url(given: str | None) -> str | None:
+    """`given`, else REFOLD_PUBLIC_URL: scheme, host and port, as browsers name them; None if nobody says.
+
+    Raises CallError.
+    """
+    text = given or os.environ.get(PUBLIC_URL)
+    if not text:
+        return None
+    try:
+        url = urlsplit(text)
+        fits = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not url.username
+    except ValueError:
+        fits, url = False, urlsplit("")
+    if not fits or url.path not in ("", "/") or url.query or url.fragment:
+        raise CallError(Problem("", f"{text[:60]!a} is no URL of a server", "give it as https://refold.example.com"))
+    return f"{url.scheme}://{url.netloc}"
+
+
+def token_issuer() -> Issuer | None:
+    """Whose tokens count, by REFOLD_OIDC_ISSUER, _AUDIENCE, _JWKS, _ALGORITHMS, _SCOPES_CLAIM and _TENANT_CLAIM; None
+    if none of the first three is set. Lists are joined by commas. Raises CallError."""
+
+    def said(name: str) -> str:
+        return os.environ.get(f"REFOLD_OIDC_{name}", "").strip()
+
+    def listed(name: str) -> list[str]:
+        return [word.strip() for word in said(name).split(",") if word.strip()]
+
+    if not (said("ISSUER") or said("AUDIENCE") or said("JWKS")):
+        return None
+    claims = (said("SCOPES_CLAIM"), said("TENANT_CLAIM"))
+    return Issuer.parse(said("ISSUER"), listed("AUDIENCE"), said("JWKS"), listed("ALGORITHMS"), *claims)

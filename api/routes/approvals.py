@@ -12,6 +12,7 @@ from ...projections.approval_view import approval_view
 from ..answers import Approval, Approvals, answer
 from ..bodies import Body, documented, read
 from ..callers import Reader, Runner
+from ..deciding import decided_by
 from ..names import Label, RunIdInPath, StepId
 from ..ports import Given
 from ..starting import idempotency_key
@@ -23,11 +24,13 @@ router = APIRouter(prefix="/v1/runs/{run_id}/approvals", tags=["approvals"])
 class DecisionBody(Body):
     """What `by` does: `to` names somebody where it is a delegation. Without `step_id` it is the only open approval.
 
+    Where keys are asked for, `by` is the name of the key; another one needs the scope operate.
+
     The same key again is the same decision.
     """
 
     action: Literal["grant", "reject", "delegate", "comment"]
-    by: Label
+    by: Label | None = None
     step_id: StepId | None = None
     comment: str = ""
     to: Label | None = None
@@ -55,7 +58,8 @@ async def decide(request: Request, run_id: RunIdInPath, ports: Given, caller: Ru
     """How the approval stands then. What is answered counts, whoever else decides at the same time."""
     key = idempotency_key(request)
     body = await read(request, DecisionBody)
+    by = decided_by(caller, body.by)
     found = await ports.engine.approvals.decide(
-        run_id, body.step_id, body.action, body.by, body.comment, body.to, key=body.key or key, tenant=caller.tenant
+        run_id, body.step_id, body.action, by, body.comment, body.to, key=body.key or key, tenant=caller.tenant
     )
     return answer(approval_view(found))

@@ -202,18 +202,22 @@ def worker(
 
 @app.command("serve")
 def serve(
-    host: Annotated[str, typer.Option(metavar="HOST", help="A loopback name or address.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="HOST", help="Where to listen; elsewhere with keys.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="0 for any free one.")] = 8080,
+    public_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where people reach it; else REFOLD_PUBLIC_URL.", show_default=False),
+    ] = None,
     database: Database = None,
     json: Json = False,
 ) -> None:
     """Serve the HTTP API until a signal comes: it records runs, and workers execute them.
 
-    On this machine only: there are no API keys yet.
+    Without keys it serves this machine (loopback) alone, and whoever is on it.
     """
     from .serving import serve_api
 
-    raise typer.Exit(serve_api(host, port, database, json))
+    raise typer.Exit(serve_api(host, port, public_url, database, json))
 
 
 @app.command("workers")
