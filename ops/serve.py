@@ -14,8 +14,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..api.app import create_app
 from ..api.places import NOWHERE, Places
+from ..api.ports import Ports
 from ..api.problems import MEDIA_TYPE, problem_bytes
-from ..api.watch import EndWatch
 from ..compose import BUILD, WorkflowEngine
 
 STOP_SECONDS = 10
@@ -37,7 +37,7 @@ class HttpServer:
         self._bound = bound
         app = create_app(engine, engine.store, BUILD, places=places)
         self._server = _Server(app, begun)
-        self._watch: EndWatch = app.state.ports.watch
+        self._ports: Ports = app.state.ports
 
     async def run(self) -> None:
         """Serve until stopped."""
@@ -45,7 +45,7 @@ class HttpServer:
 
     def stop(self) -> None:
         """Accept nothing more, answer what is under way, and have `run` return."""
-        self._watch.close()
+        self._ports.close()
         self._server.should_exit = True
 
 
