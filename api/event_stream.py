@@ -35,6 +35,7 @@ RETRY_MS = 1_000
 """After how long a client is to come back that has lost its connection."""
 
 MEDIA_TYPE = "text/event-stream"
+"""WHATWG HTML, section 9.2.5."""
 
 _PAGE = 100
 _BEGIN = f"retry: {RETRY_MS}\n\n".encode()
