@@ -13,12 +13,13 @@ from .access.uses import NotedUses
 from .answers import ProblemDocument
 from .console.site import install_console
 from .guard import Guard
+from .live import LiveLog
 from .openapi import complete, operation_id
 from .places import NOWHERE, Places
 from .ports import Ports
 from .problems import install
 from .resources import RESOURCES
-from .routes import approvals, keys, messages, plans, run_lists, runs, service
+from .routes import approvals, keys, messages, plans, run_events, run_forks, run_lists, run_views, runs, service
 from .watch import EndWatch
 
 _DESCRIPTION = "Durable execution that can be proved. Errors are RFC 9457 problem documents with a failure code."
@@ -41,8 +42,8 @@ def create_app(
     """The API over `engine` and its `store`. The engine must know no skills: the API starts runs and executes none.
 
     `access` says who may ask (None: whoever has a key of the engine's), and `public_url` where people reach it.
-    `places` says where the files lie that some resources need. Close `app.state.ports.watch` when the server is to
-    stop, so that nobody waits any more.
+    `places` says where the files lie that some resources need. Close `app.state.ports` when the server is to stop, so
+    that nobody waits any more.
     """
     app = FastAPI(
         title="Refold",
@@ -57,8 +58,9 @@ def create_app(
     )
     app.state.access = access or Access(engine.access, uses=NotedUses(store.key_uses, engine.access.now))
     app.state.public_url = public_url
-    app.state.ports = Ports(engine, store, build, EndWatch(store), places)
-    for resource in (run_lists, runs, messages, approvals, plans, keys, service, *RESOURCES):
+    app.state.ports = Ports(engine, store, build, EndWatch(store), LiveLog(store), places)
+    of_runs = (run_lists, run_views, runs, run_events, run_forks)
+    for resource in (*of_runs, messages, approvals, plans, keys, service, *RESOURCES):
         app.include_router(resource.router)
     install(app)
     app.add_middleware(Guard, access=app.state.access, public_url=public_url)

@@ -68,10 +68,13 @@ def _without_most_strangers(value: dict[str, Any], kind: type[Body]) -> dict[str
     return {name: item for name, item in value.items() if name in kept}
 
 
-def documented(kind: type[Body]) -> dict[str, Any]:
-    """What the OpenAPI document says of a route that reads a `kind`: for `openapi_extra`."""
+def documented(kind: type[Body], *parameters: dict[str, Any], example: Any = None) -> dict[str, Any]:
+    """What the OpenAPI document says of a route that reads a `kind`, and `parameters` that it looks for by itself: for
+    `openapi_extra`."""
     schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    content: dict[str, Any] = {"schema": schema} if example is None else {"schema": schema, "example": example}
+    told: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/json": content}}}
+    return {**told, "parameters": list(parameters)} if parameters else told
 
 
 def _check_type(request: Request) -> None:

@@ -13,6 +13,7 @@ from ..core.runtime.engine import Engine
 from ..core.runtime.scheduling.schedules import Schedules
 from ..eventstore.log import EventLog
 from ..eventstore.store import Store
+from .live import LiveLog
 from .places import NOWHERE, Places
 from .watch import EndWatch
 
@@ -28,7 +29,13 @@ class Ports:
     store: Store
     build: str
     watch: EndWatch
+    live: LiveLog
     places: Places = NOWHERE
+
+    def close(self) -> None:
+        """Let everybody go who waits for something, as the server is to stop."""
+        self.watch.close()
+        self.live.close()
 
     async def ask(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """What `call` answers, off the event loop. All that asks the store or takes its time goes through here."""

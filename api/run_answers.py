@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from .answers import StoredEvent
+
 _RUN: dict[str, Any] = {
     "run_id": "order-1",
     "workflow_type": "order",
@@ -70,3 +72,103 @@ class Counts(BaseModel):
     counts: dict[str, int]
     total: int
     index: IndexPosition | None
+
+
+class TenantEvent(StoredEvent):
+    """An event of a run, with its position in the whole log."""
+
+    position: int
+    run_id: str | None
+
+
+class TenantEventPage(BaseModel):
+    """Events in the order of the log; the next page begins after position `next_after`, null at the end of what is
+    recorded so far."""
+
+    events: list[TenantEvent]
+    next_after: int | None
+
+
+class PastState(BaseModel):
+    """All of a run's state at a point of its past (docs/replay.md). `event` is the number of its last event then, of
+    `events` that it has by now; `next` says what would have come by the rules alone."""
+
+    model_config = ConfigDict(extra="allow")
+
+    run_id: str
+    workflow_type: str
+    status: str
+    event: int
+    events: int
+    at: str
+    next: dict[str, Any]
+
+
+class Checkpoint(BaseModel):
+    """The state of a run after its event `version`, as a projection keeps it; `workflow_id` is `type#version`."""
+
+    workflow_id: str
+    next_step_index: int
+    last_result_hash: str | None
+    status: str
+    created_at: str
+    updated_at: str
+    version: int
+    content_hash: str
+
+
+class CheckpointView(BaseModel):
+    """The latest checkpoint, null where none is kept."""
+
+    checkpoint: Checkpoint | None
+
+
+class Timeline(BaseModel):
+    """The spans of a run: from when to when, and of what kind."""
+
+    spans: list[dict[str, Any]]
+
+
+class Child(BaseModel):
+    """A run that another one started."""
+
+    run_id: str
+    workflow_type: str | None
+    status: str
+
+
+class Relations(BaseModel):
+    """The runs that a run comes from, and that come from it."""
+
+    run_id: str
+    parent: str | None
+    continues: str | None
+    continued_as: str | None
+    forked_from: str | None
+    children: list[Child]
+    more_children: bool
+
+
+class Divergent(BaseModel):
+    """One difference: at which event, where in it, what either side has, its class, and the reason for that."""
+
+    event: str
+    step_id: str | None
+    pointer: str
+    left: str
+    right: str
+    kind: str
+    reason: str
+    follows: str | None
+    critical: bool
+
+
+class Difference(BaseModel):
+    """In what the runs `a` and `b` differ, and how often in which way."""
+
+    a: str
+    b: str
+    equal: bool
+    kinds: dict[str, int]
+    first: Divergent | None
+    differences: list[Divergent]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from fastapi import Request
@@ -13,18 +11,17 @@ from pydantic import Field
 from ..core.catalog import parse_name
 from ..core.errors import CallError, InvalidError, Problem, SpecError
 from ..core.events import RunStarted
-from ..core.ids import check_queue, check_run_id, check_seed
+from ..core.ids import check_queue, check_run_id, check_seed, stream_of
 from ..core.limits import Limits
 from ..core.policy.document import Policy
-from ..core.results import WorkflowResult
 from ..core.runtime.admission import DEFAULT_QUEUE, Target, first_event
 from ..core.spec import WorkflowSpec
 from ..core.spec_problems import first_in_order
 from .bodies import Body
+from .callers import Caller
+from .idempotency import claim, idempotency_key, run_id_of
 from .names import Name, Queue, RunId, Seed
 from .ports import Ports
-
-_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
 
 class StartBody(Body):
@@ -47,30 +44,18 @@ class StartBody(Body):
     policy: dict[str, Any] | None = None
 
 
-def idempotency_key(request: Request) -> str | None:
-    """The Idempotency-Key header: 1 to 255 printable ASCII characters, taken as they stand. Raises InvalidError."""
-    keys = request.headers.getlist("idempotency-key")
-    if not keys:
-        return None
-    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
-        reason = "the header Idempotency-Key must be given once, with 1 to 255 printable ASCII characters"
-        raise InvalidError(Problem("", reason, "send another key"))
-    return keys[0]
-
-
-def run_id_of(key: str) -> str:
-    """The id of the run that is started with an idempotency key: the same for the same key."""
-    return f"key-{sha256(key.encode()).hexdigest()[:40]}"
-
-
-async def start(ports: Ports, tenant: str, body: StartBody, key: str | None) -> tuple[WorkflowResult, bool]:
-    """Record the run; says too whether it is new. Raises InvalidError (SpecNotFoundError for a version there is not),
-    and what `Engine.record` raises."""
+async def start(ports: Ports, caller: Caller, body: StartBody, request: Request) -> tuple[str, bool]:
+    """Record the run; tells its id and whether it is new. Raises InvalidError (SpecNotFoundError for a version there is
+    not), IdempotencyConflictError, and what `Engine.record` raises."""
     _check(body)
+    tenant, key = caller.tenant, idempotency_key(request)
     target = await _target(ports, tenant, body)
     run_id = body.run_id if body.run_id is not None or key is None else run_id_of(key)
     call = await ports.ask(_checked, target, tenant, run_id, body)
-    return await ports.engine.record(
+    fresh = await claim(ports, caller, request, key, body)
+    if not fresh and body.run_id is None and await ports.ask(ports.store.heads, [stream_of(tenant, call.run_id)]):
+        return call.run_id, False  # What the name of a workflow stands for may be another version by now.
+    result, new = await ports.engine.record(
         target,
         call.run_id,
         body.seed,
@@ -82,6 +67,7 @@ async def start(ports: Ports, tenant: str, body: StartBody, key: str | None) -> 
         source=body.source,
         policy=body.policy,
     )
+    return result.run_id, new
 
 
 def _check(body: StartBody) -> None:

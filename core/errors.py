@@ -143,6 +143,12 @@ class RunConflictError(RunError):
     code = "RUN_CONFLICT"
 
 
+class IdempotencyConflictError(RunError):
+    """The idempotency key was used for another request."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+
+
 class RunOwnedError(RunError):
     """Another live process is working on the run."""
 

@@ -39,6 +39,7 @@ from .golden_events import (
     GoldenRetentionSet,
 )
 from .policy_events import PolicyAdopted, PolicyDecided, PolicyEvent
+from .request_events import RequestKeyed
 from .run_ends import (
     END_TOPICS,
     Cut,
@@ -101,6 +102,7 @@ __all__ = [
     "PatchApplied",
     "PolicyAdopted",
     "PolicyDecided",
+    "RequestKeyed",
     "RunCancelled",
     "RunCancelling",
     "RunCompleted",
@@ -357,6 +359,7 @@ Event = (
     | MessageSent
     | SpecRegistered
     | PolicyEvent
+    | RequestKeyed
     | GoldenEvent
     | CheckpointRefused
     | ArchiveEvent

@@ -188,6 +188,21 @@ STORE_FAILURES: tuple[CatalogEntry, ...] = (
         "See that it is up and that REFOLD_DATABASE_URL names it: refold migrate --dry-run",
     ),
     entry(
+        "RUN_OPEN", _P, Recovery.RETRY_LATER, 409, ONCE,
+        "The run goes on, and what was asked for follows from its end.",
+        "Wait for its end: refold show RUN_ID, or GET /v1/runs/RUN_ID/result",
+    ),
+    entry(
+        "IDEMPOTENCY_CONFLICT", _P, Recovery.FIX_INPUT, 409, ONCE,
+        "The idempotency key was used for another request.",
+        "Send what the key was first sent with, or this with a key of its own",
+    ),
+    entry(
+        "STREAMS_EXHAUSTED", _R, Recovery.RETRY_LATER, 503, PATIENT,
+        "As many listen to live events as the server, or the caller, has places for.",
+        "Come back after the time of Retry-After, close streams that nobody reads, or read the events page by page",
+    ),
+    entry(
         "STORE_REFUSED", _P, Recovery.FIX_CONFIG, 503, ONCE,
         "The database could lose data, or its schema is not ours.",
         "Bring the schema up to date with refold migrate, or change the setting that the message names",

@@ -123,6 +123,11 @@ def goldens_of(tenant: str) -> str:
     return f"{CONTROL}/goldens/{check_tenant(tenant)}"
 
 
+def requests_of(tenant: str) -> str:
+    """What the control streams of the tenant's keyed requests begin with. Raises CallError for no tenant."""
+    return f"{CONTROL}/requests/{check_tenant(tenant)}"
+
+
 def webhooks_of(tenant: str) -> str:
     """The control stream of the tenant's webhooks. Raises CallError for a tenant that cannot be."""
     return f"{CONTROL}/webhooks/{check_tenant(tenant)}"

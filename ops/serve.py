@@ -18,8 +18,8 @@ from ..api.access.tokens import IssuedTokens
 from ..api.access.uses import NotedUses
 from ..api.app import create_app
 from ..api.places import NOWHERE, Places
+from ..api.ports import Ports
 from ..api.problems import MEDIA_TYPE, problem_bytes
-from ..api.watch import EndWatch
 from ..compose import BUILD, WorkflowEngine
 from .loopback import is_loopback
 
@@ -56,7 +56,7 @@ class HttpServer:
         )
         app = create_app(engine, engine.store, BUILD, access, public_url, places=places)
         self._server = _Server(app, begun)
-        self._watch: EndWatch = app.state.ports.watch
+        self._ports: Ports = app.state.ports
 
     async def run(self) -> None:
         """Serve until stopped."""
@@ -64,7 +64,7 @@ class HttpServer:
 
     def stop(self) -> None:
         """Accept nothing more, answer what is under way, and have `run` return."""
-        self._watch.close()
+        self._ports.close()
         self._server.should_exit = True
 
 

@@ -11,6 +11,7 @@ from ..core.erasure_events import DataErased
 from ..core.errors import RunNotFoundError
 from ..core.events import Event
 from ..core.ids import stream_of
+from ..core.ports import Head
 from ..core.results import WorkflowResult, result_of
 from ..core.state import RunState, fold
 from ..eventstore.log import EventLog
@@ -78,6 +79,15 @@ def _asked(approval: Approval | None) -> dict[str, Any] | None:
         return None
     told = approval_view(approval)
     return {name: told[name] for name in ("reason", "approvers", "quorum", "granted")}
+
+
+def check_run(store: Store, run_id: str, tenant: str) -> Head:
+    """The head of the run's log. Raises RunNotFoundError."""
+    stream = stream_of(tenant, run_id)
+    head = store.heads([stream]).get(stream)
+    if head is None:
+        raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
+    return head
 
 
 def look_at(store: Store, run_id: str, tenant: str) -> RunView:

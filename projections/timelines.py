@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..core.errors import RunNotFoundError
 from ..core.ids import stream_of
 from ..core.state import evolve, start
@@ -9,6 +11,7 @@ from ..eventstore.log import EventLog
 from ..eventstore.store import Store
 from .model import FollowedRun
 from .timeline import TIMELINE, Span, TimelineProjection
+from .times import iso
 
 
 def timeline_of(store: Store, run_id: str, tenant: str) -> list[Span]:
@@ -33,3 +36,13 @@ def timeline_of(store: Store, run_id: str, tenant: str) -> list[Span]:
             span = Span(*row)
             spans[span.place, span.kind] = span
     return sorted(spans.values(), key=lambda span: (span.place, span.kind != "step", span.kind))
+
+
+def span_json(span: Span) -> dict[str, Any]:
+    """A span as a JSON object: times in ISO 8601, lengths in seconds."""
+    told = span._asdict()
+    for name in ("tenant", "place", "build", "took"):
+        del told[name]
+    for name in ("started_at", "ended_at", "until"):
+        told[name] = None if told[name] is None else iso(told[name])
+    return {**told, "took_seconds": None if span.took is None else span.took / 1_000_000}

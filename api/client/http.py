@@ -42,6 +42,7 @@ _ERRORS: dict[str, type[RefoldError]] = {
         errors.WorkflowNotFoundError,
         errors.RunNotFoundError,
         errors.RunConflictError,
+        errors.IdempotencyConflictError,
         errors.RunOwnedError,
         errors.RunEndedError,
         errors.ApprovalNotFoundError,

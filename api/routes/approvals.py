@@ -9,13 +9,14 @@ from pydantic import Field
 
 from ...core.runtime.admission import MAX_REASON
 from ...projections.approval_view import approval_view
+from ...projections.run_view import check_run
 from ..answers import Approval, Approvals, answer
 from ..bodies import Body, documented, read
 from ..callers import Reader, Runner
 from ..deciding import decided_by
+from ..idempotency import KEY_HEADER, claim, idempotency_key
 from ..names import Label, RunIdInPath, StepId
 from ..ports import Given
-from ..starting import idempotency_key
 
 router = APIRouter(prefix="/v1/runs/{run_id}/approvals", tags=["approvals"])
 """`GET` lists them, `POST` decides."""
@@ -51,14 +52,17 @@ async def approvals(run_id: RunIdInPath, ports: Given, caller: Reader) -> Respon
         403: {"description": "This person is none of its approvers."},
         409: {"description": "It is decided, or this person has decided."},
     },
-    openapi_extra=documented(DecisionBody),
+    openapi_extra=documented(DecisionBody, KEY_HEADER, example={"action": "grant", "by": "ada"}),
     summary="Grant, reject, delegate or comment",
 )
 async def decide(request: Request, run_id: RunIdInPath, ports: Given, caller: Runner) -> Response:
     """How the approval stands then. What is answered counts, whoever else decides at the same time."""
-    key = idempotency_key(request)
     body = await read(request, DecisionBody)
     by = decided_by(caller, body.by)
+    key = idempotency_key(request)
+    if key is not None:
+        await ports.ask(check_run, ports.store, run_id, caller.tenant)
+        await claim(ports, caller, request, key, body)
     found = await ports.engine.approvals.decide(
         run_id, body.step_id, body.action, by, body.comment, body.to, key=body.key or key, tenant=caller.tenant
     )

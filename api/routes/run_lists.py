@@ -107,7 +107,7 @@ def filter_of(wanted: FilterParameters) -> RunFilter:
     )
 
 
-@router.get("/runs", response_model=RunPage, operation_id="list_runs", summary="List runs, latest started first")
+@router.get("/runs", response_model=RunPage, summary="List runs, latest started first")
 async def list_runs(ports: Given, caller: Reader, wanted: Annotated[ListParameters, Query()]) -> Response:
     """A list goes on at `next_cursor`; runs that start meanwhile do not shift it. `index` says from which position of
     the index it is, null where the log was read: then a page may hold fewer runs than asked for, and still lead on."""
@@ -122,7 +122,7 @@ async def list_runs(ports: Given, caller: Reader, wanted: Annotated[ListParamete
     return answer({"runs": rows, "next_cursor": cursor, "index": told})
 
 
-@router.get("/runs:counts", response_model=Counts, operation_id="count_runs", summary="How many runs, by their status")
+@router.get("/runs:counts", response_model=Counts, summary="How many runs, by their status")
 async def count_runs(ports: Given, caller: Reader, wanted: Annotated[FilterParameters, Query()]) -> Response:
     """Statuses that no run has are left out. With an index this takes no longer than its rows take to count; without
     one every run is read from the log."""

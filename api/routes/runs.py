@@ -9,14 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.ids import stream_of
 from ...projections.run_view import look_at
-from ...projections.stored_events import stored_events
 from ...replay.verify import verify_run
-from ..answers import EventPage, Run, Verdict, answer
+from ..answers import Run, Verdict, answer
 from ..bodies import documented, read
 from ..callers import Auditor, Reader, Runner
+from ..idempotency import KEY_HEADER, idempotency_key
 from ..names import RunIdInPath
 from ..ports import Given
-from ..starting import StartBody, idempotency_key, start
+from ..run_tags import matches, tag_of
+from ..starting import StartBody, start
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 """`/v1/runs` but for lists, live events, messages to runs and what is made of them."""
@@ -24,13 +25,6 @@ router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
 class _Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class EventParameters(_Parameters):
-    """Which events: those after version `after`."""
-
-    after: Annotated[int, Field(ge=0, lt=2**53)] = 0
-    limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
 class ResultParameters(_Parameters):
@@ -46,40 +40,53 @@ _STARTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("", status_code=201, responses=_STARTED, openapi_extra=documented(StartBody), summary="Start a run")
+@router.post(
+    "",
+    status_code=201,
+    responses=_STARTED,
+    openapi_extra=documented(
+        StartBody, KEY_HEADER, example={"workflow": "order", "run_id": "order-1", "inputs": {"item": "lamp"}}
+    ),
+    summary="Start a run",
+)
 async def start_run(request: Request, ports: Given, caller: Runner) -> Response:
     """It is recorded, and workers of its queue that have all its skills take it up; nothing is executed here.
 
     The same request again is the same run, if it has a run id or the header Idempotency-Key.
     """
-    key = idempotency_key(request)
+    idempotency_key(request)  # One that cannot be is told before the body is read.
     body = await read(request, StartBody)
-    result, fresh = await start(ports, caller.tenant, body, key)
-    view = await ports.ask(look_at, ports.store, result.run_id, caller.tenant)
-    return answer(view.to_json(), 201 if fresh else 200, {"location": f"/v1/runs/{result.run_id}"})
-
-
-@router.get("/{run_id}", response_model=Run, summary="A run as it stands")
-async def get_run(run_id: RunIdInPath, ports: Given, caller: Reader) -> Response:
-    """Folded from its log, so never stale."""
+    run_id, fresh = await start(ports, caller, body, request)
     view = await ports.ask(look_at, ports.store, run_id, caller.tenant)
-    return answer(view.to_json())
+    return answer(view.to_json(), 201 if fresh else 200, {"location": f"/v1/runs/{run_id}"})
 
 
-@router.get("/{run_id}/events", response_model=EventPage, summary="The event log of a run, as stored")
-async def get_events(
-    run_id: RunIdInPath, ports: Given, caller: Reader, wanted: Annotated[EventParameters, Query()]
-) -> Response:
-    """In order of version. With `hash` and `predecessor` the chain can be checked without trusting this server."""
+_SHOWN: dict[int | str, dict[str, Any]] = {304: {"description": "It is as it was when it had the ETag that was sent."}}
+_IF_NONE_MATCH: dict[str, Any] = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "An ETag: nothing is told of what still has it.",
+}
 
-    def page() -> list[dict[str, Any]]:
-        return list(stored_events(ports.store, run_id, caller.tenant, wanted.after, wanted.limit + 1))
 
-    found = await ports.ask(page)
-    shown = found[: wanted.limit]
-    for event in shown:
-        event["at"] = event.pop("time")
-    return answer({"events": shown, "next_after": shown[-1]["version"] if len(found) > wanted.limit else None})
+@router.get(
+    "/{run_id}",
+    response_model=Run,
+    responses=_SHOWN,
+    openapi_extra={"parameters": [_IF_NONE_MATCH]},
+    summary="A run as it stands",
+)
+async def get_run(request: Request, run_id: RunIdInPath, ports: Given, caller: Reader) -> Response:
+    """Folded from its log, so never stale. With the `ETag` of an earlier answer as `If-None-Match` it is not folded
+    again while nothing has changed (304)."""
+    tag = await ports.ask(tag_of, ports.store, run_id, caller.tenant)
+    headers = {"etag": tag, "cache-control": "private, no-cache"}
+    if matches(request, tag):
+        return Response(status_code=304, headers=headers)
+    view = await ports.ask(look_at, ports.store, run_id, caller.tenant)
+    return answer(view.to_json(), headers=headers)
 
 
 @router.get(

@@ -10,6 +10,7 @@ from .erasures import Erasures
 from .golden_control import GoldenControl
 from .policy_control import PolicyControl
 from .refusals import Refusals
+from .request_keys import RequestKeys
 from .specs import SpecRegistry
 from .webhook_control import WebhookControl
 
@@ -26,4 +27,5 @@ class Controls:
         self.policies = PolicyControl(log, journal, clock)
         self.erasures = Erasures(log, journal, clock, keys)
         self.emergency = EmergencyControl(log, journal, clock)
+        self.request_keys = RequestKeys(log, journal, clock)
         self.webhooks = WebhookControl(log, journal, clock)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -11,8 +10,7 @@ from rich.text import Text
 
 from ...core.ids import check_run_id, check_tenant
 from ...projections.timeline import Span
-from ...projections.timelines import timeline_of
-from ...projections.times import iso
+from ...projections.timelines import span_json, timeline_of
 from .faults import OK
 from .output import STATUS_STYLES, console, duration, plain, write_json
 from .reading import existing_store
@@ -45,16 +43,6 @@ def show_timeline(run_id: str, limit: int, tenant: str, database: str | None, js
     if len(spans) > limit:
         note(f"… and {len(spans) - limit} more spans: --limit {len(spans)}")
     return OK
-
-
-def span_json(span: Span) -> dict[str, Any]:
-    """A span as a JSON object: times in ISO 8601, lengths in seconds."""
-    told = span._asdict()
-    for name in ("tenant", "place", "build", "took"):
-        del told[name]
-    for name in ("started_at", "ended_at", "until"):
-        told[name] = None if told[name] is None else iso(told[name])
-    return {**told, "took_seconds": None if span.took is None else span.took / 1_000_000}
 
 
 def _table(spans: Sequence[Span], limit: int, width: int) -> Table:

@@ -32,8 +32,8 @@ def test_a_run_without_an_id_gets_one_and_a_key_makes_it_the_same_run(api: Api) 
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json()["run_id"] == again.json()["run_id"]
     assert api.post("/v1/runs", body, Idempotency_Key="order 18").json()["run_id"] != first.json()["run_id"]
-    problem(api.post("/v1/runs", {**body, "seed": 1}, Idempotency_Key="order 17"), 409, "RUN_CONFLICT")
-    named = api.post("/v1/runs", {**body, "run_id": "named"}, Idempotency_Key="order 17")
+    problem(api.post("/v1/runs", {**body, "seed": 1}, Idempotency_Key="order 17"), 409, "IDEMPOTENCY_CONFLICT")
+    named = api.post("/v1/runs", {**body, "run_id": "named"}, Idempotency_Key="order 19")
     assert named.headers["location"] == "/v1/runs/named"
 
 

@@ -69,6 +69,7 @@ PINNED = {
         "at: int, index: int | str, step_id: str, skill_id: str, attempt: int, verdict: str, rule: str, code: str, "
         "reason: str, policy: str, holds: Payload",
     ),
+    "request.keyed": (1, "at: int, request: str, by: str"),
     "run.cancelled": (
         1,
         "at: int, message: int, reason: str, cut: Cut, error_code: str, workflow_hash: str, cost_cents: float",
