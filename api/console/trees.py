@@ -15,10 +15,10 @@ MAX_DEPTH = 40
 _LONG = 2_000
 
 
-def tree(value: Any, open_to: int = 2) -> Markup:
-    """`value` as a tree, open down to the depth `open_to`."""
+def tree(value: Any, open_to: int = 2, nodes: int = MAX_NODES) -> Markup:
+    """`value` as a tree of at most so many `nodes`, open down to the depth `open_to`."""
     drawn: list[str] = ['<div class="tree">']
-    left = _draw(drawn, value, 0, open_to, MAX_NODES)
+    left = _draw(drawn, value, 0, open_to, nodes)
     if left < 0:
         drawn.append('<p class="note">The rest is left out here; the JSON has all of it.</p>')
     drawn.append("</div>")
