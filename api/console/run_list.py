@@ -60,13 +60,12 @@ async def runs_page(
     request: Request, ports: Given, caller: Reader, wanted: Annotated[ListParameters, Query()]
 ) -> Response:
     """The runs of the tenant, latest started first."""
-    chosen = _filter(wanted, ports.store.dispatch.now if wanted.since or wanted.until else None)
-    model = await ports.ask(_model, ports.store, caller.tenant, chosen, wanted)
+    model = await ports.ask(_model, ports.store, caller.tenant, wanted)
     return await page(request, ports, caller, "runs.html", model)
 
 
-def _filter(wanted: ListParameters, now: Any) -> RunFilter:
-    at = 0 if now is None else now()
+def _filter(store: Store, wanted: ListParameters) -> RunFilter:
+    at = store.dispatch.now() if wanted.since or wanted.until else 0
     attributes: dict[str, str] = {}
     if wanted.attribute is not None:
         name, equals, value = wanted.attribute.partition("=")
@@ -84,7 +83,8 @@ def _filter(wanted: ListParameters, now: Any) -> RunFilter:
     )
 
 
-def _model(store: Store, tenant: str, chosen: RunFilter, wanted: ListParameters) -> dict[str, Any]:
+def _model(store: Store, tenant: str, wanted: ListParameters) -> dict[str, Any]:
+    chosen = _filter(store, wanted)
     before = None if wanted.cursor is None else int(wanted.cursor)
     found = indexed_page(store, tenant, before, wanted.limit, chosen)
     shown = page_of(store, tenant, before, wanted.limit, chosen, LOOKED_AT) if found is None else found.page

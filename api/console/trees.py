@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 from markupsafe import Markup, escape
@@ -58,7 +59,7 @@ def leaf(value: Any) -> str:
     if isinstance(value, int | float):
         return f'<span class="v-number">{value}</span>'
     if isinstance(value, dict | list):
-        return f'<span class="brace">{"{}" if isinstance(value, dict) else "[]"}</span>'
+        return f'<span class="brace">{escape(json.dumps(value)[:_LONG])}</span>'
     text = str(value)
     if len(text) > _LONG:
         rest = f'<span class="note"> … {len(text):,} characters</span>'
