@@ -84,10 +84,8 @@ const placeOf = (node, part) => {
   }
   return path.join("/");
 };
-let asking = false;
 const refresh = async () => {
-  if (asking || document.hidden) return;
-  asking = true;
+  if (document.hidden) return;
   try {
     const response = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
     if (!response.ok || response.redirected) return;
@@ -111,28 +109,40 @@ const refresh = async () => {
       else if (href) all("a", part).find((each) => each.getAttribute("href") === href)?.focus({ preventScroll: true });
     }
     document.dispatchEvent(new CustomEvent("refreshed"));
-  } catch { /* The next time. */ } finally { asking = false; }
+  } catch { /* The next time. */ }
+};
+
+// One at a time, never more than a fifth of it: what takes the server long is asked less often.
+let asking = false, again = false;
+const soon = async () => {
+  again = true;
+  if (asking) return;
+  asking = true;
+  while (again) {
+    await new Promise((go) => setTimeout(go, 200));
+    again = false;
+    const begun = performance.now();
+    await refresh();
+    if (again) await new Promise((go) => setTimeout(go, 4 * (performance.now() - begun)));
+  }
+  asking = false;
 };
 
 // Live: told by the run's own event stream; else asked again every few seconds.
 {
   const live = document.querySelector("[data-live]");
   const polled = document.querySelector("[data-poll]");
-  let timer = 0;
-  const soon = () => { clearTimeout(timer); timer = setTimeout(refresh, 200); };
-  const poll = (seconds) => setInterval(refresh, seconds * 1000);
   if (live) {
     let polling = 0;
     const source = new EventSource(live.dataset.live);
-    const stop = () => { if (!document.querySelector("[data-live]")) { source.close(); clearInterval(polling); } };
+    const stop = () => { source.close(); clearInterval(polling); };
     source.onmessage = soon;
     source.onopen = () => { clearInterval(polling); polling = 0; };
-    // The stream's messages may have names; each topic is one.
-    for (const name of (live.dataset.topics || "").split(" ").filter(Boolean)) source.addEventListener(name, soon);
-    source.onerror = () => { if (!polling) polling = poll(3); if (source.readyState === EventSource.CLOSED) source.close(); };
-    document.addEventListener("refreshed", stop);
+    source.onerror = () => { polling ||= setInterval(soon, 3000); };
+    source.addEventListener("end", () => { stop(); soon(); });
+    document.addEventListener("refreshed", () => { if (!document.querySelector("[data-live]")) stop(); });
   } else if (polled) {
-    poll(Number(polled.dataset.poll) || 3);
+    setInterval(soon, Number(polled.dataset.poll) * 1000);
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden && (live || polled)) soon(); });
 }
