@@ -25,7 +25,7 @@ from .words import segment
 router = APIRouter(prefix="/runs/{run_id}", include_in_schema=False)
 """The forms of a run's page."""
 
-_Key = Annotated[str, Field(min_length=1, max_length=200)]
+_Key = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
 
 
 class ActionForm(Form):
