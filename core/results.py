@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,10 @@ class StepResult:
     inputs_hash: str | None
     output_hash: str | None
     step_hash: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The outcome as a JSON object of the same names; the output in it is the result's own."""
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class WorkflowResult:
             "message": self.message,
             "workflow_hash": self.workflow_hash,
             "step_hashes": list(self.step_hashes),
-            "steps": [asdict(step) for step in self.steps],
+            "steps": [step.to_json() for step in self.steps],
             "output": self.output if not isinstance(end := self._state.end, RunCompleted) else end.output.fresh(),
             "cost_cents": self.cost_cents,
             "continued_as": self.continued_as,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from collections.abc import Sequence
 
 from ..core.errors import RunNotFoundError
+from ..core.events import Event
 from ..core.ids import stream_of
 from ..core.state import evolve, start
 from ..eventstore.log import EventLog
@@ -23,6 +25,12 @@ def timeline_of(store: Store, run_id: str, tenant: str) -> list[Span]:
     events = EventLog(store, "").events(stream)
     if not events:
         raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
+    return spans_of(events, run_id, tenant)
+
+
+def spans_of(events: Sequence[Event], run_id: str, tenant: str) -> list[Span]:
+    """The same of a run whose `events`, all of them, are at hand."""
+    stream = stream_of(tenant, run_id)
     projection = TimelineProjection()
     run: FollowedRun | None = None
     spans: dict[tuple[str, str], Span] = {}

@@ -58,8 +58,14 @@ def _drawn(request: Request, held: list[Message]) -> Response:
     served: set[str] = getattr(request.app.state, "pages", set()) if "app" in request.scope else set()
     if status == 401 and LOGIN in served:
         back = request.url.path if request.method == "GET" else ""
-        return Response(status_code=303, headers={"location": LOGIN + query({"next": back})})
+        away = Response(status_code=303, headers={"location": LOGIN + query({"next": back})})
+        return _with_headers(away, [pair for pair in held[0]["headers"] if pair[0] == b"set-cookie"])
     model = {"problem": {"category": None, "suggestion": None, **problem}, "shell": shell_of(request, None)}
-    replaced = (b"content-type", b"content-length")
-    kept = {name.decode(): value.decode() for name, value in held[0]["headers"] if name not in replaced}
-    return html(draw("problem.html", model), status, kept)
+    return _with_headers(html(draw("problem.html", model), status), held[0]["headers"])
+
+
+def _with_headers(response: Response, given: list[tuple[bytes, bytes]]) -> Response:
+    """The page with all that the problem was to be sent with, but for what says what it is."""
+    ours = {name for name, _ in response.raw_headers}
+    response.raw_headers += [pair for pair in given if pair[0] not in ours]
+    return response

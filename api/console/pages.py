@@ -16,7 +16,9 @@ from ..callers import Caller
 from ..ports import Ports
 from . import words
 from .assets import address_of
+from .change_trees import change_tree
 from .forms import csrf_token
+from .pictures import graph, strip
 from .trees import tree
 
 POLICY = (
@@ -83,9 +85,12 @@ def _environment() -> Environment:
         "pretty": words.pretty,
         "segment": words.segment,
         "status": words.status_mark,
+        "took": words.took,
         "tree": tree,
+        "strip_picture": strip,
+        "graph_picture": graph,
     }
-    offered: dict[str, Any] = {"static": address_of, "query": words.query, "SIGNS": words.SIGNS}
+    offered: dict[str, Any] = {"static": address_of, "query": words.query, "changes": change_tree, "SIGNS": words.SIGNS}
     made.filters.update(filters)  # pyright: ignore[reportUnknownMemberType]
     made.globals.update(offered)  # pyright: ignore[reportUnknownMemberType]
     return made

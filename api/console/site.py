@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from . import assets, run_list
+from . import assets, diff_page, export, run_actions, run_list, run_page
 from .errors import ProblemPages
 
-_PAGES = (assets, run_list)
+_PAGES = (assets, run_list, run_page, run_actions, diff_page, export)
 
 
 def install_console(app: FastAPI) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 from markupsafe import Markup, escape
@@ -15,10 +16,10 @@ MAX_DEPTH = 40
 _LONG = 2_000
 
 
-def tree(value: Any, open_to: int = 2) -> Markup:
-    """`value` as a tree, open down to the depth `open_to`."""
+def tree(value: Any, open_to: int = 2, nodes: int = MAX_NODES) -> Markup:
+    """`value` as a tree of at most so many `nodes`, open down to the depth `open_to`."""
     drawn: list[str] = ['<div class="tree">']
-    left = _draw(drawn, value, 0, open_to, MAX_NODES)
+    left = _draw(drawn, value, 0, open_to, nodes)
     if left < 0:
         drawn.append('<p class="note">The rest is left out here; the JSON has all of it.</p>')
     drawn.append("</div>")
@@ -58,7 +59,7 @@ def leaf(value: Any) -> str:
     if isinstance(value, int | float):
         return f'<span class="v-number">{value}</span>'
     if isinstance(value, dict | list):
-        return f'<span class="brace">{"{}" if isinstance(value, dict) else "[]"}</span>'
+        return f'<span class="brace">{escape(json.dumps(value)[:_LONG])}</span>'
     text = str(value)
     if len(text) > _LONG:
         rest = f'<span class="note"> … {len(text):,} characters</span>'

@@ -67,6 +67,8 @@ def duration(seconds: float | None) -> str:
     """A length of time as people say it: 340 µs, 12 ms, 3.4 s, 5 min 20 s, 2 h 5 min."""
     if seconds is None:
         return "—"
+    if seconds == 0:
+        return "0 s"
     if seconds < 0.0009995:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.9995:
@@ -79,6 +81,12 @@ def duration(seconds: float | None) -> str:
             rest = whole % size // smaller
             return f"{whole // size} {unit}" + (f" {rest} {small}" if rest else "")
     return f"{whole} s"
+
+
+def took(run: Mapping[str, Any]) -> str:
+    """How long a run in a list took, from its start to its end."""
+    begun, ended = (_parsed(run[name] or "") for name in ("started_at", "ended_at"))
+    return "—" if begun is None or ended is None else duration((ended - begun).total_seconds())
 
 
 def short(value: str | None) -> Markup:

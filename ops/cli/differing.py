@@ -15,15 +15,15 @@ from rich.text import Text
 
 from ...core.divergence import CRITICAL, VOLATILE_FIELDS, Divergence, DivergenceKind, RunFacts, divergences
 from ...core.errors import CallError, Problem
-from ...core.ids import check_run_id, check_tenant, stream_of
+from ...core.ids import check_tenant
 from ...core.runtime.registry import SkillRegistry
 from ...eventstore.store import Store
 from ...projections.golden_faults import GoldenFault, lines_of
 from ...projections.golden_keys import GoldenKeys
 from ...projections.golden_names import GOLDEN, SIGNATURE
 from ...projections.golden_signatures import check_signature
-from ...projections.run_facts import golden_facts, run_facts
-from ...replay.verify import verify_run
+from ...projections.run_facts import golden_facts
+from ...replay.comparing import verified_facts
 from ..settings import golden_key_file
 from .faults import DIVERGED, OK
 from .output import console, plain, stdout_for_json_only, write_json
@@ -104,10 +104,7 @@ class _Sides:
 
     def run(self, store: Store, run_id: str) -> RunFacts:
         """What the log says of a run that was verified first."""
-        verdict = verify_run(store, check_run_id(run_id), self.asked.tenant)
-        fault = next(iter((*verdict.chain, *verdict.fold)), None)
-        stream = stream_of(self.asked.tenant, run_id)
-        return run_facts(store, stream, self.deterministic, None if fault is None else str(fault))
+        return verified_facts(store, run_id, self.asked.tenant, self.deterministic)
 
     @contextmanager
     def both(self, left: str, right: str) -> Generator[tuple[RunFacts, RunFacts]]:

@@ -1,22 +1,148 @@
 "use strict";
 // The scripts only refresh and ease what works without them.
-(() => {
+
+const root = document.documentElement;
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+// The switch of the colours.
+{
   const button = document.getElementById("theme");
-  const root = document.documentElement;
   const next = { light: "dark", dark: "", "": "light" };
-  const said = { light: "☀︎", dark: "☾", "": "◐" };
+  const signs = { light: "☀\ufe0e", dark: "☾", "": "◐" };
   const show = () => {
     const now = root.dataset.theme || "";
-    button.textContent = said[now];
-    button.setAttribute("aria-label", `Colours: ${now || "as the system"}`);
-    button.title = button.getAttribute("aria-label");
+    button.textContent = signs[now];
+    button.title = `Colours: ${now || "as the system"}`;
+    button.setAttribute("aria-label", button.title);
   };
   button.addEventListener("click", () => {
     const now = next[root.dataset.theme || ""];
-    if (now) { root.dataset.theme = now; localStorage.setItem("theme", now); }
-    else { delete root.dataset.theme; localStorage.removeItem("theme"); }
+    if (now) root.dataset.theme = now; else delete root.dataset.theme;
+    try { if (now) localStorage.setItem("theme", now); else localStorage.removeItem("theme"); } catch { /* Not kept. */ }
     show();
   });
   button.hidden = false;
   show();
-})();
+}
+
+// What a link names is opened.
+const openTarget = () => {
+  const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target instanceof HTMLDetailsElement) { target.open = true; target.scrollIntoView({ block: "start" }); }
+};
+addEventListener("hashchange", openTarget);
+openTarget();
+
+// Hashes and ids are copied whole.
+document.addEventListener("click", async (event) => {
+  const node = event.target instanceof Element && event.target.closest("[data-copy]");
+  if (!node || !navigator.clipboard) return;
+  event.preventDefault();
+  try {
+    await navigator.clipboard.writeText(node.dataset.copy);
+    node.dataset.copied = "";
+    setTimeout(() => delete node.dataset.copied, 900);
+  } catch { /* Nothing is copied. */ }
+});
+
+// Keys: / to filter, j and k through the rows, ? for help.
+{
+  let at = -1;
+  const rows = () => all("[data-row]");
+  const go = (step) => {
+    const found = rows();
+    if (!found.length) return;
+    const now = found.indexOf(document.activeElement);
+    at = Math.min(Math.max((now < 0 ? at : now) + step, 0), found.length - 1);
+    all("tr.at").forEach((row) => row.classList.remove("at"));
+    found[at].closest("tr")?.classList.add("at");
+    found[at].focus();
+    found[at].scrollIntoView({ block: "nearest" });
+  };
+  const help = document.getElementById("help");
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target instanceof Element && event.target.closest("input, textarea, select")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    const filter = document.querySelector("[data-filter]");
+    if (event.key === "/" && filter) { event.preventDefault(); filter.focus(); filter.select(); }
+    else if (event.key === "j") go(1);
+    else if (event.key === "k") go(-1);
+    else if (event.key === "?" && help && !help.open) help.showModal();
+  });
+}
+
+// Parts of the page are fetched anew and put in place; what is open, marked or has the focus stays so.
+const openedOf = (part) => new Set(all("details[open]", part).map((each) => placeOf(each, part)));
+const placeOf = (node, part) => {
+  const path = [];
+  for (let each = node; each && each !== part; each = each.parentElement) {
+    if (each.id) { path.push(`#${each.id}`); break; }
+    path.push([...each.parentElement.children].indexOf(each));
+  }
+  return path.join("/");
+};
+const refresh = async () => {
+  if (document.hidden) return;
+  try {
+    const response = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
+    if (!response.ok || response.redirected) return;
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    for (const part of all("[data-part]")) {
+      const other = fresh.getElementById(part.id);
+      if (!other || other.innerHTML === part.innerHTML) continue;
+      const focused = part.contains(document.activeElement) ? document.activeElement : null;
+      if (part.querySelector("details[open] form") || (focused && focused.closest("form"))) continue;
+      const opened = openedOf(part), closed = new Set(all("details:not([open])", part).map((each) => placeOf(each, part)));
+      const marked = new Set(all("input:checked", part).map((each) => `${each.name}=${each.value}`));
+      const href = focused?.getAttribute("href"), id = focused?.id;
+      part.replaceChildren(...[...other.childNodes].map((node) => document.importNode(node, true)));
+      for (const name of part.getAttributeNames()) if (name.startsWith("data-") && !other.hasAttribute(name)) part.removeAttribute(name);
+      for (const each of all("details", part)) {
+        const place = placeOf(each, part);
+        if (opened.has(place)) each.open = true; else if (closed.has(place)) each.open = false;
+      }
+      for (const each of all("input", part)) if (marked.has(`${each.name}=${each.value}`)) each.checked = true;
+      if (id) document.getElementById(id)?.focus({ preventScroll: true });
+      else if (href) all("a", part).find((each) => each.getAttribute("href") === href)?.focus({ preventScroll: true });
+    }
+    document.dispatchEvent(new CustomEvent("refreshed"));
+  } catch { /* The next time. */ }
+};
+
+// One at a time, never more than a fifth of it: what takes the server long is asked less often.
+let asking = false, again = false;
+const soon = async () => {
+  again = true;
+  if (asking) return;
+  asking = true;
+  while (again) {
+    await new Promise((go) => setTimeout(go, 200));
+    again = false;
+    const begun = performance.now();
+    await refresh();
+    if (again) await new Promise((go) => setTimeout(go, 4 * (performance.now() - begun)));
+  }
+  asking = false;
+};
+
+// Live: told by the run's own event stream; else asked again every few seconds.
+{
+  const live = document.querySelector("[data-live]");
+  const polled = document.querySelector("[data-poll]");
+  if (live) {
+    let polling = 0;
+    const source = new EventSource(live.dataset.live);
+    const stop = () => { source.close(); clearInterval(polling); };
+    source.onmessage = soon;
+    source.onopen = () => { clearInterval(polling); polling = 0; };
+    source.onerror = () => { polling ||= setInterval(soon, 3000); };
+    source.addEventListener("end", () => { stop(); soon(); });
+    document.addEventListener("refreshed", () => { if (!document.querySelector("[data-live]")) stop(); });
+  } else if (polled) {
+    setInterval(soon, Number(polled.dataset.poll) * 1000);
+  }
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && (live || polled)) soon(); });
+}
