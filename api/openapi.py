@@ -9,7 +9,9 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from ..core.seeds import MAX_SEED
+from .examples import add_examples
 from .problems import MEDIA_TYPE
+from .scopes import add_security
 
 JSON = "#/components/schemas/Json"
 """Where the document says what any JSON value is."""
@@ -40,7 +42,8 @@ def complete(app: FastAPI) -> None:
     """Have `app` serve its document with all that FastAPI leaves out.
 
     Problems are problem documents, and not plain JSON; models within bodies, which our own reader reads, stand among
-    the components; and values of any kind are JSON as we read it.
+    the components; values of any kind are JSON as we read it; and each operation has examples and says which scopes it
+    needs.
     """
     made = app.openapi
 
@@ -56,6 +59,9 @@ def complete(app: FastAPI) -> None:
                 body = content["schema"]
                 schemas |= {name: _exact(part) for name, part in body.pop("$defs", {}).items()}
                 content["schema"] = _exact(body)
+        for operation in _operations(document):
+            add_examples(operation, schemas)
+        add_security(app, document)
         return document
 
     app.openapi = openapi

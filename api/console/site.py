@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from . import assets, run_list
+from . import assets, reference, run_list
 from .errors import ProblemPages
 
-_PAGES = (assets, run_list)
+_PAGES = (assets, run_list, reference)
 
 
 def install_console(app: FastAPI) -> None:
