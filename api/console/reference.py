@@ -70,6 +70,7 @@ def _operation(path: str, method: str, operation: Mapping[str, Any], schemas: Ma
         "description": _prose(operation.get("description", "")),
         "scopes": _scopes(operation),
         "parameters": [_parameter(each, schemas) for each in parameters],
+        "about": _prose("" if body is None else body["schema"].get("description", "")),
         "fields": [] if body is None else list(_fields(body["schema"], schemas)),
         "body": None if body is None else _json(body.get("example")),
         "answers": [_answer(status, told) for status, told in sorted(operation["responses"].items())],
@@ -132,7 +133,7 @@ def kind_of(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
     if options:
         return " or ".join(dict.fromkeys(kind_of(each, schemas) for each in options if each.get("type") != "null"))
     if "enum" in schema or "const" in schema:
-        return " | ".join(map(str, schema.get("enum") or [schema["const"]]))
+        return " | ".join(str(each) or '""' for each in schema.get("enum") or [schema["const"]])
     if schema.get("type") == "array":
         return f"list of {kind_of(schema.get('items', {}), schemas)}"
     named = str(schema.get("type", "any JSON"))
