@@ -111,7 +111,7 @@ def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any], name: str 
         schema = schemas[referred]
     given: list[Any] = schema.get("examples") or ([schema["example"]] if "example" in schema else [])
     if given:
-        return given[0]
+        return _with_nulls(given[0], schema, schemas)
     if name in USUAL and takes(schema, USUAL[name], schemas):
         return USUAL[name]
     if "const" in schema or "enum" in schema:
@@ -140,6 +140,22 @@ def _object(schema: Mapping[str, Any], schemas: Mapping[str, Any], depth: int) -
             continue
         found[name] = example_of(part, schemas, name, depth + 1)
     return found
+
+
+def _with_nulls(value: Any, schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Any:
+    """A model's own example with the fields that are null in it, which FastAPI leaves out of its document."""
+    if "$ref" in schema:
+        schema = schemas[str(schema["$ref"]).rpartition("/")[2]]
+    if isinstance(value, list):
+        return [_with_nulls(each, schema.get("items", {}), schemas) for each in cast("list[Any]", value)]
+    if not isinstance(value, dict) or "properties" not in schema:
+        return cast("Any", value)
+    parts = cast("dict[str, Any]", schema["properties"])
+    told = {
+        name: _with_nulls(each, parts.get(name, {}), schemas) for name, each in cast("dict[str, Any]", value).items()
+    }
+    lacking = [name for name in schema.get("required", []) if name not in told]
+    return told | {name: None for name in lacking if takes(parts[name], None, schemas)}
 
 
 def takes(schema: Mapping[str, Any], value: Any, schemas: Mapping[str, Any]) -> bool:
