@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from ..core.seeds import MAX_SEED
 from .access.documented import without_cookies
+from .examples import add_examples
 from .problems import MEDIA_TYPE
 
 JSON = "#/components/schemas/Json"
@@ -41,7 +42,8 @@ def complete(app: FastAPI) -> None:
     """Have `app` serve its document with all that FastAPI leaves out.
 
     Problems are problem documents, and not plain JSON; models within bodies, which our own reader reads, stand among
-    the components; and values of any kind are JSON as we read it.
+    the components; values of any kind are JSON as we read it; and each operation has examples and says which scopes it
+    needs.
     """
     made = app.openapi
 
@@ -58,6 +60,9 @@ def complete(app: FastAPI) -> None:
                 body = content["schema"]
                 schemas |= {name: _exact(part) for name, part in body.pop("$defs", {}).items()}
                 content["schema"] = _exact(body)
+        for operation in _operations(document):
+            add_examples(operation, schemas)
+            operation.setdefault("security", [])
         return document
 
     app.openapi = openapi

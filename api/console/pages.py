@@ -45,6 +45,7 @@ NAVIGATION = (
     ("Audit", "/audit"),
     ("Emergency stop", "/emergency"),
     ("Keys", "/keys"),
+    ("API", "/docs"),
 )
 """What stands at the head of every page, as far as it is served."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from . import assets, diff_page, export, run_actions, run_list, run_page
+from . import assets, diff_page, export, reference, run_actions, run_list, run_page
 from .errors import ProblemPages
 
-_PAGES = (assets, run_list, run_page, run_actions, diff_page, export)
+_PAGES = (assets, run_list, run_page, run_actions, diff_page, export, reference)
 
 
 def install_console(app: FastAPI) -> None:

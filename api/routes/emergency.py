@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ...core.emergency import Scope, Stop
 from ...core.errors import CallError, Problem
@@ -29,6 +29,10 @@ router = APIRouter(prefix="/v1/control/emergency-stop", tags=["emergency stop"])
 class ScopeBody(Body):
     """What is meant: everything, or a tenant, a workflow type, or a queue by its `name`; and why, which is recorded."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"scope": "queue", "name": "billing", "reason": "the bank answers again"}]}
+    )
+
     scope: Literal["global", "tenant", "workflow", "queue"] = "tenant"
     name: Annotated[str, Field(max_length=200)] | None = None
     reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
@@ -36,6 +40,14 @@ class ScopeBody(Body):
 
 class StopBody(ScopeBody):
     """What is stopped. Steps under way finish, or are cancelled and executed again after the release."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"scope": "queue", "name": "billing", "reason": "the bank does not answer", "running": "finish"}
+            ]
+        }
+    )
 
     running: Literal["finish", "cancel"] = "finish"
 

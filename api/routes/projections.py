@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ...core.errors import CallError, InvalidError, Problem
 from ...core.ids import check_tenant, stream_of
@@ -32,6 +32,8 @@ class PauseBody(Body):
 
 class RetryBody(Body):
     """Which run that was left aside, by tenant and id; without, all of them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"tenant": "default", "run_id": "order-7"}]})
 
     tenant: Annotated[str, Field(max_length=100)] | None = None
     run_id: Annotated[str, Field(max_length=200)] | None = None

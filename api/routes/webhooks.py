@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ...core.durations import seconds_of
 from ...core.errors import CallError, Problem
@@ -46,6 +46,8 @@ class SubscribeBody(Body):
 class ChangeBody(Body):
     """What is given is changed."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"patterns": ["run.failed"]}]})
+
     url: Annotated[str, Field(max_length=2000)] | None = None
     patterns: _Patterns | None = None
     description: _Words | None = None
@@ -54,11 +56,15 @@ class ChangeBody(Body):
 class DisableBody(Body):
     """Why it is told of nothing any more."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "it is being moved"}]})
+
     reason: Annotated[str, Field(max_length=200)] = ""
 
 
 class RotateBody(Body):
     """For how long the secret of before signs too: seconds, "12h", "2d"; at most a year."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlap": "12h"}]})
 
     overlap: Annotated[str, Field(max_length=50)] | int = "1d"
 
@@ -69,6 +75,8 @@ class EmptyBody(Body):
 
 class ReplayBody(Body):
     """Which message that was given up; without, all of the endpoint's."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"message_id": "msg_5f3a9c0d1e2b4a6f8c7d"}]})
 
     message_id: Annotated[str, Field(max_length=MAX_REASON)] | None = None
 
