@@ -38,6 +38,17 @@ from .golden_events import (
     GoldenRestored,
     GoldenRetentionSet,
 )
+from .job_events import (
+    JobAsked,
+    JobEnded,
+    JobEvent,
+    JobProgressed,
+    JobResumed,
+    JobSelected,
+    JobStopAsked,
+    JobStopped,
+    JobTaken,
+)
 from .policy_events import PolicyAdopted, PolicyDecided, PolicyEvent
 from .run_ends import (
     END_TOPICS,
@@ -96,6 +107,14 @@ __all__ = [
     "GoldenResigned",
     "GoldenRestored",
     "GoldenRetentionSet",
+    "JobAsked",
+    "JobEnded",
+    "JobProgressed",
+    "JobResumed",
+    "JobSelected",
+    "JobStopAsked",
+    "JobStopped",
+    "JobTaken",
     "MessageRefused",
     "MessageSent",
     "PatchApplied",
@@ -366,6 +385,7 @@ Event = (
     | ApprovalEvent
     | WebhookEvent
     | AccessEvent
+    | JobEvent
 )
 """Anything that can happen."""
 

@@ -8,6 +8,7 @@ from .budget_control import BudgetControl
 from .emergency import EmergencyControl
 from .erasures import Erasures
 from .golden_control import GoldenControl
+from .job_control import JobControl
 from .policy_control import PolicyControl
 from .refusals import Refusals
 from .specs import SpecRegistry
@@ -26,4 +27,5 @@ class Controls:
         self.policies = PolicyControl(log, journal, clock)
         self.erasures = Erasures(log, journal, clock, keys)
         self.emergency = EmergencyControl(log, journal, clock)
+        self.jobs = JobControl(log, journal, clock)
         self.webhooks = WebhookControl(log, journal, clock)

@@ -47,6 +47,7 @@ def develop(
         projections = known_projections(golden_place(store, folder, keys))
         # What can be refused is refused before a second goes into loading the web framework.
         from ..places import places
+        from ..job_keeper import JobKeeper
         from ..serve import HttpServer
 
         def begun() -> None:
@@ -78,7 +79,8 @@ def develop(
             if sender is not None:
                 sender.drain()
 
-        run_until_drained(work, drain, lambda: None)
+        with JobKeeper(store, url):
+            run_until_drained(work, drain, lambda: None)
     note("drained")
     return OK
 

@@ -21,6 +21,7 @@ def serve_api(host: str, port: int, database: str | None, json: bool) -> int:
     with closing(loopback_socket(host, port)) as bound, closing(open_store(url)) as store:
         # What can be refused is refused before a second goes into loading the web framework.
         from ..places import places
+        from ..job_keeper import JobKeeper
         from ..serve import HttpServer
 
         def begun() -> None:
@@ -37,5 +38,6 @@ def serve_api(host: str, port: int, database: str | None, json: bool) -> int:
             async with engine:
                 await server.run()
 
-        run_until_drained(work, server.stop, lambda: None)
+        with JobKeeper(store, url):
+            run_until_drained(work, server.stop, lambda: None)
     return OK

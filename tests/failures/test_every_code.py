@@ -13,6 +13,7 @@ from refold.core.failures import FAILURES
 from refold.ops.certify_faults import FAULTS, Bench, statuses_served
 from refold.tests.support.provoked_access import ACCESS
 from refold.tests.support.provoked_approvals import APPROVALS
+from refold.tests.support.provoked_jobs import JOBS
 from refold.tests.support.provoked_policies import POLICIES
 from refold.tests.support.provoked_runs import RUNS, Provoke
 from refold.tests.support.provoked_secrets import SECRECY
@@ -33,6 +34,7 @@ PROVOKED: dict[str, Provoke] = {
     **POLICIES,
     **APPROVALS,
     **WEBHOOKS,
+    **JOBS,
     **SECRECY,
     **ACCESS,
     "SECRET_MISSING": lambda bench: bench.run(step("faulty", "echo", x="${secrets.NOWHERE}")),
