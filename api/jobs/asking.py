@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Response
+from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.errors import CallError, InvalidError, Problem
@@ -24,6 +24,16 @@ RunStatus = Literal[
     "queued", "running", "waiting", "paused", "parked", "completed", "failed", "cancelled", "timed_out", "rejected"
 ]
 """How runs stand."""
+
+JobId = Annotated[
+    str,
+    Path(
+        description="The job's id.",
+        json_schema_extra={"pattern": "^job-[0-9a-f]{32}$"},
+        examples=["job-0199c0de5eed70008000000000000001"],
+    ),
+]
+"""The id of a job within a path."""
 
 Text = Annotated[str, Field(max_length=200)]
 """A name, or what runs are found by."""

@@ -16,6 +16,7 @@ from ..answers import answer
 from ..bodies import Body, documented, read
 from ..callers import Caller, Operator, Reader
 from ..jobs.answers import JobAnswer, Jobs
+from ..jobs.asking import JobId
 from ..jobs.stream import job_events
 from ..ports import Given, Ports
 
@@ -63,7 +64,7 @@ async def list_jobs(ports: Given, caller: Reader, wanted: Annotated[JobParameter
 
 
 @router.get("/{job_id}", response_model=JobAnswer, summary="A job as it stands")
-async def get_job(job_id: str, ports: Given, caller: Reader) -> Response:
+async def get_job(job_id: JobId, ports: Given, caller: Reader) -> Response:
     """Folded from its log."""
     return answer(job_view(await ports.engine.jobs.get(job_id, tenant=caller.tenant)))
 
@@ -80,7 +81,7 @@ async def get_job(job_id: str, ports: Given, caller: Reader) -> Response:
     response_class=StreamingResponse,
     summary="A job as it goes on",
 )
-async def watch_job(request: Request, job_id: str, ports: Given, caller: Reader) -> Response:
+async def watch_job(request: Request, job_id: JobId, ports: Given, caller: Reader) -> Response:
     """Told about once a second at most."""
     after = last_event_id(request)
     await ports.engine.jobs.get(job_id, tenant=caller.tenant)
@@ -89,13 +90,13 @@ async def watch_job(request: Request, job_id: str, ports: Given, caller: Reader)
 
 
 @router.post("/{job_id}/stop", response_model=JobAnswer, openapi_extra=documented(StopBody), summary="Stop a job")
-async def stop_job(request: Request, job_id: str, ports: Given, caller: Operator) -> Response:
+async def stop_job(request: Request, job_id: JobId, ports: Given, caller: Operator) -> Response:
     """What it is about just now is done first; then it can be resumed. Again changes nothing; 409 when it has ended."""
     return await stopped(request, ports, caller, job_id)
 
 
 @router.post("/{job_id}/resume", response_model=JobAnswer, openapi_extra=documented(NoBody), summary="Resume a job")
-async def resume_job(request: Request, job_id: str, ports: Given, caller: Operator) -> Response:
+async def resume_job(request: Request, job_id: JobId, ports: Given, caller: Operator) -> Response:
     """One that was stopped, or has failed, goes on where it was. 409 when it is complete, or still stopping."""
     return await resumed(request, ports, caller, job_id)
 

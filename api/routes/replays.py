@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,12 +11,12 @@ from ...core.errors import CallError, JobConflictError, Problem, RunNotFoundErro
 from ...projections.jobs import CERTIFICATE, job_view
 from ...replay.fleet import Order
 from ...replay.fleet import Query as Fleet
-from ...replay.verdicts import PROOFS
+from ...replay.verdicts import PROOFS, Proof
 from ..answers import answer
 from ..bodies import Body, documented, read
 from ..callers import Auditor
 from ..jobs.answers import Certificate, JobAnswer, Jobs
-from ..jobs.asking import Named, RunStatus, Text, asked, checked_ids, time_of
+from ..jobs.asking import JobId, Named, RunStatus, Text, asked, checked_ids, time_of
 from ..jobs.selecting import known_among
 from ..ports import Given
 from ..starting import idempotency_key
@@ -24,6 +24,9 @@ from .jobs import NoBody, PageParameters, StopBody, job_of_kind, page_of_jobs, r
 
 router = APIRouter(prefix="/v1/replays", tags=["replays"])
 """`/v1/replays`."""
+
+
+_USUAL: tuple[Proof, ...] = ("chain", "fold", "decisions")
 
 
 class Sample(BaseModel):
@@ -56,7 +59,7 @@ class ReplayBody(Body):
     status: RunStatus | None = None
     started_after: str | None = None
     sample: Sample | None = None
-    proofs: tuple[Literal["chain", "fold", "decisions", "execution"], ...] = ("chain", "fold", "decisions")
+    proofs: list[Proof] = Field(default_factory=lambda: list(_USUAL), max_length=len(PROOFS))
     against: Text | None = None
 
 
@@ -89,13 +92,13 @@ async def list_replays(ports: Given, caller: Auditor, wanted: Annotated[PagePara
 
 
 @router.get("/{job_id}", response_model=JobAnswer, summary="A replay as it stands")
-async def get_replay(job_id: str, ports: Given, caller: Auditor) -> Response:
+async def get_replay(job_id: JobId, ports: Given, caller: Auditor) -> Response:
     """How far it is, and which runs are not as recorded."""
     return answer(job_view(await job_of_kind(ports, caller, job_id, "replay")))
 
 
 @router.get("/{job_id}/certificate", response_model=Certificate, summary="The certificate of a replay")
-async def get_certificate(job_id: str, ports: Given, caller: Auditor) -> Response:
+async def get_certificate(job_id: JobId, ports: Given, caller: Auditor) -> Response:
     """Byte for byte as it was made; `refold certificate verify` checks it. 409 until the replay is complete."""
     job = await job_of_kind(ports, caller, job_id, "replay")
     if job.result is None or CERTIFICATE not in job.result:
@@ -105,19 +108,19 @@ async def get_certificate(job_id: str, ports: Given, caller: Auditor) -> Respons
 
 @router.post("/{job_id}/stop", response_model=JobAnswer, openapi_extra=documented(StopBody), summary="Stop a replay")
 @router.post("/{job_id}:stop", response_model=JobAnswer, include_in_schema=False)
-async def stop_replay(request: Request, job_id: str, ports: Given, caller: Auditor) -> Response:
+async def stop_replay(request: Request, job_id: JobId, ports: Given, caller: Auditor) -> Response:
     """Runs that are being proved are proved to the end; then it can be resumed."""
     return await stopped(request, ports, caller, job_id, "replay")
 
 
 @router.post("/{job_id}/resume", response_model=JobAnswer, openapi_extra=documented(NoBody), summary="Resume a replay")
 @router.post("/{job_id}:resume", response_model=JobAnswer, include_in_schema=False)
-async def resume_replay(request: Request, job_id: str, ports: Given, caller: Auditor) -> Response:
+async def resume_replay(request: Request, job_id: JobId, ports: Given, caller: Auditor) -> Response:
     """It goes on where it was, up to the same position of the log; with other code than it began with it fails."""
     return await resumed(request, ports, caller, job_id, "replay")
 
 
-def _proofs(body: ReplayBody) -> tuple[Any, ...]:
+def _proofs(body: ReplayBody) -> tuple[Proof, ...]:
     return tuple(proof for proof in PROOFS if proof in body.proofs or proof in ("chain", "fold"))
 
 
