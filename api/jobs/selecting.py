@@ -46,7 +46,7 @@ def filter_of(told: Mapping[str, Any]) -> RunFilter:
 
 def filter_json(wanted: RunFilter) -> dict[str, Any]:
     """A filter as a JSON object, without what is not given."""
-    return {name: value for name, value in asdict(wanted).items() if value not in (None, {})}
+    return {name: value for name, value in asdict(wanted).items() if value not in (None, {}, ())}
 
 
 def choose(
@@ -84,13 +84,13 @@ def _rows(store: Store, tenant: str, verb: Verb, wanted: RunFilter, until: int) 
             yield row if is_one else None
         return
     for status in statuses:
-        before: int | None = until + 1
-        while before is not None:
-            found = indexed_page(store, tenant, before, _PAGE, replace(wanted, status=status))
+        only, before = replace(wanted, status=status), None
+        while True:
+            found = indexed_page(store, tenant, before, _PAGE, only)
             if found is None:  # Whoever keeps the index has stopped doing so.
-                only = replace(wanted, status=status)
-                yield from (row for row in log_rows(store, tenant, before) if takes(store, tenant, row, only))
+                yield from (row for row in log_rows(store, tenant, until + 1) if takes(store, tenant, row, only))
                 break
             yield None
-            yield from found.page.rows
-            before = found.page.next_cursor
+            yield from (row for row in found.page.rows if row.cursor <= until)
+            if (before := found.page.next_cursor) is None:
+                break

@@ -9,11 +9,11 @@ from pydantic import ConfigDict
 
 from ...projections.goldens import GoldensProjection
 from ...projections.projector import known_projections
-from ...projections.standings import check_name
 from ..bodies import Body, documented, read
 from ..callers import ServiceOperator
 from ..jobs.answers import JobAnswer
 from ..jobs.asking import asked
+from ..missing import missing
 from ..ports import Given
 from ..starting import idempotency_key
 
@@ -49,5 +49,6 @@ async def rebuild(request: Request, name: str, ports: Given, caller: ServiceOper
     compared), and whether it is read now (`switched`). Where rows differ that were compared, the job fails."""
     key = idempotency_key(request)
     body = await read(request, RebuildBody)
-    check_name(name, [*known_projections(), GoldensProjection.name])
+    if name not in (*known_projections(), GoldensProjection.name):
+        raise missing("projection", name)
     return await asked(ports, caller, "rebuild", {"name": name, "compare": body.compare, "shadow": body.shadow}, key)

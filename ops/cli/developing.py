@@ -46,8 +46,8 @@ def develop(
         skills = read_skills(modules)
         projections = known_projections(golden_place(store, folder, keys))
         # What can be refused is refused before a second goes into loading the web framework.
-        from ..places import places
         from ..job_keeper import JobKeeper
+        from ..places import places
         from ..serve import HttpServer
 
         def begun() -> None:

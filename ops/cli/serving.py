@@ -20,8 +20,8 @@ def serve_api(host: str, port: int, database: str | None, json: bool) -> int:
     log_to_stderr(Hidden([url]))
     with closing(loopback_socket(host, port)) as bound, closing(open_store(url)) as store:
         # What can be refused is refused before a second goes into loading the web framework.
-        from ..places import places
         from ..job_keeper import JobKeeper
+        from ..places import places
         from ..serve import HttpServer
 
         def begun() -> None:

@@ -140,6 +140,7 @@ def test_a_projection_is_rebuilt_and_compared_with_the_one_that_is_read(memory_a
         second = ended(memory_api, memory_api.post(path, {"compare": True}).headers["location"])
     assert (first["result"]["switched"], first["result"]["equal"]) == (True, None)
     assert (second["result"]["equal"], second["result"]["generation"]) == (True, 2)
+    problem(memory_api.post("/v1/projections/nothing/rebuild"), 404, "RESOURCE_NOT_FOUND")
 
 
 def test_a_job_is_told_as_it_goes_on_until_it_has_ended_and_nothing_is_told_again(memory_api: Api) -> None:
