@@ -25,6 +25,11 @@ class EndWatch:
         self._pause = SHORTEST_PAUSE
         self._closed = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether the server is to stop: nobody is to wait for anything any more."""
+        return self._closed
+
     async def ended(self, stream: str, seconds: float) -> None:
         """Return when the run of `stream` has ended, after `seconds`, or when the watch is closed."""
         if self._closed or seconds <= 0:

@@ -212,6 +212,24 @@ class QueryUnansweredError(RunError):
     code = "QUERY_UNANSWERED"
 
 
+class JobError(RefoldError):
+    """Something about a job stands in the way."""
+
+    code = "JOB_CONFLICT"
+
+
+class JobNotFoundError(JobError, LookupError):
+    """The tenant has no job of this id."""
+
+    code = "JOB_NOT_FOUND"
+
+
+class JobConflictError(JobError):
+    """The job is not in a state in which that can be done, or its key stands for another job."""
+
+    code = "JOB_CONFLICT"
+
+
 class PolicyViolationError(RefoldError):
     """Something was refused: `step_code` is the failure code of the refusal, `rule` the policy's rule, "" for none."""
 

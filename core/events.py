@@ -38,6 +38,17 @@ from .golden_events import (
     GoldenRestored,
     GoldenRetentionSet,
 )
+from .job_events import (
+    JobAsked,
+    JobEnded,
+    JobEvent,
+    JobProgressed,
+    JobResumed,
+    JobSelected,
+    JobStopAsked,
+    JobStopped,
+    JobTaken,
+)
 from .policy_events import PolicyAdopted, PolicyDecided, PolicyEvent
 from .request_events import RequestKeyed
 from .run_ends import (
@@ -97,6 +108,14 @@ __all__ = [
     "GoldenResigned",
     "GoldenRestored",
     "GoldenRetentionSet",
+    "JobAsked",
+    "JobEnded",
+    "JobProgressed",
+    "JobResumed",
+    "JobSelected",
+    "JobStopAsked",
+    "JobStopped",
+    "JobTaken",
     "MessageRefused",
     "MessageSent",
     "PatchApplied",
@@ -369,6 +388,7 @@ Event = (
     | ApprovalEvent
     | WebhookEvent
     | AccessEvent
+    | JobEvent
 )
 """Anything that can happen."""
 

@@ -132,6 +132,20 @@ WEBHOOK_FAILURES: tuple[CatalogEntry, ...] = (
 )  # fmt: skip
 """Of webhooks."""
 
+JOB_FAILURES: tuple[CatalogEntry, ...] = (
+    entry(
+        "JOB_NOT_FOUND", _V, Recovery.FIX_INPUT, 404, ONCE,
+        "There is no job of this id.",
+        "See what jobs there are: GET /v1/jobs",
+    ),
+    entry(
+        "JOB_CONFLICT", _V, Recovery.FIX_INPUT, 409, ONCE,
+        "The job is not in a state for that, or its idempotency key stands for another one.",
+        "See how it stands: GET /v1/jobs/{id}; ask for a new one with another key",
+    ),
+)  # fmt: skip
+"""Of jobs."""
+
 SECRET_FAILURES: tuple[CatalogEntry, ...] = (
     entry(
         "SECRET_MISSING", _V, Recovery.FIX_CONFIG, 422, ONCE,

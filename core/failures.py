@@ -15,7 +15,13 @@ from typing import Any
 from .errors import CallError, Problem
 from .failure_entry import BACKOFF, ONCE, CatalogEntry, Category, Recovery
 from .failure_table_access import ACCESS_FAILURES
-from .failure_table_control import APPROVAL_FAILURES, POLICY_FAILURES, SECRET_FAILURES, WEBHOOK_FAILURES
+from .failure_table_control import (
+    APPROVAL_FAILURES,
+    JOB_FAILURES,
+    POLICY_FAILURES,
+    SECRET_FAILURES,
+    WEBHOOK_FAILURES,
+)
 from .failure_table_runs import CALL_FAILURES, RUN_FAILURES, STEP_FAILURES, STORE_FAILURES
 from .failure_table_skills import SKILL_FAILURES
 from .retry import Retry
@@ -31,6 +37,7 @@ THEMES: dict[str, tuple[CatalogEntry, ...]] = {
     "Approvals": APPROVAL_FAILURES,
     "Webhooks": WEBHOOK_FAILURES,
     "Access": ACCESS_FAILURES,
+    "Jobs": JOB_FAILURES,
     "Secrets and erasure": SECRET_FAILURES,
     "Store and proofs": STORE_FAILURES,
 }

@@ -42,10 +42,14 @@ ACCESS = f"{CONTROL}/access"
 SESSIONS = f"{CONTROL}/sessions"
 """What the names of the console's sessions' control streams begin with, each with its id."""
 
+JOBS = f"{CONTROL}/jobs"
+"""What the control streams of jobs begin with; also the queue that they wait in, which no run can name."""
+
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,99}")
 _SIGNAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@~-]{0,199}")
 _QUEUE = re.compile(r"[A-Za-z0-9._:@~-]{1,100}")
+_JOB_ID = re.compile(r"job-[0-9a-f]{32}")
 _ALPHABET = "start with a letter or digit, then only letters, digits and . _ : @ ~ -"
 
 
@@ -136,6 +140,23 @@ def webhooks_of(tenant: str) -> str:
 def session_stream(session_id: str) -> str:
     """The control stream of a session of the console."""
     return f"{SESSIONS}/{session_id}"
+
+
+def is_job_id(text: str) -> bool:
+    """Whether a job could be called so."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
+def job_stream(tenant: str, job_id: str) -> str:
+    """The control stream of a job. Raises CallError for a tenant or a job id that cannot be."""
+    return f"{JOBS}/{check_tenant(tenant)}/{_check(job_id, _JOB_ID, 'job id', 36)}"
+
+
+def job_of_stream(stream: str) -> tuple[str, str] | None:
+    """Tenant and job id of a job's control stream; None for any other stream."""
+    tenant, _, job_id = stream.removeprefix(f"{JOBS}/").partition("/")
+    is_one = stream.startswith(f"{JOBS}/") and _TENANT.fullmatch(tenant) and is_job_id(job_id)
+    return (tenant, job_id) if is_one else None
 
 
 def run_of(stream: str) -> tuple[str, str]:

@@ -18,14 +18,14 @@ import orjson
 from ..core.errors import CallError, IntegrityError, Problem, RefoldError, StoreError, StoreRefusedError
 from ..core.events import END_TOPICS, RunStarted
 from ..core.ids import inbox_of
+from ..core.job_log import CLOSING, OPENING
 from ..core.ports import EMPTY, Head, Record
-from ..core.state import fold
 from .chain import event_hash
 from .codec import decode, open_envelope, references
 from .exporting import FORMAT
 from .lines import event_of, payload_of
 from .outbox_sql import QUIET
-from .rebuild import row_of
+from .rebuild import row_from
 from .store import Notification
 from .tables_sql import Transaction
 from .tiered import TieredStore
@@ -186,9 +186,9 @@ class Importing:
             change.each(self._access.sql(sql), rows)
 
     def _note(self, record: Record) -> None:
-        if record.topic == RunStarted.topic:
+        if record.topic == RunStarted.topic or record.topic in OPENING:
             self._open.add(record.stream)
-        elif record.topic in END_TOPICS:
+        elif record.topic in END_TOPICS or record.topic in CLOSING:
             self._open.discard(record.stream)
 
     def _check_heads(self, change: Transaction, batch: Batch) -> None:
@@ -235,17 +235,18 @@ class Importing:
         """Make the dispatch rows of unfinished runs; tells which cannot be read, and why."""
         unreadable: dict[str, str] = {}
         for stream in sorted(self._open):
+            inbox = self._heads_of(change, [inbox_of(stream)]).get(inbox_of(stream), EMPTY)
             try:
-                state = fold([decode(record, self._large(change, record)) for record in self._records(change, stream)])
+                events = [decode(record, self._large(change, record)) for record in self._records(change, stream)]
+                row = row_from(events, stream, inbox.version)
             except RefoldError as error:
                 unreadable[stream] = str(error)
                 continue
-            inbox = self._heads_of(change, [inbox_of(stream)]).get(inbox_of(stream), EMPTY)
             sql = (
                 "INSERT INTO dispatch (stream, queue, priority, needs, due_at, owner, lease_until) "
                 "VALUES (?, ?, ?, ?, ?, NULL, 0)"
             )
-            self._each(change, sql, [row_of(state, inbox.version, stream)])
+            self._each(change, sql, [] if row is None else [row])
         return unreadable
 
     def _records(self, change: Transaction, stream: str) -> list[Record]:

@@ -6,13 +6,14 @@ left out of a comparison, for whoever writes them keeps their rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..core.decide import due_of
 from ..core.errors import RefoldError
-from ..core.events import END_TOPICS, RunStarted
-from ..core.ids import inbox_of
+from ..core.events import END_TOPICS, Event, RunStarted
+from ..core.ids import JOBS, inbox_of, job_of_stream
+from ..core.job_log import CLOSING, OPENING, job_of, lane_of
 from ..core.ports import HELD, NEVER
 from ..core.run_state import RunState
 from ..core.state import fold
@@ -41,6 +42,16 @@ def row_of(state: RunState, inbox: int, stream: str) -> DispatchRow:
     started = state.started
     due = 0.0 if inbox > state.taken else seconds_of(due_of(state))
     return DispatchRow(stream, started.queue, started.priority, state.needs, due)
+
+
+def row_from(events: Sequence[Event], stream: str, inbox: int) -> DispatchRow | None:
+    """The row of a run or a job that these events are of; None if nobody is to work on it. Raises RefoldError."""
+    named = job_of_stream(stream)
+    if named is None:
+        state = fold(events)
+        return row_of(state, inbox, stream) if state.end is None else None
+    job = job_of(events, *named)
+    return DispatchRow(stream, JOBS, 0, lane_of(job.asked.kind), 0.0) if job.is_open else None
 
 
 def is_held(lease: LeaseRow | None) -> bool:
@@ -103,9 +114,9 @@ class Rebuild:
 
     def _take(self, stream: str, topic: str) -> str:
         """Note whether the run is open, and return its stream, also for a message to it."""
-        if topic == RunStarted.topic:
+        if topic == RunStarted.topic or topic in OPENING:
             self._open.add(stream)
-        elif topic in END_TOPICS:
+        elif topic in END_TOPICS or topic in CLOSING:
             self._open.discard(stream)
         return stream.removesuffix("/inbox")
 
@@ -113,9 +124,10 @@ class Rebuild:
         self.rows.pop(stream, None)
         self.unreadable.pop(stream, None)
         try:
-            state = fold(self._log.events(stream))
-            if state.end is None:
-                self.rows[stream] = row_of(state, self._log.head(inbox_of(stream)).version, stream)
+            events = self._log.events(stream)
+            row = row_from(events, stream, self._log.head(inbox_of(stream)).version)
+            if row is not None:
+                self.rows[stream] = row
         except RefoldError as error:
             self.unreadable[stream] = str(error)
 

@@ -17,7 +17,7 @@ from ..core.canonical import canonical_json
 from ..core.code_state import CodeState
 from ..core.errors import Failure, NondeterminismError, NotCanonicalError, RefoldError
 from ..core.events import Event
-from ..core.ids import run_of
+from ..core.ids import JOBS, run_of
 from ..core.limits import Limits
 from ..core.plan import PlannedStep
 from ..core.references import TextTooLongError, UnresolvedReferenceError
@@ -58,7 +58,7 @@ class Deployment:
 
 def open_streams(store: Store, tenant: str | None = None) -> list[str]:
     """The streams of the runs that are open, of one tenant or of all."""
-    streams = sorted(row.stream for row in store.dispatch.rows())
+    streams = sorted(row.stream for row in store.dispatch.rows() if row.queue != JOBS)
     return [stream for stream in streams if tenant is None or run_of(stream)[0] == tenant]
 
 

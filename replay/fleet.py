@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ..core.errors import CallError, IntegrityError
-from ..core.ids import check_tenant, run_of
+from ..core.ids import check_tenant, run_of, stream_of
 from ..core.ports import EMPTY
 from ..eventstore.chain import event_hash
 from ..eventstore.codec import open_envelope
@@ -41,7 +41,7 @@ class Query:
     """Which runs of a tenant: begun at `since` (µs since the epoch) or later, of a type, standing so at the end.
 
     `sample` is how many of them, or with `percent` which share of them, drawn by `seed`. Of a run that cannot be read
-    nobody knows whether it is wanted, so it is. A number is drawn before the status is known.
+    nobody knows whether it is wanted, so it is. A number is drawn before the status is known. With `runs`, only these.
     """
 
     tenant: str = "default"
@@ -51,6 +51,7 @@ class Query:
     sample: float | None = None
     percent: bool = False
     seed: int = 0
+    runs: tuple[str, ...] = ()
 
     def wants(self, proof: RunProof) -> bool:
         """Whether the run is wanted, as far as only the proof of it tells."""
@@ -76,12 +77,16 @@ class Order:
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON object, for `of_json`."""
-        return {**asdict(self), "proofs": list(self.proofs)}
+        query = asdict(self.query)
+        runs = query.pop("runs")
+        return {**asdict(self), "query": query | ({"runs": list(runs)} if runs else {}), "proofs": list(self.proofs)}
 
     @classmethod
     def of_json(cls, told: Mapping[str, Any]) -> Order:
         """What `to_json` has written. Raises TypeError or KeyError for anything else."""
-        given: dict[str, Any] = {**told, "query": Query(**told["query"]), "proofs": tuple(told["proofs"])}
+        about: dict[str, Any] = {**told["query"], "runs": tuple(told["query"].get("runs", ()))}
+        query = Query(**about)
+        given: dict[str, Any] = {**told, "query": query, "proofs": tuple(told["proofs"])}
         return cls(**given)
 
 
@@ -198,6 +203,10 @@ def _readable(store: Store, streams: Sequence[str], until: int) -> Iterator[Stor
 
 
 def _placed(store: Store, query: Query, until: int) -> Iterator[tuple[int, str]]:
+    if query.runs:
+        starts = store.sweep.begun_among([stream_of(query.tenant, run_id) for run_id in query.runs])
+        yield from sorted((position, stream) for stream, position in starts.items() if position <= until)
+        return
     begun = (each for each in _begun(store, query.tenant, until) if _is_wanted(query, each))
     runs = ((each.position, each.record.stream) for each in begun)
     if query.sample is None:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from ..core.errors import CallError, Problem
+from ..core.ids import GOLDEN_KEYS
 from ..eventstore.store import Store
 from .access_control import verify_access
 from .archives import ArchivesVerification, verify_archives
@@ -23,7 +24,7 @@ from .budget_control import verify_top_ups
 from .control import ControlVerification, verify_emergency, verify_erasures, verify_refusals, verify_specs
 from .fleet import Chunk, ChunkProof, Order, chunks_of, prove_chunk
 from .golden_control import verify_golden_control
-from .job_files import JobFile
+from .job_control import verify_jobs
 from .policy_control import verify_policies
 from .proving import Prover
 from .tally import Tally
@@ -47,6 +48,18 @@ class Crew(Protocol):
 
     def close(self) -> None:
         """End those that are at work."""
+        ...
+
+
+class Book(Protocol):
+    """What is done of a job, kept where it outlasts whoever does it, such as `refold.replay.job_files.JobFile`."""
+
+    def done(self) -> Iterator[ChunkProof]:
+        """The chunks that are done, in order. Raises CallError."""
+        ...
+
+    def add(self, proof: ChunkProof) -> None:
+        """Note the next one."""
         ...
 
 
@@ -102,16 +115,19 @@ def run_job(
     store: Store,
     order: Order,
     crew: Crew,
-    file: JobFile | None = None,
+    file: Book | None = None,
     told: Callable[[ChunkProof], object] = lambda proof: None,
+    *,
+    alone: bool = False,
 ) -> JobEnd:
-    """Prove what `order` asks for; `told` of each chunk, in order, also of those that the job file had.
+    """Prove what `order` asks for; `told` of each chunk, in order, also of those that the book had.
 
-    `order` is what the file's `begin` gave. Raises StoreError, and CallError where the log is not the one that the job
-    began with.
+    `order` is what the book began with. With `alone` nothing is proved that belongs to other tenants too: the control
+    streams and archives of all. Raises StoreError, and CallError where the log is not the one that the job began with.
     """
-    control = control_streams(store, order.query.tenant)
-    end = JobEnd(order, control=control, archives=verify_archives(store, lambda done, of: None))
+    control = control_streams(store, order.query.tenant, alone=alone)
+    archives = None if alone else verify_archives(store, lambda done, of: None)
+    end = JobEnd(order, control=control, archives=archives)
     digest = sha256()
     for proof in _proofs(store, order, crew, file):
         digest.update(bytes.fromhex(proof.digest))
@@ -124,28 +140,24 @@ def run_job(
     return end
 
 
-def control_streams(store: Store, tenant: str) -> list[ControlVerification]:
+def control_streams(store: Store, tenant: str, *, alone: bool = False) -> list[ControlVerification]:
     """The proofs of the streams that belong to no run: registered specs, what was decided about goldens, which
     checkpoints were refused, what was added to budgets, emergency stops, adopted policies,
-    erasures, keys of the HTTP API."""
-    found = [verify_specs(store, tenant), *verify_golden_control(store, tenant)]
-    found += [prove(store, tenant) for prove in _STREAMS]
-    return [each for each in found if each is not None]
+    erasures, keys of the HTTP API. With `alone` only of those that are the tenant's.
+
+    Of the logs of jobs those alone are told that are not as recorded: whoever proves may be writing one.
+    """
+    found = [verify_specs(store, tenant), *verify_golden_control(store, tenant), verify_webhooks(store, tenant)]
+    found += [] if alone else [prove(store, tenant) for prove in _STREAMS]
+    mine = [each for each in found if each is not None and not (alone and each.stream == GOLDEN_KEYS)]
+    return mine + [each for each in verify_jobs(store, tenant) if not each.ok]
 
 
-_STREAMS = (
-    verify_refusals,
-    verify_top_ups,
-    verify_emergency,
-    verify_erasures,
-    verify_webhooks,
-    verify_policies,
-    verify_access,
-)
-"""The proofs of streams of which there is at most one."""
+_STREAMS = (verify_refusals, verify_top_ups, verify_emergency, verify_erasures, verify_policies, verify_access)
+"""The proofs of streams that are everybody's, of which there is at most one."""
 
 
-def _proofs(store: Store, order: Order, crew: Crew, file: JobFile | None) -> Iterator[ChunkProof]:
+def _proofs(store: Store, order: Order, crew: Crew, file: Book | None) -> Iterator[ChunkProof]:
     chunks = chunks_of(store, order.query, order.until)
     for known in () if file is None else file.done():
         chunk = next(chunks, None)
@@ -163,7 +175,7 @@ def _proofs(store: Store, order: Order, crew: Crew, file: JobFile | None) -> Ite
         yield _recorded(waiting.popleft().result(), file)
 
 
-def _recorded(proof: ChunkProof, file: JobFile | None) -> ChunkProof:
+def _recorded(proof: ChunkProof, file: Book | None) -> ChunkProof:
     if file is not None:
         file.add(proof)
     return proof

@@ -8,6 +8,7 @@ from .budget_control import BudgetControl
 from .emergency import EmergencyControl
 from .erasures import Erasures
 from .golden_control import GoldenControl
+from .job_control import JobControl
 from .policy_control import PolicyControl
 from .refusals import Refusals
 from .request_keys import RequestKeys
@@ -28,4 +29,5 @@ class Controls:
         self.erasures = Erasures(log, journal, clock, keys)
         self.emergency = EmergencyControl(log, journal, clock)
         self.request_keys = RequestKeys(log, journal, clock)
+        self.jobs = JobControl(log, journal, clock)
         self.webhooks = WebhookControl(log, journal, clock)

@@ -46,6 +46,7 @@ def develop(
         skills = read_skills(modules)
         projections = known_projections(golden_place(store, folder, keys))
         # What can be refused is refused before a second goes into loading the web framework.
+        from ..job_keeper import JobKeeper
         from ..places import places
         from ..serve import HttpServer
 
@@ -78,7 +79,8 @@ def develop(
             if sender is not None:
                 sender.drain()
 
-        run_until_drained(work, drain, lambda: None)
+        with JobKeeper(store, url):
+            run_until_drained(work, drain, lambda: None)
     note("drained")
     return OK
 

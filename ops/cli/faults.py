@@ -32,6 +32,8 @@ _EXIT_CODES: tuple[tuple[type[RefoldError], int], ...] = (
     (errors.RunEndedError, REFUSED),
     (errors.ApprovalError, REFUSED),
     (errors.QueryUnansweredError, REFUSED),
+    (errors.JobNotFoundError, INVALID),
+    (errors.JobConflictError, REFUSED),
     (errors.PolicyViolationError, REFUSED),
     (errors.OwnershipLostError, REFUSED),
     (errors.DataKeyError, INVALID),

@@ -27,6 +27,7 @@ def serve_api(host: str, port: int, public: str | None, database: str | None, js
 
     with closing(loopback_socket(host, port, keyed)) as bound, closing(open_store(url)) as store:
         # What can be refused is refused before a second goes into loading the web framework.
+        from ..job_keeper import JobKeeper
         from ..places import places
         from ..serve import HttpServer
 
@@ -44,5 +45,6 @@ def serve_api(host: str, port: int, public: str | None, database: str | None, js
             async with engine:
                 await server.run()
 
-        run_until_drained(work, server.stop, lambda: None)
+        with JobKeeper(store, url):
+            run_until_drained(work, server.stop, lambda: None)
     return OK

@@ -14,6 +14,7 @@ from refold.ops.certify_faults import FAULTS, Bench, statuses_served
 from refold.tests.support.provoked_access import ACCESS
 from refold.tests.support.provoked_approvals import APPROVALS
 from refold.tests.support.provoked_http import HTTP
+from refold.tests.support.provoked_jobs import JOBS
 from refold.tests.support.provoked_policies import POLICIES
 from refold.tests.support.provoked_runs import RUNS, Provoke
 from refold.tests.support.provoked_secrets import SECRECY
@@ -34,6 +35,7 @@ PROVOKED: dict[str, Provoke] = {
     **POLICIES,
     **APPROVALS,
     **WEBHOOKS,
+    **JOBS,
     **SECRECY,
     **ACCESS,
     **HTTP,

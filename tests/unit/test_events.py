@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from refold.core.errors import IntegrityError
-from refold.core.events import EVENTS
+from refold.core.events import EVENTS, RunPaused
 from refold.core.ports import EMPTY, Record
 from refold.core.upcast import UPCASTERS, Upcaster, upcast
 from refold.eventstore import codec
@@ -53,6 +53,14 @@ PINNED = {
     "golden.resigned": (1, "at: int, tenant: str, key_id: str, runs: int, by: str"),
     "golden.restored": (1, "at: int, tenant: str, archive: str, runs: int, sha256: str, by: str"),
     "golden.retention_set": (1, "at: int, tenant: str, seconds: float, by: str"),
+    "job.asked": (1, "at: int, tenant: str, job_id: str, kind: str, what: Payload, until: int, by: str"),
+    "job.ended": (1, "at: int, status: str, result: Payload, error_code: str | None, reason: str"),
+    "job.progressed": (1, "at: int, done: int, total: int, failed: int, told: Payload"),
+    "job.resumed": (1, "at: int, by: str"),
+    "job.selected": (1, "at: int, total: int, items: Payload"),
+    "job.stopped": (1, "at: int, by: str"),
+    "job.stopping": (1, "at: int, reason: str, by: str"),
+    "job.taken": (1, "at: int, by: str"),
     "key.created": (
         1,
         "at: int, key_id: str, name: str, tenant: str | None, scopes: Payload, expires_at: int | None, "
@@ -238,4 +246,4 @@ def test_the_codec_reads_old_versions_through_the_upcasters(monkeypatch: pytest.
     shapes: dict[str, Any] = codec._SHAPES  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setitem(shapes, "run.paused", shapes["run.paused"]._replace(version=2))
     monkeypatch.setitem(UPCASTERS, ("run.paused", 1), lambda data: {"message": data["message"], "reason": data["why"]})
-    assert codec.decode(record, {}) == EVENTS["run.paused"](1, 1, "x")  # pyright: ignore[reportCallIssue, reportArgumentType]
+    assert codec.decode(record, {}) == RunPaused(1, 1, "x")

@@ -1,0 +1,107 @@
+"""Jobs that prove runs against today's code: chunk by chunk, each noted in the job's log when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from ...core.errors import CallError, Problem
+from ...projections.jobs import CERTIFICATE
+from ...projections.times import iso
+from ...replay.certificate import body_of, certificate
+from ...replay.fleet import ChunkProof, Order, chunks_of, hash_at
+from ...replay.jobs import JobEnd, run_job
+from .means import Working
+
+
+def order_of(told: Mapping[str, Any]) -> Order:
+    """The order that a request has put down, before it is known up to where and by which code."""
+    return Order.of_json(told)
+
+
+def prove(work: Working) -> Mapping[str, Any]:
+    """Prove the runs of a job, from where it stands on; its result. To be called on a thread.
+
+    Raises StopAskedError, StoreError, and CallError where the code or the log is another than when it began.
+    """
+    means, what = work.means, cast("Any", work.what)
+    order = _begun(work)
+    work.total = work.held.job.total or 0
+    book = _LogBook(work)
+    with means.crew(order) as crew:
+        end = run_job(means.store, order, crew, book, alone=not what["everywhere"])
+    if work.told:
+        work.wait(work.heed(at_once=True))
+    made_at = iso(means.engine.jobs.now())
+    signed = certificate(body_of(end, means.kind), made_at, means.key())
+    return {**_result(end), CERTIFICATE: signed.decode()}
+
+
+def _begun(work: Working) -> Order:
+    """What the job proves, as it was when somebody first took it up."""
+    means, asked = work.means, work.held.job.asked
+    told: Any = work.what
+    if work.held.job.selected is None:
+        order = replace(order_of(told["order"]), until=asked.until, head=hash_at(means.store, asked.until))
+        order = replace(order, code=means.code)
+        total = sum(len(chunk.streams) for chunk in chunks_of(means.store, order.query, order.until))
+        work.wait(work.held.select(total, {"order": order.to_json()}))
+        return order
+    known: Any = work.held.job.selected.items.value
+    order = Order.of_json(known["order"])
+    if order.code != means.code:
+        reason = "the code here is another than the one by which the job began"
+        raise CallError(Problem("", reason, "begin a new one"))
+    if hash_at(means.store, order.until) != order.head:
+        raise CallError(Problem("", "the log is another one than when the job began", "verify it: refold verify --all"))
+    return order
+
+
+class _LogBook:
+    """The chunks of a job in its log; fulfils `refold.replay.jobs.Book`."""
+
+    def __init__(self, work: Working):
+        self._work = work
+        steps = work.held.job.steps
+        self._known = [ChunkProof.of_json(each) for step in steps for each in step.get("chunks", ())]
+
+    def done(self) -> Iterator[ChunkProof]:
+        """See `Book.done`."""
+        return iter(self._known)
+
+    def add(self, proof: ChunkProof) -> None:
+        """See `Book.add`. Raises StopAskedError."""
+        work = self._work
+        bad = [each for each in proof.told if each["verdict"] != "equal"]
+        work.add("chunks", [proof.to_json()])
+        work.add("findings", [_finding(each) for each in bad])
+        work.done = min(work.done + proof.tally.runs, work.total)
+        work.failed = min(work.failed + sum(each["verdict"] in ("diverged", "broken") for each in bad), work.done)
+        if work.is_due or work.to_stop:
+            work.wait(work.heed())
+
+
+def _finding(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of a run that is not equal."""
+    name, found = next((name, each) for name, each in run["proofs"].items() if each["verdict"] != "equal")
+    divergence: Mapping[str, Any] = found.get("divergence") or {}
+    reason = str(divergence.get("message") or found.get("reason") or "")
+    return {"run_id": run["run_id"], "code": run["verdict"], "proof": name, "reason": reason[:500]}
+
+
+def _result(end: JobEnd) -> dict[str, Any]:
+    verdicts = end.tally.verdicts
+    return {
+        "ok": not end.broken and not verdicts["diverged"],
+        "runs": end.tally.runs,
+        "events": end.tally.events,
+        "verdicts": verdicts,
+        "reasons": end.tally.reasons,
+        "digest": end.digest,
+        "position": end.order.until,
+        "control": [
+            {"stream": each.stream, "about": each.about, "events": each.events, "ok": each.ok} for each in end.control
+        ],
+        "archives": None if end.archives is None else {"files": end.archives.archives, "ok": end.archives.ok},
+    }
