@@ -43,4 +43,10 @@ GROUP BY queue, needs
 
 def depths_of(rows: Iterable[tuple[Any, ...]]) -> list[Depth]:
     """The rows of `DEPTHS`, in order of queue and needs."""
-    return sorted((Depth(*row[:2], *map(int, row[2:6]), row[6]) for row in rows), key=lambda each: each[:2])
+    found = [_depth(*row) for row in rows]
+    return sorted(found, key=lambda each: (each.queue, each.needs))
+
+
+def _depth(queue: str, needs: str, ready: Any, leased: Any, later: Any, held: Any, since: float | None) -> Depth:
+    # PostgreSQL sums to a number of its own kind.
+    return Depth(queue, needs, int(ready), int(leased), int(later), int(held), since)

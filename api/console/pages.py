@@ -14,7 +14,7 @@ from ...core.emergency import Stop
 from ..answers import answer
 from ..callers import Caller
 from ..ports import Ports
-from . import words
+from . import plots, words
 from .assets import address_of
 from .forms import csrf_token
 from .trees import tree
@@ -41,7 +41,7 @@ NAVIGATION = (
     ("Replays", "/replays"),
     ("Failures", "/failures"),
     ("Audit", "/audit"),
-    ("Emergency stop", "/emergency"),
+    ("Emergency stop", "/emergency-stop"),
     ("Keys", "/keys"),
 )
 """What stands at the head of every page, as far as it is served."""
@@ -85,7 +85,7 @@ def _environment() -> Environment:
         "status": words.status_mark,
         "tree": tree,
     }
-    offered: dict[str, Any] = {"static": address_of, "query": words.query, "SIGNS": words.SIGNS}
+    offered: dict[str, Any] = {"static": address_of, "plots": plots, "query": words.query, "SIGNS": words.SIGNS}
     made.filters.update(filters)  # pyright: ignore[reportUnknownMemberType]
     made.globals.update(offered)  # pyright: ignore[reportUnknownMemberType]
     return made

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from . import assets, run_list
+from . import assets, control, emergency, failures, projections, run_list, workers
 from .errors import ProblemPages
 
-_PAGES = (assets, run_list)
+_PAGES = (assets, run_list, workers, projections, failures, emergency, control)
 
 
 def install_console(app: FastAPI) -> None:
