@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from . import assets, control, emergency, failures, projections, run_list, workers
+from . import (
+    approvals,
+    assets,
+    audit,
+    control,
+    emergency,
+    failures,
+    keys,
+    login,
+    projections,
+    run_list,
+    workers,
+)
 from .errors import ProblemPages
 
-_PAGES = (assets, run_list, workers, projections, failures, emergency, control)
+_PAGES = (assets, run_list, approvals, workers, projections, failures, audit, emergency, control, keys, login)
 
 
 def install_console(app: FastAPI) -> None:
