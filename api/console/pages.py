@@ -43,6 +43,7 @@ NAVIGATION = (
     ("Audit", "/audit"),
     ("Emergency stop", "/emergency-stop"),
     ("Keys", "/keys"),
+    ("More", "/more"),
 )
 """What stands at the head of every page, as far as it is served."""
 

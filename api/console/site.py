@@ -8,18 +8,36 @@ from . import (
     approvals,
     assets,
     audit,
+    budgets,
     control,
     emergency,
     failures,
     keys,
     login,
+    outgoing,
     projections,
+    registry,
     run_list,
     workers,
 )
 from .errors import ProblemPages
 
-_PAGES = (assets, run_list, approvals, workers, projections, failures, audit, emergency, control, keys, login)
+_PAGES = (
+    assets,
+    run_list,
+    approvals,
+    workers,
+    projections,
+    failures,
+    audit,
+    emergency,
+    control,
+    keys,
+    login,
+    budgets,
+    registry,
+    outgoing,
+)
 
 
 def install_console(app: FastAPI) -> None:
