@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from ..core.ports import HELD, NEVER, held_at
+from .depths import DEPTHS, Depth, depths_of
 
 Query = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 """Runs one statement with its parameters and returns the rows."""
@@ -98,6 +99,10 @@ class DispatchStore(Protocol):
 
     def rows(self) -> list[DispatchRow]:
         """Every row, by stream."""
+        ...
+
+    def depths(self) -> list[Depth]:
+        """How many runs there are in each queue, by what they need; in order of both. It reads every row."""
         ...
 
     def replace(self, rows: Sequence[DispatchRow]) -> None:
@@ -339,6 +344,10 @@ class SQLDispatch:
         """See `DispatchStore.rows`."""
         sql = "SELECT stream, queue, priority, needs, due_at FROM dispatch ORDER BY stream"
         return [DispatchRow(*row) for row in self._read(sql, ())]
+
+    def depths(self) -> list[Depth]:
+        """See `DispatchStore.depths`."""
+        return depths_of(self._read(self._sql(DEPTHS), ()))
 
     def replace(self, rows: Sequence[DispatchRow]) -> None:
         """See `DispatchStore.replace`."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import RLock
 
 from ..core.ports import HELD, NEVER, Dispatch, Head, Schedule, Unschedule, held_at
+from .depths import HELD_FROM, HELD_UNTIL, Depth
 from .dispatch import DispatchRow, LeaseRow, WorkerRow, seconds_of
 
 
@@ -152,6 +153,15 @@ class MemoryDispatch:
         with self._lock:
             return [DispatchRow(s, r.queue, r.priority, r.needs, r.due_at) for s, r in sorted(self._rows.items())]
 
+    def depths(self) -> list[Depth]:
+        """See `DispatchStore.depths`."""
+        with self._lock:
+            now = self._seconds()
+            groups: dict[tuple[str, str], list[_Row]] = {}
+            for row in self._rows.values():
+                groups.setdefault((row.queue, row.needs), []).append(row)
+            return [_depth(*names, rows, now) for names, rows in sorted(groups.items())]
+
     def replace(self, rows: Sequence[DispatchRow]) -> None:
         """See `DispatchStore.replace`."""
         with self._lock:
@@ -172,3 +182,12 @@ class MemoryDispatch:
         with self._lock:
             now = self._seconds()
             return [WorkerRow(owner, report, now - beat) for owner, (report, beat) in sorted(self._workers.items())]
+
+
+def _depth(queue: str, needs: str, rows: Sequence[_Row], now: float) -> Depth:
+    free = [row.due_at for row in rows if row.is_free(now)]
+    ready = [due for due in free if due <= now]
+    held = sum(HELD_FROM <= due < HELD_UNTIL for due in free)
+    leased = len(rows) - len(free)
+    since = min((due for due in ready if due > 0), default=None)
+    return Depth(queue, needs, len(ready), leased, len(rows) - len(ready) - leased - held, held, since)

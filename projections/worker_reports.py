@@ -20,7 +20,10 @@ LOST_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker last said of itself, how many seconds ago, and whether it is lost: silent, or known to be dead."""
+    """What a worker last said of itself, how many seconds ago, and whether it is lost: silent, or known to be dead.
+
+    `stops_seen` is how many events of the control stream of emergency stops it goes by; `stopped_here` says that its
+    environment or a file on its host stops it."""
 
     host: str
     pid: int
@@ -32,6 +35,8 @@ class WorkerReport:
     concurrency: int
     running: int
     draining: bool
+    stops_seen: int
+    stopped_here: bool
     beat_seconds_ago: float
     lost: bool
 
@@ -57,6 +62,8 @@ def _report(row: WorkerRow) -> WorkerReport | None:
             concurrency=int(said["concurrency"]),
             running=int(said["running"]),
             draining=bool(said["draining"]),
+            stops_seen=int(said.get("stops_seen", 0)),
+            stopped_here=bool(said.get("stopped_here", False)),
             beat_seconds_ago=round(row.seconds_ago, 3),
             lost=lost,
         )
@@ -80,13 +87,24 @@ def live_offers(workers: Iterable[WorkerReport]) -> list[Offer]:
 def unserved(workers: Collection[WorkerReport], state: RunState) -> str | None:
     """Why no live worker serves the run; None when one does."""
     queue = state.started.queue
-    offers = live_offers(worker for worker in workers if queue in worker.queues and not worker.draining)
-    if not offers:
+    missing = lacking([worker for worker in workers if queue in worker.queues and not worker.draining], state.needs)
+    return None if missing is None else told(queue, missing)
+
+
+def lacking(workers: Iterable[WorkerReport], needs: str) -> list[str] | None:
+    """What that worker lacks which lacks the least of `needs`, of those that are not lost; None when one serves them,
+    and nothing where there is no worker."""
+    found = [offer.lacking(needs) for offer in live_offers(workers)]
+    if not found:
+        return []
+    return min(found, key=len) or None
+
+
+def told(queue: str, missing: Collection[str]) -> str:
+    """Why nobody serves runs of the queue, in words; `missing` is what `lacking` says."""
+    if not missing:
         return f"no worker on queue {queue}"
-    lacking = min((offer.lacking(state.needs) for offer in offers), key=len)
-    if not lacking:
-        return None
-    return f"no worker serves it: {', '.join(map(_said, lacking))} {'is' if len(lacking) == 1 else 'are'} missing"
+    return f"no worker serves it: {', '.join(map(_said, missing))} {'is' if len(missing) == 1 else 'are'} missing"
 
 
 def _said(need: str) -> str:

@@ -14,7 +14,7 @@ from ...core.emergency import Stop
 from ..answers import answer
 from ..callers import Caller
 from ..ports import Ports
-from . import words
+from . import plots, words
 from .assets import address_of
 from .change_trees import change_tree
 from .forms import csrf_token
@@ -43,9 +43,10 @@ NAVIGATION = (
     ("Replays", "/replays"),
     ("Failures", "/failures"),
     ("Audit", "/audit"),
-    ("Emergency stop", "/emergency"),
+    ("Emergency stop", "/emergency-stop"),
     ("Keys", "/keys"),
     ("API", "/docs"),
+    ("More", "/more"),
 )
 """What stands at the head of every page, as far as it is served."""
 
@@ -91,7 +92,13 @@ def _environment() -> Environment:
         "strip_picture": strip,
         "graph_picture": graph,
     }
-    offered: dict[str, Any] = {"static": address_of, "query": words.query, "changes": change_tree, "SIGNS": words.SIGNS}
+    offered: dict[str, Any] = {
+        "static": address_of,
+        "plots": plots,
+        "query": words.query,
+        "changes": change_tree,
+        "SIGNS": words.SIGNS,
+    }
     made.filters.update(filters)  # pyright: ignore[reportUnknownMemberType]
     made.globals.update(offered)  # pyright: ignore[reportUnknownMemberType]
     return made

@@ -4,10 +4,50 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from . import assets, diff_page, export, reference, run_actions, run_list, run_page
+from . import (
+    approvals,
+    assets,
+    audit,
+    budgets,
+    control,
+    diff_page,
+    emergency,
+    export,
+    failures,
+    keys,
+    login,
+    outgoing,
+    projections,
+    reference,
+    registry,
+    run_actions,
+    run_list,
+    run_page,
+    workers,
+)
 from .errors import ProblemPages
 
-_PAGES = (assets, run_list, run_page, run_actions, diff_page, export, reference)
+_PAGES = (
+    assets,
+    run_list,
+    run_page,
+    run_actions,
+    diff_page,
+    export,
+    approvals,
+    workers,
+    projections,
+    failures,
+    audit,
+    emergency,
+    control,
+    keys,
+    login,
+    budgets,
+    registry,
+    outgoing,
+    reference,
+)
 
 
 def install_console(app: FastAPI) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from ..canonical import canonical_json
-from ..emergency import Stop
+from ..emergency import NO_STOPS, Stop
 from ..errors import OwnershipLostError, RefoldError, RunOwnedError, StoreUnreachableError
 from ..needs import Offer
 from .answering import Answering
@@ -217,6 +217,7 @@ class WorkLoop:
         return await self._history.free_held(released) if released else 0
 
     def _report(self) -> str:
+        stops = NO_STOPS if self._services.emergency is None else self._services.emergency.stops
         return canonical_json(
             {
                 "host": socket.gethostname(),
@@ -229,6 +230,8 @@ class WorkLoop:
                 "concurrency": self._concurrency,
                 "running": len(self._runs),
                 "draining": self._draining,
+                "stops_seen": stops.version,
+                "stopped_here": bool(stops.local),
             }
         ).decode()
 
