@@ -86,7 +86,6 @@ def projections_model(store: Store) -> dict[str, Any]:
     lacking = missing(store, known_projections().values())
     return {
         "position": last,
-        "rebuildable": False,
         "projections": [{**row, "about": ABOUT.get(row["name"], "")} for row in read],
         "others": others,
         "missing": [{"name": name, "about": ABOUT.get(name, "")} for name in lacking],
