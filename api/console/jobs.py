@@ -33,6 +33,7 @@ _ROWS = 30
 _ALWAYS = ("chain", "fold")
 
 Kind = Literal["bulk", "replay", "rebuild"]
+"""What jobs there are."""
 
 
 class JobParameters(PageParameters):
