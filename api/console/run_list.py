@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ...core.errors import CallError, Problem
 from ...eventstore.store import Store
@@ -19,6 +19,7 @@ from ...projections.run_counts import run_counts
 from ...projections.run_filter import RunFilter, check_status
 from ...projections.run_list import log_rows, page_of, takes
 from ...projections.run_row import STATUSES
+from ...projections.texts import column_text
 from ..callers import Reader
 from ..ports import Given
 from .pages import PageParameters, page
@@ -32,13 +33,17 @@ LIMIT = 50
 LOOKED_AT = 300
 """How many runs are read for a page where no projector keeps an index."""
 
-_Text = Annotated[str, Field(max_length=300)]
+_FILTERS = ("status", "prefix", "type", "agent", "error", "attribute", "since", "until")
+
+_Text = Annotated[str, Field(max_length=300), AfterValidator(column_text)]
 
 
 class ListParameters(PageParameters):
-    """Which runs. `attribute` is NAME=VALUE; times are ISO 8601 with a zone, or a time ago such as -2h."""
+    """Which runs. `prefix` is what their ids begin with, `attribute` is NAME=VALUE; times are ISO 8601 with a zone, or
+    a time ago such as -2h."""
 
     status: _Text | None = None
+    prefix: _Text | None = None
     type: _Text | None = None
     agent: _Text | None = None
     error: _Text | None = None
@@ -74,6 +79,7 @@ def _filter(store: Store, wanted: ListParameters) -> RunFilter:
         attributes[name] = value
     return RunFilter(
         status=None if wanted.status is None else check_status(wanted.status),
+        prefix=wanted.prefix,
         workflow_type=wanted.type,
         agent_id=wanted.agent,
         error_code=wanted.error,
@@ -94,9 +100,7 @@ def _model(store: Store, tenant: str, wanted: ListParameters) -> dict[str, Any]:
         "runs": [row.to_json() for row in shown.rows],
         "next_cursor": None if shown.next_cursor is None else str(shown.next_cursor),
         "first": before is None,
-        "filter": {
-            name: given.get(name) for name in ("status", "type", "agent", "error", "attribute", "since", "until")
-        },
+        "filter": {name: given.get(name) for name in _FILTERS},
         "limit": wanted.limit if wanted.limit != LIMIT else None,
         "filtered": bool(given),
         "counts": {

@@ -24,7 +24,8 @@ def test_filters_stand_in_the_url_and_empty_fields_are_none(console: Api) -> Non
 
     assert listed() == ["echo", "waits"]
     assert listed(type="hello", agent="", error="", attribute="", since="", until="") == ["echo"]
-    assert listed(agent="crawler", status="queued") == ["waits"]
+    assert listed(agent="crawler", status="queued") == listed(prefix="wa") == ["waits"]
+    assert listed(type="\0", attribute="a=\0") == listed(prefix="\0") == []
     assert listed(status="failed") == listed(until="-1h") == listed(attribute="region=eu") == []
     assert listed(since="-1h") == ["echo", "waits"]
     assert "No run fits" in console.get("/runs", type="none").text
