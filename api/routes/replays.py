@@ -98,7 +98,7 @@ async def get_replay(job_id: JobId, ports: Given, caller: Auditor) -> Response:
 
 
 @router.get("/{job_id}/certificate", response_model=Certificate, summary="The certificate of a replay")
-async def get_certificate(job_id: JobId, ports: Given, caller: Auditor) -> Response:
+async def get_replay_certificate(job_id: JobId, ports: Given, caller: Auditor) -> Response:
     """Byte for byte as it was made; `refold certificate verify` checks it. 409 until the replay is complete."""
     job = await job_of_kind(ports, caller, job_id, "replay")
     if job.result is None or CERTIFICATE not in job.result:

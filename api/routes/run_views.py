@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from hashlib import sha256
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -16,7 +14,6 @@ from ...core.errors import InvalidError, Problem
 from ...core.ids import check_run_id, stream_of
 from ...eventstore.store import Store
 from ...projections.checkpoints import TableCheckpointStore
-from ...projections.golden_lines import golden_of
 from ...projections.past import look_back, read_moment, what_next
 from ...projections.run_facts import run_facts
 from ...projections.run_filter import RunFilter
@@ -28,7 +25,6 @@ from ..answers import answer
 from ..callers import Reader
 from ..names import RunIdInPath
 from ..ports import Given
-from ..problems import Refusal
 from ..run_answers import CheckpointView, Difference, PastState, Relations, Timeline
 from .run_lists import run_page
 
@@ -79,26 +75,6 @@ async def get_checkpoint(run_id: RunIdInPath, ports: Given, caller: Reader) -> R
     told = {name: getattr(found, name) for name in ("workflow_id", "next_step_index", "last_result_hash", "status")}
     times = {"created_at": iso(found.created_at), "updated_at": iso(found.updated_at)}
     return answer({"checkpoint": {**told, **times, "version": found.version, "content_hash": found.content_hash}})
-
-
-@router.get(
-    "/runs/{run_id}/golden",
-    response_class=Response,
-    responses={
-        200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}, "description": "The golden."},
-        409: {"description": "The run has not ended."},
-    },
-    summary="The golden of a run",
-)
-async def get_golden(run_id: RunIdInPath, ports: Given, caller: Reader) -> Response:
-    """A line for the start, for each step and for the end, made from the log: the same bytes for ever."""
-    view = await ports.ask(look_at, ports.store, run_id, caller.tenant)
-    if view.state.end is None:
-        raise Refusal(HTTPStatus.CONFLICT, f"run {run_id} has not ended, and so has no golden yet", code="RUN_OPEN")
-    golden = await ports.ask(golden_of, view.state)
-    return Response(
-        golden.data, headers={"etag": f'"{sha256(golden.data).hexdigest()}"'}, media_type="application/x-ndjson"
-    )
 
 
 @router.get("/runs/{run_id}/timeline", response_model=Timeline, summary="When everything in a run was")

@@ -35,6 +35,7 @@ MISSING = {
     "policy": "policy-1",
     "name": "name-1",
     "code": "SKILL_ERROR",
+    "job_id": "job_0123456789abcdef0123456789abcdef",
 }
 """By path parameter, an id of the same length and alphabet as the one of `made`, of what does not exist."""
 
@@ -117,7 +118,7 @@ def world() -> Iterator[World]:
     every = ("run", "read", "audit", "operate", "admin")
     with closing(open_store("memory:")) as store:
 
-        async def make() -> tuple[dict[str, str], str]:
+        async def make() -> tuple[dict[str, str], str, str]:
             async with WorkflowEngine(store) as engine:
                 theirs = await engine.access.create("theirs", every, tenant=THEIRS)
                 texts = {"theirs": theirs.text}
@@ -129,15 +130,18 @@ def world() -> Iterator[World]:
                 await engine.webhooks.subscribe(
                     "https://hooks.example.com/", ["run.*"], "whk", tenant=THEIRS, endpoint_id="ep_present-1"
                 )
-                return texts, theirs.key.key_id
+                job, _ = await engine.jobs.ask(
+                    "bulk", {"verb": "pause", "run_ids": ["run-present-1"]}, 1, tenant=THEIRS
+                )
+                return texts, theirs.key.key_id, job.job_id
 
-        texts, key_id = asyncio.run(make())
+        texts, key_id, job_id = asyncio.run(make())
         keys = {name: {"authorization": f"Bearer {text}"} for name, text in texts.items()}
         with served(store) as url, httpx2.Client(base_url=url, timeout=60) as client:
             api = Api(client, store, url)
             started = client.post("/v1/runs", json={"spec": WAIT, "run_id": "run-present-1"}, headers=keys["theirs"])
             assert started.status_code == 201
-            made = {"run_id": "run-present-1", "key_id": key_id, "workflow_type": "type-present-1"}
+            made = {"run_id": "run-present-1", "key_id": key_id, "workflow_type": "type-present-1", "job_id": job_id}
             yield World(api.client, keys, {**MISSING, **made, "endpoint_id": "ep_present-1"})
 
 

@@ -331,9 +331,11 @@ def test_a_golden_is_told_with_its_signature_and_proved_by_the_log(placed: Place
     api = placed(Places(goldens=tmp_path / "goldens", golden_keys=tmp_path / "keys.json"))
     api.start(ECHO, "r", inputs={"text": "x"})
     ended(api, "r")
-    problem(api.get("/v1/runs/r/golden"), 404, "RESOURCE_NOT_FOUND")
+    unsigned = api.get("/v1/runs/r/golden").json()
     golden = recorded(api.store, "r", "default")
     assert golden is not None
+    assert unsigned["data"].encode() == golden.data and unsigned["signature"] is None
+    problem(api.get("/v1/runs/r/golden/verify"), 404, "RESOURCE_NOT_FOUND")
     GoldenRecorder(tmp_path / "goldens", keys).write([golden])
     found = api.get("/v1/runs/r/golden")
     assert found.json()["data"].encode() == golden.data and "k1" in found.json()["signature"]

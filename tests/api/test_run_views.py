@@ -57,8 +57,8 @@ def test_golden_timeline_and_checkpoint_are_those_of_the_log(memory_api: Api) ->
     memory_api.start(WAIT, "open")
     problem(memory_api.get("/v1/runs/open/golden"), 409, "RUN_OPEN")
     ended(memory_api)
-    golden = memory_api.get("/v1/runs/r/golden")
-    assert golden.content == golden_of(fold(EventLog(memory_api.store, "").events("default/r"))).data
+    golden = memory_api.get("/v1/runs/r/golden").json()
+    assert golden["data"].encode() == golden_of(fold(EventLog(memory_api.store, "").events("default/r"))).data
     spans = memory_api.get("/v1/runs/r/timeline").json()["spans"]
     assert [(span["kind"], span["step_id"]) for span in spans][-1] == ("step", "a")
     assert memory_api.get("/v1/runs/r/checkpoint").json() == {"checkpoint": None}

@@ -55,7 +55,7 @@ def test_a_list_goes_on_where_it_ended_and_can_be_filtered(api: Api) -> None:
     assert second["next_cursor"] is None
     cancelled = api.get("/v1/runs", status="cancelled").json()
     assert [(run["run_id"], run["status"]) for run in cancelled["runs"]] == [("r1", "cancelled")]
-    assert api.get("/v1/runs", status="failed").json() == {"runs": [], "next_cursor": None}
+    assert api.get("/v1/runs", status="failed").json() == {"runs": [], "next_cursor": None, "index": None}
 
 
 def test_an_ended_run_shows_its_result_and_its_events(api: Api) -> None:
