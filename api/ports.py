@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Annotated, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
@@ -13,8 +13,14 @@ from ..core.runtime.engine import Engine
 from ..core.runtime.scheduling.schedules import Schedules
 from ..eventstore.log import EventLog
 from ..eventstore.store import Store
+from ..projections.worker_reports import WorkerReport, reports
+from .admission import Admission
 from .live import LiveLog
-from .places import NOWHERE, Places
+from .metrics import Metrics
+from .places import Places
+from .readiness import Readiness
+from .shared import Shared
+from .traffic import Traffic
 from .watch import EndWatch
 
 P = ParamSpec("P")
@@ -30,7 +36,20 @@ class Ports:
     build: str
     watch: EndWatch
     live: LiveLog
-    places: Places = NOWHERE
+    places: Places
+    readiness: Readiness
+    admission: Admission = field(default_factory=Admission)
+    traffic: Traffic = field(default_factory=Traffic)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    @cached_property
+    def workers(self) -> Shared[list[WorkerReport]]:
+        """The workers as they stand, looked for once for all who want to know at the same time."""
+
+        async def look() -> list[WorkerReport]:
+            return await self.ask(reports, self.store)
+
+        return Shared(look)
 
     def close(self) -> None:
         """Let everybody go who waits for something, as the server is to stop."""
@@ -38,8 +57,17 @@ class Ports:
         self.live.close()
 
     async def ask(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `call` answers, off the event loop. All that asks the store or takes its time goes through here."""
-        return await asyncio.to_thread(call, *args, **kwargs)
+        """What `call` answers, off the event loop. All that asks the store or takes its time goes through here.
+
+        Raises Refusal (503) when too much is under way.
+        """
+        return await self.admission.ask(partial(call, *args, **kwargs))
+
+    def end(self) -> None:
+        """Begin nothing more: the server has stopped."""
+        self.close()
+        self.readiness.close()
+        self.admission.close()
 
     @property
     def schedules(self) -> Schedules:

@@ -14,6 +14,7 @@ from ..core.events import RunStarted
 from ..core.ids import check_queue, check_run_id, check_seed, stream_of
 from ..core.limits import Limits
 from ..core.policy.document import Policy
+from ..core.results import WorkflowResult
 from ..core.runtime.admission import DEFAULT_QUEUE, Target, first_event
 from ..core.spec import WorkflowSpec
 from ..core.spec_problems import first_in_order
@@ -44,30 +45,19 @@ class StartBody(Body):
     policy: dict[str, Any] | None = None
 
 
-async def start(ports: Ports, caller: Caller, body: StartBody, request: Request) -> tuple[str, bool]:
-    """Record the run; tells its id and whether it is new. Raises InvalidError (SpecNotFoundError for a version there is
-    not), IdempotencyConflictError, and what `Engine.record` raises."""
+async def start(ports: Ports, caller: Caller, body: StartBody, request: Request) -> tuple[str, WorkflowResult | None]:
+    """Record the run; tells its id, and how it stands if it is new. Raises InvalidError (SpecNotFoundError for
+    a version there is not), IdempotencyConflictError, and what `Engine.record` raises."""
     _check(body)
     tenant, key = caller.tenant, idempotency_key(request)
-    target = await _target(ports, tenant, body)
+    named = await _named(ports, tenant, body)
     run_id = body.run_id if body.run_id is not None or key is None else run_id_of(key)
-    call = await ports.ask(_checked, target, tenant, run_id, body)
+    started = await ports.ask(_first_event, named, tenant, run_id, body)
     fresh = await claim(ports, caller, request, key, body)
-    if not fresh and body.run_id is None and await ports.ask(ports.store.heads, [stream_of(tenant, call.run_id)]):
-        return call.run_id, False  # What the name of a workflow stands for may be another version by now.
-    result, new = await ports.engine.record(
-        target,
-        call.run_id,
-        body.seed,
-        body.inputs,
-        tenant=tenant,
-        queue=body.queue,
-        priority=body.priority,
-        agent_id=body.agent_id,
-        source=body.source,
-        policy=body.policy,
-    )
-    return result.run_id, new
+    if not fresh and body.run_id is None and await ports.ask(ports.store.heads, [stream_of(tenant, started.run_id)]):
+        return started.run_id, None  # What the name of a workflow stands for may be another version by now.
+    result, new = await ports.engine.begin(started)
+    return result.run_id, result if new else None
 
 
 def _check(body: StartBody) -> None:
@@ -89,21 +79,25 @@ def _check(body: StartBody) -> None:
         raise InvalidError(first_in_order(problems, body.model_dump(exclude_unset=True)))
 
 
-async def _target(ports: Ports, tenant: str, body: StartBody) -> Target:
-    if body.workflow is not None:
-        name = body.workflow if body.version is None else f"{body.workflow}#{body.version}"
-        return await ports.engine.named(name, tenant)
+async def _named(ports: Ports, tenant: str, body: StartBody) -> Target | None:
+    if body.workflow is None:
+        return None
+    name = body.workflow if body.version is None else f"{body.workflow}#{body.version}"
+    return await ports.engine.named(name, tenant)
+
+
+def _spec(body: StartBody) -> WorkflowSpec:
     try:
-        return await ports.ask(WorkflowSpec.parse, body.spec)
+        return WorkflowSpec.parse(body.spec)
     except SpecError as error:
         raise SpecError([p._replace(pointer=f"/spec{p.pointer}") for p in error.problems]) from None
 
 
-def _checked(target: Target, tenant: str, run_id: str | None, body: StartBody) -> RunStarted:
-    """The run's first event, as the engine will make it: what is refused is refused here, off the event loop."""
+def _first_event(named: Target | None, tenant: str, run_id: str | None, body: StartBody) -> RunStarted:
+    """The run's first event, for the engine to record: what is refused is refused here, off the event loop."""
     try:
         return first_event(
-            target,
+            named or _spec(body),
             run_id,
             body.seed,
             body.inputs,
@@ -112,6 +106,7 @@ def _checked(target: Target, tenant: str, run_id: str | None, body: StartBody) -
             queue=body.queue,
             priority=body.priority,
             source=body.source,
+            policy=body.policy,
             skills=None,
             limits=Limits(),
             at=0,

@@ -9,6 +9,7 @@ from contextlib import suppress
 from ..core.errors import StoreError
 from ..eventstore.store import Store
 from ..projections.run_list import ENDS
+from .visits import leave_place
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
 """Seconds between looks at the runs that are waited for: the longer nothing ended, the longer."""
@@ -34,6 +35,7 @@ class EndWatch:
         """Return when the run of `stream` has ended, after `seconds`, or when the watch is closed."""
         if self._closed or seconds <= 0:
             return
+        leave_place()
         event = asyncio.Event()
         self._waiting[stream].add(event)
         self._pause = SHORTEST_PAUSE

@@ -3,8 +3,8 @@
 Figures are medians of several rounds. "limit" is the same rows inserted bare beside a busy thread, one bare insert and
 commit, the same bytes hashed and parsed, or whatever else the line names. "of limit" is how near Refold comes. The
 targets are for two cores. `run.py peers` takes only the comparison with DBOS, in more rounds, `run.py projections` only
-the figures of projections, `run.py proving` only those of jobs over many runs, `run.py policies` only what policies
-cost.
+the figures of projections, `run.py http` only those of the server, `run.py proving` only those of jobs over many runs,
+`run.py policies` only what policies cost.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import limits
 import workload
 from figures import ROUNDS, Figure, progress_bar, show
+from http_figures import http_figures
 from latency import latency_figures
 from merkle import merkle_figure
 from peers import CONCURRENCY, peer_figures
@@ -104,7 +105,7 @@ def verification_figure(folder: Path) -> Figure:
 
 def everything(folder: Path, place: str, projected: str) -> list[Figure]:
     """All figures; `place` and `projected` are empty databases."""
-    steps = 7 + FEW_ROUNDS * (len(COUNTS) + 7 + 4 * len(CONCURRENCY))
+    steps = 7 + FEW_ROUNDS * (len(COUNTS) + 9 + 4 * len(CONCURRENCY))
     with progress_bar(steps) as progress:
         progress("SQLite")
         figures = sqlite_figures(folder)
@@ -121,6 +122,7 @@ def everything(folder: Path, place: str, projected: str) -> list[Figure]:
         figures += policing_figures("PostgreSQL", place, FEW_ROUNDS, progress)
         figures += latency_figures("SQLite", workload.sqlite_url(folder, "latency.db"), FEW_ROUNDS, progress)
         figures += latency_figures("PostgreSQL", place, FEW_ROUNDS, progress)
+        figures += http_figures(place, FEW_ROUNDS, progress)
         figures += scaling_figures(place, FEW_ROUNDS, progress)
         figures += peer_figures(place, place, FEW_ROUNDS, progress)
     return figures
@@ -133,6 +135,9 @@ def main() -> None:
         if "projections" in sys.argv:
             with progress_bar(2) as progress:
                 figures = projecting_figures(Path(name), place, FEW_ROUNDS, progress)
+        elif "http" in sys.argv:
+            with progress_bar(2 * FEW_ROUNDS) as progress:
+                figures = http_figures(place, FEW_ROUNDS, progress)
         elif "policies" in sys.argv:
             with progress_bar(2 * FEW_ROUNDS) as progress:
                 figures = policing_figures("SQLite", workload.sqlite_url(Path(name), "p.db"), FEW_ROUNDS, progress)

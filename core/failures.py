@@ -23,6 +23,7 @@ from .failure_table_control import (
     WEBHOOK_FAILURES,
 )
 from .failure_table_runs import CALL_FAILURES, RUN_FAILURES, STEP_FAILURES, STORE_FAILURES
+from .failure_table_serving import SERVING_FAILURES
 from .failure_table_skills import SKILL_FAILURES
 from .retry import Retry
 
@@ -38,6 +39,7 @@ THEMES: dict[str, tuple[CatalogEntry, ...]] = {
     "Webhooks": WEBHOOK_FAILURES,
     "Access": ACCESS_FAILURES,
     "Jobs": JOB_FAILURES,
+    "The HTTP server": SERVING_FAILURES,
     "Secrets and erasure": SECRET_FAILURES,
     "Store and proofs": STORE_FAILURES,
 }

@@ -64,6 +64,11 @@ class WorkflowResult:
         """The steps in index order; made when asked for, since most callers look at the run's own result only."""
         return tuple(_steps(self._state))
 
+    @property
+    def state(self) -> RunState:
+        """The state of the run that the result was made from."""
+        return self._state
+
     def to_json(self) -> dict[str, Any]:
         """The result as a JSON object of the same names, with placeholders for what is sensitive."""
         return {

@@ -22,6 +22,7 @@ from psycopg.rows import dict_row, tuple_row
 from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
 from ..core.ports import Head, Record
 from .access import Access
+from .alive import check_of
 from .arrays import ARRAYS, register
 from .data_key_rows import SQLDataKeys
 from .dispatch import POSTGRES, SQLDispatch
@@ -89,12 +90,6 @@ _QUICK_COMPRESSION = (
 )
 
 
-def _alive(connection: psycopg.Connection[Any]) -> None:
-    """Fails for a connection that a restarted server has left behind, so that the pool replaces it."""
-    with _WATCHDOG.over(connection.fileno):
-        connection.execute("")
-
-
 _WATCHDOG = Watchdog(CALL_SECONDS)
 
 _GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
@@ -114,7 +109,7 @@ class _Datastore(PostgresDatastore):
             max_size=8,
             open=False,
             configure=self.after_connect_func(),
-            check=_alive,
+            check=check_of(_WATCHDOG),
             timeout=CONNECT_SECONDS,
         )
 

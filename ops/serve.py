@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
-import h11
 from fastapi import FastAPI
 from uvicorn import Config, Server
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..api.access.access import Access
 from ..api.access.issuer import Issuer
 from ..api.access.tokens import IssuedTokens
 from ..api.access.uses import NotedUses
-from ..api.app import create_app
+from ..api.app import ApiLimits, create_app
 from ..api.places import NOWHERE, Places
 from ..api.ports import Ports
-from ..api.problems import MEDIA_TYPE, problem_bytes
 from ..compose import BUILD, WorkflowEngine
+from .http_connection import ConnectionLimits, connections_with
 from .loopback import is_loopback
 
 STOP_SECONDS = 10
 """For how long requests under way are waited for when the server is to stop."""
 
-_MAX_HEAD_BYTES = 256_000
-"""Of a request line with its headers. Beyond it the connection is closed with a problem of its own."""
-
 _BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How to serve. `drain_seconds` is for how long a server that is to stop goes on answering while it already says
+    that it is not ready. With `certificate` and `key`, files in PEM, it speaks TLS. Addresses in `forwarded` may say by
+    X-Forwarded-For and X-Forwarded-Proto whom they speak for."""
+
+    api: ApiLimits = field(default_factory=ApiLimits)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
+    drain_seconds: float = 0.0
+    certificate: Path | None = None
+    key: Path | None = None
+    forwarded: tuple[str, ...] = ()
+    access_log: bool = False
 
 
 class HttpServer:
@@ -44,6 +57,7 @@ class HttpServer:
         places: Places = NOWHERE,
         issuer: Issuer | None = None,
         public_url: str | None = None,
+        serving: Serving | None = None,
     ):
         """`issuer` is whose tokens count beside keys; people reach the server under `public_url`."""
         self.engine = engine
@@ -54,16 +68,30 @@ class HttpServer:
             uses=NotedUses(engine.store.key_uses, engine.access.now),
             keyed=not is_loopback(bound.getsockname()[0]),
         )
-        app = create_app(engine, engine.store, BUILD, access, public_url, places=places)
-        self._server = _Server(app, begun)
-        self._ports: Ports = app.state.ports
+        self._serving = serving or Serving()
+        self.app = create_app(engine, engine.store, BUILD, access, public_url, places=places, limits=self._serving.api)
+        self._server = _Server(self.app, begun, self._serving)
+        self._ports: Ports = self.app.state.ports
+        self._ports.traffic.logs = self._serving.access_log
 
     async def run(self) -> None:
         """Serve until stopped."""
-        await self._server.serve(sockets=[self._bound])
+        try:
+            await self._server.serve(sockets=[self._bound])
+        finally:
+            self._ports.end()
 
     def stop(self) -> None:
-        """Accept nothing more, answer what is under way, and have `run` return."""
+        """Say that it is not ready; after the time for that accept nothing more, answer what is under way, and have
+        `run` return."""
+        self._ports.traffic.draining = True
+        if self._serving.drain_seconds:
+            asyncio.get_running_loop().call_later(self._serving.drain_seconds, self._end)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self._ports.traffic.stopping = True
         self._ports.close()
         self._server.should_exit = True
 
@@ -71,21 +99,24 @@ class HttpServer:
 class _Server(Server):
     """Leaves signals to whoever runs it, and says when it has begun."""
 
-    def __init__(self, app: FastAPI, begun: Callable[[], None]):
+    def __init__(self, app: FastAPI, begun: Callable[[], None], serving: Serving):
         logging.getLogger("uvicorn").setLevel(logging.ERROR)
         super().__init__(
             Config(
                 app,
-                http=_Protocol,
+                http=connections_with(serving.connections),
                 ws="none",
                 lifespan="off",
                 loop="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=bool(serving.forwarded),
+                forwarded_allow_ips=list(serving.forwarded),
+                ssl_certfile=serving.certificate,
+                ssl_keyfile=serving.key,
                 backlog=_BACKLOG,
-                h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+                timeout_keep_alive=round(serving.connections.idle_seconds),
                 timeout_graceful_shutdown=STOP_SECONDS,
             )
         )
@@ -100,21 +131,3 @@ class _Server(Server):
         """Listen, then say so."""
         await super().startup(sockets)
         self._begun()
-
-
-class _Protocol(H11Protocol):
-    """Answers what is no HTTP by a problem document, as everything else."""
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer and close. Nothing can be answered once an answer has begun."""
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            body = problem_bytes(400, "INPUT_INVALID", "this is no HTTP request that can be read")
-            headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), "connection": "close"}
-            headers["x-content-type-options"] = "nosniff"
-            for event in (
-                h11.Response(status_code=400, headers=list(headers.items())),
-                h11.Data(data=body),
-                h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()

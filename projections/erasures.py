@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 from ..core.erasure_events import DataErased
 from ..core.erasure_log import ErasureLog
 from ..core.ids import ERASURES
-from ..core.ports import Record
+from ..core.ports import Head, Record
 from ..eventstore.codec import decode, sealed_fields
 from ..eventstore.store import Store
 from .times import iso
@@ -16,7 +17,18 @@ from .times import iso
 
 def erasure_of(store: Store, stream: str) -> DataErased | None:
     """The erasure of a run's data; None if there was none. Raises IntegrityError."""
-    return ErasureLog(decode(record, {}) for record in store.read(ERASURES)).erased.get(stream)
+    head = store.heads([ERASURES]).get(ERASURES)
+    if head is None:
+        return None
+    known = _read.get(store)
+    if known is None or known[0] != head:
+        records = store.read(ERASURES, 0, head.version)
+        known = _read[store] = (head, ErasureLog(decode(record, {}) for record in records))
+    return known[1].erased.get(stream)
+
+
+_read: WeakKeyDictionary[Store, tuple[Head, ErasureLog]] = WeakKeyDictionary()
+"""What was read of the erasures of each store up to which head: every look at a run asks for one of them."""
 
 
 def sensitive_fields(records: Sequence[Record]) -> list[str]:

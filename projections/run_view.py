@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from .approval_view import approval_view
 from .erasures import erasure_of
 from .standing import QUEUED
 from .times import iso
-from .worker_reports import reports, unserved
+from .worker_reports import WorkerReport, reports, unserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,13 @@ def check_run(store: Store, run_id: str, tenant: str) -> Head:
     if head is None:
         raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
     return head
+
+
+def just_recorded(state: RunState, workers: Collection[WorkerReport]) -> RunView:
+    """A run as it stood when its first events were recorded: nobody had taken it up."""
+    if state.end is not None:
+        return RunView(state, (state.started, state.end), (ended := result_of(state)), ended.status, False, None)
+    return RunView(state, (state.started,), result_of(state), QUEUED, False, unserved(workers, state))
 
 
 def look_at(store: Store, run_id: str, tenant: str) -> RunView:

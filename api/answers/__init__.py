@@ -170,10 +170,22 @@ class Health(BaseModel):
     build: str
 
 
-class Ready(BaseModel):
-    """The store answers."""
+class ReadyCheck(BaseModel):
+    """One thing that was looked at: what was found and what is allowed, in `unit`; `detail` says what is wrong."""
 
-    status: Literal["ready"]
+    name: str
+    status: Literal["ok", "failed"]
+    value: float | None
+    limit: float | None
+    unit: str
+    detail: str
+
+
+class Ready(BaseModel):
+    """Whether requests should be sent here. `stopping`: the server ends what is under way, and then itself."""
+
+    status: Literal["ready", "not ready", "stopping"]
+    checks: list[ReadyCheck]
 
 
 class ProblemEntry(BaseModel):

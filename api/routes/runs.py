@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.ids import stream_of
-from ...projections.run_view import look_at
+from ...projections.run_view import RunView, just_recorded, look_at
 from ...replay.verify import verify_run
 from ..answers import Run, Verdict, answer
 from ..bodies import documented, read
@@ -56,9 +56,12 @@ async def start_run(request: Request, ports: Given, caller: Runner) -> Response:
     """
     idempotency_key(request)  # One that cannot be is told before the body is read.
     body = await read(request, StartBody)
-    run_id, fresh = await start(ports, caller, body, request)
-    view = await ports.ask(look_at, ports.store, run_id, caller.tenant)
-    return answer(view.to_json(), 201 if fresh else 200, {"location": f"/v1/runs/{run_id}"})
+    run_id, begun = await start(ports, caller, body, request)
+    if begun is not None:
+        view = just_recorded(begun.state, await ports.workers.look())
+    else:
+        view = await ports.ask(look_at, ports.store, run_id, caller.tenant)
+    return answer(view.to_json(), 201 if begun is not None else 200, {"location": f"/v1/runs/{run_id}"})
 
 
 _SHOWN: dict[int | str, dict[str, Any]] = {304: {"description": "It is as it was when it had the ETag that was sent."}}
@@ -81,11 +84,15 @@ _IF_NONE_MATCH: dict[str, Any] = {
 async def get_run(request: Request, run_id: RunIdInPath, ports: Given, caller: Reader) -> Response:
     """Folded from its log, so never stale. With the `ETag` of an earlier answer as `If-None-Match` it is not folded
     again while nothing has changed (304)."""
-    tag = await ports.ask(tag_of, ports.store, run_id, caller.tenant)
+
+    def look() -> tuple[str, RunView | None]:
+        tag = tag_of(ports.store, run_id, caller.tenant)
+        return tag, None if matches(request, tag) else look_at(ports.store, run_id, caller.tenant)
+
+    tag, view = await ports.ask(look)
     headers = {"etag": tag, "cache-control": "private, no-cache"}
-    if matches(request, tag):
+    if view is None:
         return Response(status_code=304, headers=headers)
-    view = await ports.ask(look_at, ports.store, run_id, caller.tenant)
     return answer(view.to_json(), headers=headers)
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 
 from fastapi import APIRouter, Response
 
-from ...core.errors import StoreUnreachableError
 from ...projections.worker_reports import reports
 from ..answers import Health, Ready, Workers, answer
 from ..answers.projections import WorkerStatus
@@ -15,10 +13,7 @@ from ..callers import ServiceReader
 from ..ports import Given
 
 router = APIRouter(tags=["service"])
-"""`/health`, `/ready` and `/v1/workers`."""
-
-READY_SECONDS = 5.0
-"""For how long the store may take to show that it is there."""
+"""`/health`, `/ready`, `/metrics` and `/v1/workers`."""
 
 
 @router.get("/health", response_model=Health, summary="Whether the process lives")
@@ -27,15 +22,26 @@ async def health(ports: Given) -> Response:
     return answer({"status": "healthy", "build": ports.build})
 
 
-@router.get("/ready", response_model=Ready, summary="Whether the store answers")
+@router.get(
+    "/ready",
+    response_model=Ready,
+    responses={503: {"model": Ready, "description": "A check has failed, or the server is about to stop."}},
+    summary="Whether requests should be sent here",
+)
 async def ready(ports: Given) -> Response:
-    """503 when it does not."""
-    try:
-        async with asyncio.timeout(READY_SECONDS):
-            await ports.ask(ports.store.last_position)
-    except TimeoutError:
-        raise StoreUnreachableError(f"no answer within {READY_SECONDS:.0f} s") from None
-    return answer({"status": "ready"})
+    """The store answers, its schema is up to date, projections are not too far behind, and the disks have room."""
+    checks = await ports.readiness.look()
+    well = all(check.ok for check in checks)
+    status = "stopping" if ports.traffic.draining else "ready" if well else "not ready"
+    document = {"status": status, "checks": [check.to_json() for check in checks]}
+    return answer(document, 200 if status == "ready" else 503)
+
+
+@router.get("/metrics", response_class=Response, summary="What this process has done, for Prometheus")
+async def metrics(ports: Given, _caller: ServiceReader) -> Response:
+    """In the text format of Prometheus, of this process since it began."""
+    text, kind = await ports.ask(ports.metrics.text)
+    return Response(text, media_type=kind)
 
 
 @router.get("/v1/workers", response_model=Workers, summary="The workers and what they serve")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ..catalog import parse_name
 from ..errors import CallError, OwnershipLostError, Problem, RunOwnedError
-from ..events import PLANNER, RunContinued
+from ..events import PLANNER, RunContinued, RunStarted
 from ..ids import check_run_id, check_tenant, stream_of
 from ..limits import Limits
 from ..policy.document import Policy
@@ -256,7 +257,6 @@ class Engine(Controls, Steering):
         subject: str | None = None,
     ) -> tuple[WorkflowResult, bool]:
         """As `start`, and says besides whether it was this call that recorded the run."""
-        services = self._services
         started = first_event(
             await self.target(spec, tenant),
             run_id,
@@ -269,9 +269,15 @@ class Engine(Controls, Steering):
             source=source,
             policy=policy,
             skills=None,
-            limits=services.limits,
-            at=services.clock.now(),
+            limits=self._services.limits,
+            at=0,
         )
+        return await self.begin(started, subject)
+
+    async def begin(self, started: RunStarted, subject: str | None = None) -> tuple[WorkflowResult, bool]:
+        """As `record`, for a first event that `first_event` has made, wherever that was; its time is now."""
+        services = self._services
+        started = replace(started, at=services.clock.now())
         stream = stream_of(started.tenant, started.run_id)
         await begin_keys(self._keys, services.skills, started, subject)
         refusal = await self._host.judged(started)

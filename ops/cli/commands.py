@@ -7,6 +7,18 @@ from typing import Annotated
 import typer
 
 from .origins import Agent, Origin, PolicyOption, Source
+from .serving_options import (
+    AccessLog,
+    AtOnce,
+    Certificate,
+    CertificateKey,
+    Connections,
+    Drain,
+    Forwarded,
+    MaxLag,
+    MinFree,
+    RatePerSecond,
+)
 
 _HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
@@ -208,6 +220,16 @@ def serve(
         str | None,
         typer.Option(metavar="URL", help="Where people reach it; else REFOLD_PUBLIC_URL.", show_default=False),
     ] = None,
+    tls_cert: Certificate = None,
+    tls_key: CertificateKey = None,
+    forwarded_allow: Forwarded = None,
+    drain: Drain = 0,
+    access_log: AccessLog = False,
+    rate: RatePerSecond = 2_000,
+    at_once: AtOnce = 128,
+    connections: Connections = 1_000,
+    max_lag: MaxLag = 600,
+    min_free: MinFree = 256,
     database: Database = None,
     json: Json = False,
 ) -> None:
@@ -217,7 +239,24 @@ def serve(
     """
     from .serving import serve_api
 
-    raise typer.Exit(serve_api(host, port, public_url, database, json))
+    code = serve_api(
+        host,
+        port,
+        public_url,
+        database,
+        json,
+        certificate=tls_cert,
+        key=tls_key,
+        forwarded=forwarded_allow or (),
+        drain=drain,
+        access_log=access_log,
+        rate=rate,
+        at_once=at_once,
+        connections=connections,
+        max_lag=max_lag,
+        min_free=min_free,
+    )
+    raise typer.Exit(code)
 
 
 @app.command("workers")

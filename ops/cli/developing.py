@@ -20,7 +20,6 @@ from .output import console, plain, stdout_for_json_only, write_json
 from .reading import read_skills
 from .signals import run_until_drained
 from .streams import note
-from .webhook_deliveries import prepared
 from .working import check_queues
 
 
@@ -38,7 +37,11 @@ def develop(
     check_queues(queues)
     check_process_policy()
     patience = store_patience()
-    webhooks = None if webhook_key_file(None) is None else prepared(None)
+    webhooks = None
+    if webhook_key_file(None) is not None:
+        from .webhook_deliveries import prepared
+
+        webhooks = prepared(None)
     url = database_url(database)
     hide = Hidden([url])
     log_to_stderr(hide)

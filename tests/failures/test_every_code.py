@@ -18,6 +18,7 @@ from refold.tests.support.provoked_jobs import JOBS
 from refold.tests.support.provoked_policies import POLICIES
 from refold.tests.support.provoked_runs import RUNS, Provoke
 from refold.tests.support.provoked_secrets import SECRECY
+from refold.tests.support.provoked_serving import SERVING
 from refold.tests.support.provoked_skills import SKILLS, STATUSES, fail_by_skill
 from refold.tests.support.provoked_webhooks import WEBHOOKS
 from refold.tests.support.workflows import soon, step
@@ -39,6 +40,7 @@ PROVOKED: dict[str, Provoke] = {
     **SECRECY,
     **ACCESS,
     **HTTP,
+    **SERVING,
     "SECRET_MISSING": lambda bench: bench.run(step("faulty", "echo", x="${secrets.NOWHERE}")),
     "IDEMPOTENCY_KEY_MISSING": lambda bench: bench.run(step("faulty", "file_write", path="x", content="")),
 }

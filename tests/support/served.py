@@ -13,17 +13,18 @@ from refold.compose import Worker, WorkflowEngine
 from refold.core.runtime.registry import SkillRegistry
 from refold.eventstore.store import Store
 from refold.ops.loopback import loopback_socket, url_of
-from refold.ops.serve import HttpServer
+from refold.ops.serve import HttpServer, Serving
 
 _PATIENCE_SECONDS = 30
 
 
 @contextmanager
-def served(store: Store, places: Places = NOWHERE) -> Generator[str]:
+def served(store: Store, places: Places = NOWHERE, serving: Serving | None = None) -> Generator[str]:
     """Serve the API over `store`; the URL under which it is reached."""
     with loopback_socket("127.0.0.1", 0) as bound:
         begun = threading.Event()
-        server = HttpServer(WorkflowEngine(store, patience=2, parks=True), bound, begun.set, places=places)
+        engine = WorkflowEngine(store, patience=2, parks=True)
+        server = HttpServer(engine, bound, begun.set, places=places, serving=serving)
 
         async def work() -> None:
             async with server.engine:
