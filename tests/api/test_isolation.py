@@ -35,7 +35,7 @@ MISSING = {
     "policy": "policy-1",
     "name": "name-1",
     "code": "SKILL_ERROR",
-    "job_id": "job_0123456789abcdef0123456789abcdef",
+    "job_id": "job-0123456789abcdef0123456789abcdef",
 }
 """By path parameter, an id of the same length and alphabet as the one of `made`, of what does not exist."""
 
@@ -133,7 +133,7 @@ def world() -> Iterator[World]:
                 job, _ = await engine.jobs.ask(
                     "bulk", {"verb": "pause", "run_ids": ["run-present-1"]}, 1, tenant=THEIRS
                 )
-                return texts, theirs.key.key_id, job.job_id
+                return texts, theirs.key.key_id, job.asked.job_id
 
         texts, key_id, job_id = asyncio.run(make())
         keys = {name: {"authorization": f"Bearer {text}"} for name, text in texts.items()}
