@@ -46,8 +46,17 @@ def complete(app: FastAPI) -> None:
     needs.
     """
     made = app.openapi
+    open_to_all: list[dict[str, Any]] = []
 
     def openapi() -> dict[str, Any]:
+        document = whole()
+        if not app.state.access.is_open:
+            return document
+        if not open_to_all:
+            open_to_all.append(_without_keys(document))
+        return open_to_all[0]
+
+    def whole() -> dict[str, Any]:
         document = made()
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         if "Json" in schemas:
@@ -66,6 +75,19 @@ def complete(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi
+
+
+def _without_keys(document: dict[str, Any]) -> dict[str, Any]:
+    """The document of a server that asks for no key as yet: whoever shows none is served too."""
+
+    def opened(operation: dict[str, Any]) -> dict[str, Any]:
+        needed = operation["security"]
+        return {**operation, "security": [*needed, {}] if needed else []}
+
+    paths: dict[str, dict[str, Any]] = document["paths"]
+    return document | {
+        "paths": {path: {method: opened(each) for method, each in item.items()} for path, item in paths.items()}
+    }
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

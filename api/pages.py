@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from itertools import islice
 from typing import Annotated, Any, TypeVar, cast
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..core.errors import CallError, InvalidError, Problem
 
@@ -20,6 +21,7 @@ MOST_ROWS = 200
 """A page holds no more."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}T", re.ASCII)
 
 Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,300}$")]
 """A value to look for: no database takes a zero byte."""
@@ -40,11 +42,22 @@ class PageParameters(Parameters):
     limit: Annotated[int, Field(ge=1, le=MOST_ROWS, description="At most so many rows.")] = 50
 
 
+def _written(value: object) -> object:
+    # pydantic would take a number for seconds since the epoch.
+    if isinstance(value, str) and not _DATE.match(value):
+        raise ValueError("a time is written as 2026-11-20T08:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written)]
+"""A time in ISO 8601 with its offset."""
+
+
 class Window(Parameters):
     """A span of time."""
 
-    since: Annotated[AwareDatetime | None, Field(description="From this time on (ISO 8601 with its offset).")] = None
-    until: Annotated[AwareDatetime | None, Field(description="Before this time.")] = None
+    since: Annotated[Moment | None, Field(description="From this time on (ISO 8601 with its offset).")] = None
+    until: Annotated[Moment | None, Field(description="Before this time.")] = None
 
     @property
     def bounds(self) -> tuple[int | None, int | None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-ALLOWED = 30
-"""So many refused credentials an address may show within a window; from then on it is told to wait."""
+ALLOWED = 600
+"""So many refused credentials an address may show within a window; from then on it is told to wait. Nobody guesses 256
+random bits: this only bounds the work that is done for who tries."""
 
 WINDOW_SECONDS = 60.0
 """How long they are remembered."""

@@ -227,9 +227,8 @@ async def list_control_streams(
     """What operators decided: stops, keys, budgets, policies, specs, webhooks, erasures."""
 
     def look() -> dict[str, Any]:
-        names = sorted(ports.store.streams(CONTROL))
-        shown, cursor = cut(names, wanted, str)
-        heads = ports.store.heads(shown)
+        heads = ports.store.heads(sorted(ports.store.streams(CONTROL)))
+        shown, cursor = cut(sorted(heads), wanted, str)  # A folder of streams, such as that of jobs, is none itself.
         rows = [{"name": each.removeprefix(f"{CONTROL}/"), "events": heads[each].version} for each in shown]
         return {"streams": rows, "next_cursor": cursor}
 

@@ -71,7 +71,7 @@ _RESUMED: dict[str, Any] = {
             "name": "Last-Event-ID",
             "in": "header",
             "required": False,
-            "schema": {"type": "string", "pattern": "^[0-9]{1,16}$"},
+            "schema": {"type": "string", "pattern": "^[0-9]{0,16}$"},
             "description": "With a stream: the id of the last event that was received; instead of `after`.",
         }
     ]

@@ -113,8 +113,13 @@ async def get_result(
     return answer(view.to_json(), 202 if view.state.end is None else 200)
 
 
+@router.post("/{run_id}/verify", response_model=Verdict, summary="Prove a run")
+async def verify_now(run_id: RunIdInPath, ports: Given, caller: Auditor) -> Response:
+    """The same as GET, for those who would rather not have an answer kept anywhere."""
+    return await verify(run_id, ports, caller)
+
+
 @router.get("/{run_id}/verify", response_model=Verdict, summary="Prove a run")
-@router.post("/{run_id}/verify", response_model=Verdict, summary="Prove a run", include_in_schema=False)
 async def verify(run_id: RunIdInPath, ports: Given, caller: Auditor) -> Response:
     """That its stored bytes are intact and fold to the recorded hashes; nothing is executed."""
     verdict = await ports.ask(verify_run, ports.store, run_id, caller.tenant)
