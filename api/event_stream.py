@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 import orjson
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
@@ -22,6 +22,7 @@ from ..core.ids import run_of
 from ..core.ports import Record
 from ..eventstore.store import Notification, Store
 from ..projections.stored_events import told
+from .callers import Caller
 from .live import Listener, LiveLog
 from .ports import Ports
 
@@ -65,6 +66,23 @@ class EventStream(StreamingResponse):
         finally:
             await self._blocks.aclose()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def streamed(
+    ports: Ports, caller: Caller, prefix: str, exact: bool, blocks: Callable[[Listener], AsyncIterator[bytes]]
+) -> Response:
+    """The stream of `blocks`, with a place for it, that is free again when the stream ends. Raises Refusal (503)."""
+
+    async def taken() -> AsyncGenerator[bytes]:
+        with ports.live.listening((caller.tenant, caller.name), prefix, exact=exact) as listener:
+            yield b""
+            async for block in blocks(listener):
+                yield block
+
+    stream = taken()
+    # The place is taken before the answer begins, so that there can be a refusal instead.
+    await anext(stream)
+    return EventStream(stream)
 
 
 def is_wanted(request: Request) -> bool:

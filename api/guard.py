@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from http import HTTPStatus
@@ -10,7 +11,8 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .access.access import Access
+from ..core.errors import RefoldError
+from .access.access import Access, unauthenticated
 from .access.notes import Notes, notes_of
 from .problems import Refusal, problem_of
 
@@ -35,6 +37,9 @@ _HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 _NOT_KEPT, _ASKED_AGAIN = (b"cache-control", b"no-store"), (b"cache-control", b"private, no-cache")
 
 _LOOK_SECONDS = 1.0
+
+_ONLY_LOOKS = ("GET", "HEAD")
+"""What did something is told what came of it, however long it took."""
 
 
 class Guard:
@@ -65,7 +70,13 @@ class Guard:
             if over:
                 return
             if message["type"] == "http.response.start":
-                begun = True
+                late, looked, begun = time.monotonic() - looked > _LOOK_SECONDS, time.monotonic(), True
+                error = await _too_late(notes) if late and scope["method"] in _ONLY_LOOKS else None
+                if error is not None:
+                    looked = math.inf  # This refusal itself is told.
+                    await problem_of(error)(scope, receive, guarded)
+                    over = True
+                    return
                 message = {**message, "headers": self._headers(scope, message["headers"], notes)}
             elif message.get("more_body") and time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
@@ -102,6 +113,14 @@ class Guard:
             headers.append(_HTTPS_ONLY)
         headers.extend((b"set-cookie", cookie) for cookie in notes.cookies)
         return headers
+
+
+async def _too_late(notes: Notes) -> Exception | None:
+    """Why whoever has waited for an answer may not be told it any more, None if they may."""
+    try:
+        return None if await _may_go_on(notes) else unauthenticated()
+    except RefoldError as error:
+        return error
 
 
 async def _may_go_on(notes: Notes) -> bool:

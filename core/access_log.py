@@ -48,6 +48,11 @@ class Key:
             return "revoked"
         return "active" if self.expires_at is None or now < self.expires_at else "expired"
 
+    def still_lets(self, at: int, now: int) -> bool:
+        """Whether who has shown its secret at the time `at` is still let in: one that was replaced since then counts
+        until the overlap ends."""
+        return self.rotated_at is None or at >= self.rotated_at or now < self.retired_at
+
     def to_json(self, now: int) -> dict[str, Any]:
         """What may be told of it, which is nothing of its secret. Times are microseconds since the epoch."""
         told: dict[str, Any] = {"key_id": self.key_id, "name": self.name, "tenant": self.tenant}
@@ -101,13 +106,18 @@ class AccessLog:
         return made
 
     def opened_by(self, key_id: str, secret: str, now: int) -> Key | None:
-        """The key of this id, if it counts and this is its secret. It takes as long whether or not there is one."""
+        """The key of this id, if it counts and this is its secret. It takes as long whether or not there is one.
+
+        To who shows the secret of before it ends with the overlap."""
         key = self.keys.get(key_id, _NOBODY)
         digest = sha256_hex(secret.encode())
         is_current = compare_digest(digest, key.secret_sha256)
         is_replaced = compare_digest(digest, key.replaced or _NOBODY.secret_sha256)
         counts = is_current or (is_replaced and now < key.retired_at)
-        return key if counts and key.status(now) == "active" else None
+        if not counts or key.status(now) != "active":
+            return None
+        until = key.retired_at if key.expires_at is None else min(key.retired_at, key.expires_at)
+        return key if is_current else replace(key, expires_at=until)
 
 
 @dataclass(frozen=True, slots=True)

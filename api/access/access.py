@@ -169,7 +169,8 @@ class Access:
         if session.key_id is None:
             return Grant(session.name, session.tenant, frozenset(session.scopes), None, session.expires_at)
         key = log.keys.get(session.key_id)
-        return None if key is None or key.status(now) != "active" else _of_key(key)
+        counts = key is not None and key.status(now) == "active" and key.still_lets(session.at, now)
+        return _of_key(key) if key is not None and counts else None
 
 
 def access_of(request: Request) -> Access:

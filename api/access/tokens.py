@@ -79,7 +79,7 @@ class IssuedTokens:
             _log.warning("a token of the issuer names no tenant in its claim %s", self._issuer.tenant_claim)
             return None
         said = _claim(claims, self._issuer.scopes_claim)
-        words = said.split() if isinstance(said, str) else cast("list[Any]", said) if isinstance(said, list) else []
+        words = said.split(" ") if isinstance(said, str) else cast("list[Any]", said) if isinstance(said, list) else []
         scopes = frozenset(scope for scope in SCOPES if scope in words)
         until = min(int(claims["exp"]) + LEEWAY_SECONDS, 2**40) * 1_000_000
         return Grant(name, whose, scopes, None, until)

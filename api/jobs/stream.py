@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 import orjson
 
 from ...core.errors import StoreError
-from ...core.ids import job_stream
 from ...core.job_log import Job
 from ...projections.jobs import job_view
+from ..live import Listener
 from ..ports import Ports
-
-LOOK_SECONDS = 0.5
-"""How often the log is looked at."""
 
 BEAT_SECONDS = 15.0
 """After so long without anything to tell a comment is sent, so that nobody takes the connection for dead."""
 
-_LONGEST_PAUSE = 5.0
+_PAUSE_SECONDS = 1.0
 
 
-async def job_events(ports: Ports, tenant: str, job_id: str, after: int) -> AsyncIterator[bytes]:
-    """The job each time its log is longer than version `after`; the version is the id of the event."""
-    stream, version, said, pause = job_stream(tenant, job_id), after, time.monotonic(), LOOK_SECONDS
-    while not ports.watch.closed:
+async def job_events(
+    ports: Ports, listener: Listener, tenant: str, job_id: str, after: int, beat: float = BEAT_SECONDS
+) -> AsyncIterator[bytes]:
+    """The job each time its log is longer than version `after`; the version is the id of the event. `listener` hears
+    the job's log. It ends with the job, also for who was told of the end before, and comes back."""
+    while not ports.live.closed:
         try:
-            head = (await ports.ask(ports.store.heads, [stream])).get(stream)
-            if head is not None and head.version > version:
-                job, seen = await ports.engine.jobs.load(job_id, tenant)
-                version, said = seen.version, time.monotonic()
-                yield event_of(job, version)
-                if job.status in ("completed", "failed"):
-                    return
-            pause = LOOK_SECONDS
+            job, seen = await ports.engine.jobs.load(job_id, tenant)
         except StoreError:
-            pause = min(2 * pause, _LONGEST_PAUSE)
-        if time.monotonic() - said >= BEAT_SECONDS:
-            said = time.monotonic()
+            await asyncio.sleep(_PAUSE_SECONDS)
+            continue
+        if seen.version > after:
+            after = seen.version
+            yield event_of(job, after)
+        if job.status in ("completed", "failed"):
+            return
+        while not await listener.woken(beat):
             yield b": still here\n\n"
-        await asyncio.sleep(pause)
 
 
 def event_of(job: Job, version: int) -> bytes:

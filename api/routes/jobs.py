@@ -9,12 +9,14 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.errors import InvalidError, JobNotFoundError, Problem
+from ...core.ids import job_stream
 from ...core.job_log import Job
 from ...core.runtime.admission import MAX_REASON
 from ...projections.jobs import job_view, jobs_of
 from ..answers import answer
 from ..bodies import Body, documented, read
 from ..callers import Caller, Operator, Reader
+from ..event_stream import streamed
 from ..jobs.answers import JobAnswer, Jobs
 from ..jobs.asking import JobId
 from ..jobs.stream import job_events
@@ -75,7 +77,12 @@ async def get_job(job_id: JobId, ports: Given, caller: Reader) -> Response:
         200: {
             "description": "Server-sent events named `job`: the job as it stands, whenever its log has grown. Their id "
             "is the version of its log, so with `Last-Event-ID` nothing is told again. The stream ends with the job.",
-            "content": {"text/event-stream": {"example": 'id: 3\nevent: job\ndata: {"job_id": "job-…"}\n\n'}},
+            "content": {
+                "text/event-stream": {
+                    "schema": {"type": "string"},
+                    "example": 'id: 3\nevent: job\ndata: {"job_id": "job-…"}\n\n',
+                }
+            },
         }
     },
     response_class=StreamingResponse,
@@ -85,8 +92,10 @@ async def watch_job(request: Request, job_id: JobId, ports: Given, caller: Reade
     """Told about once a second at most."""
     after = last_event_id(request)
     await ports.engine.jobs.get(job_id, tenant=caller.tenant)
-    events = job_events(ports, caller.tenant, job_id, after)
-    return StreamingResponse(events, media_type="text/event-stream", headers={"cache-control": "no-store"})
+    log = job_stream(caller.tenant, job_id)
+    return await streamed(
+        ports, caller, log, True, lambda listener: job_events(ports, listener, caller.tenant, job_id, after)
+    )
 
 
 @router.post("/{job_id}/stop", response_model=JobAnswer, openapi_extra=documented(StopBody), summary="Stop a job")

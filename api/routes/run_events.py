@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,20 +13,20 @@ from ...eventstore.store import Notification, Store
 from ...projections.run_view import check_run
 from ...projections.stored_events import stored_events
 from ..answers import EventPage, answer
-from ..callers import Caller, Reader
+from ..callers import Reader
 from ..event_stream import (
     MEDIA_TYPE,
-    EventStream,
     is_heard,
     is_wanted,
     resumed_at,
     run_blocks,
+    streamed,
     tenant_blocks,
     tenant_json,
 )
 from ..live import Listener, topics_of
 from ..names import RunIdInPath
-from ..ports import Given, Ports
+from ..ports import Given
 from ..run_answers import TenantEventPage
 
 router = APIRouter(prefix="/v1", tags=["runs"])
@@ -96,7 +96,7 @@ async def get_events(
         stream = stream_of(caller.tenant, run_id)
         after = resumed_at(request, wanted.after)
         await ports.ask(check_run, ports.store, run_id, caller.tenant)
-        return await _streamed(
+        return await streamed(
             ports, caller, stream, True, lambda listener: run_blocks(ports, ports.live, listener, stream, after or 0)
         )
 
@@ -128,7 +128,7 @@ async def get_log(
     prefix = f"{caller.tenant}/"
     if is_wanted(request):
         after = resumed_at(request, wanted.after)
-        return await _streamed(
+        return await streamed(
             ports, caller, prefix, False, lambda listener: tenant_blocks(ports, ports.live, listener, after, wants)
         )
     found, led = await ports.ask(_page, ports.store, prefix, wants, wanted.after or 0, wanted.limit)
@@ -153,20 +153,3 @@ def _page(
             return found, None
         looked, after = looked + len(page), page[-1].position
     return found, after
-
-
-async def _streamed(
-    ports: Ports, caller: Caller, prefix: str, exact: bool, blocks: Callable[[Listener], AsyncIterator[bytes]]
-) -> Response:
-    """The stream, with a place for it; that is free again when the stream ends."""
-
-    async def taken() -> AsyncGenerator[bytes]:
-        with ports.live.listening((caller.tenant, caller.name), prefix, exact=exact) as listener:
-            yield b""
-            async for block in blocks(listener):
-                yield block
-
-    stream = taken()
-    # The place is taken before the answer begins, so that there can be a refusal instead.
-    await anext(stream)
-    return EventStream(stream)

@@ -11,6 +11,8 @@ import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 
+from refold.api import guard
+from refold.api.access.access import access_of
 from refold.api.access.csrf import check_form, csrf_token
 from refold.api.access.sessions import choose_tenant, close_session, open_session, who
 from refold.api.answers import answer
@@ -56,11 +58,20 @@ async def deed(request: Request, caller: Reader) -> Response:
     return answer({"by": caller.name, "tenant": caller.tenant})
 
 
+@pages.api_route("/revoked", methods=["GET", "POST"])
+async def revoked_meanwhile(request: Request, caller: Reader) -> Response:
+    """Whose key is revoked before the answer is there."""
+    access = access_of(request)
+    await access.control.revoke(request.headers["authorization"].split("_")[1])
+    await access.keys.renew()
+    return answer({"secret": caller.name})
+
+
 class Site:
     """A browser at the site: it keeps cookies."""
 
     def __init__(self, app: FastAPI, engine: WorkflowEngine, store: MemoryStore, url: str):
-        self.engine, self.store = engine, store
+        self.engine, self.store, self.app = engine, store, app
         self.browser = self.another(app, url)
 
     @staticmethod
@@ -69,6 +80,16 @@ class Site:
 
     async def token(self) -> str:
         return (await self.browser.get("/in")).json()["token"]
+
+    async def known(self) -> None:
+        """What was decided about keys is known to the server."""
+        await self.app.state.access.keys.renew()
+
+    def ends(self) -> int:
+        """When the browser's session ends at the latest."""
+        session = self.engine.access.session(self.browser.cookies["refold_session"].split("_")[1])
+        assert session is not None
+        return session.expires_at
 
     async def send(self, path: str, **fields: str) -> httpx2.Response:
         token = fields.pop("token", None) or await self.token()
@@ -119,6 +140,35 @@ async def test_a_session_dies_with_its_key() -> None:
         while (await at.browser.get("/v1/runs")).status_code != 401:
             assert time.monotonic() < deadline, "it still counts"
             await asyncio.sleep(0.1)
+
+
+async def test_who_waited_for_an_answer_is_not_told_it_once_the_key_is_revoked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_LOOK_SECONDS", 0)
+    async with site() as at:
+        for method, status in (("GET", 401), ("POST", 200)):
+            issued = await at.engine.access.create(method, ["read"])
+            await at.known()
+            shown = {"authorization": f"Bearer {issued.text}"}
+            answered = await at.browser.request(method, "/revoked", headers=shown)
+            assert (answered.status_code, "secret" in answered.json()) == (status, status == 200)
+
+
+async def test_a_session_dies_with_the_secret_that_opened_it() -> None:
+    async with site() as at:
+        issued = await at.engine.access.create("ada", ["read"])
+        key_id = issued.key.key_id
+        await at.send("/in", key=issued.text)
+        await at.engine.access.rotate(key_id, overlap_seconds=60)
+        await at.known()
+        assert (await at.browser.get("/v1/runs")).status_code == 200  # Until the overlap ends.
+        before = at.ends()
+        await at.send("/in", key=issued.text)
+        assert at.ends() < before - 3_600_000_000
+        renewed = await at.engine.access.rotate(key_id, overlap_seconds=0)
+        await at.known()
+        problem(await at.browser.get("/v1/runs"), 401, "CREDENTIALS_REFUSED")
+        await at.send("/in", key=renewed.text)
+        assert (await at.browser.get("/v1/runs")).status_code == 200
 
 
 async def test_a_wrong_key_opens_nothing_and_sets_no_session() -> None:

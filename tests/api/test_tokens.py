@@ -59,6 +59,13 @@ async def test_a_token_grants_what_its_claims_say(tokens: IssuedTokens) -> None:
     assert grant is not None and (grant.name, grant.tenant, grant.scopes) == ("ada", "acme", {"read", "run"})
     everywhere = await tokens.read(signed(EC, "ES256", tenant="*", scope=["admin"], aud=["x", "other"]))
     assert everywhere is not None and (everywhere.tenant, everywhere.scopes) == (None, {"admin"})
+    for scope, found in (
+        ("a\u00a0read\nrun admin", {"admin"}),
+        (["read", 1, None, ["run"]], {"read"}),
+        ({"run": 1}, set()),
+    ):
+        grant = await tokens.read(signed(scope=scope))
+        assert grant is not None and grant.scopes == found
 
 
 @pytest.mark.parametrize(
