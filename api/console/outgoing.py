@@ -17,6 +17,7 @@ from .pages import PageParameters, page
 router = APIRouter(include_in_schema=False)
 """`/schedules`, `/webhooks`, `/more`, and what their forms send."""
 
+
 class ScheduleForm(Form):
     """What is to become of a schedule."""
 
