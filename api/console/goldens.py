@@ -34,7 +34,7 @@ async def goldens_page(
 ) -> Response:
     """The goldens that lie in the server's folder. Nothing is proved here."""
     root = ports.places.goldens
-    model = {"kept": False, "goldens": [], "next": None}
+    model: dict[str, Any] = {"kept": False, "goldens": [], "next": None}
     if root is not None:
         model = await ports.ask(_model, root, caller.tenant, wanted.after)
     provable = ports.places.golden_keys is not None

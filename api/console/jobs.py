@@ -242,7 +242,9 @@ def _title(kind: str, what: dict[str, Any]) -> str:
 def _bulk_title(what: dict[str, Any]) -> str:
     verb, named = str(what.get("verb")).capitalize(), what.get("run_ids")
     if named is not None:
-        return f"{verb} {named[0]}" if len(named) == 1 else f"{verb} the runs that were named"
+        # The view has the first hundred names only.
+        several = "named runs" if len(named) >= 100 else f"{len(named)} named runs"
+        return f"{verb} {named[0]}" if len(named) == 1 else f"{verb} {several}"
     wanted: dict[str, Any] = what.get("filter") or {}
     about = [f"of type {wanted['workflow_type']}"] if wanted.get("workflow_type") else []
     about += [f"that are {wanted['status']}"] if wanted.get("status") else []
