@@ -60,7 +60,8 @@ def _drawn(request: Request, held: list[Message]) -> Response:
         back = request.url.path if request.method == "GET" else ""
         away = Response(status_code=303, headers={"location": LOGIN + query({"next": back})})
         return _with_headers(away, [pair for pair in held[0]["headers"] if pair[0] == b"set-cookie"])
-    model = {"problem": {"category": None, "suggestion": None, **problem}, "shell": shell_of(request, None)}
+    shell = shell_of(request, None, leads_on=True)
+    model = {"problem": {"category": None, "suggestion": None, **problem}, "shell": shell}
     return _with_headers(html(draw("problem.html", model), status), held[0]["headers"])
 
 

@@ -31,6 +31,7 @@ router = APIRouter(include_in_schema=False)
 
 _ROWS = 30
 _ALWAYS = ("chain", "fold")
+_OF_FINDING = ("proof", "divergence", "event", "step_id", "pointer", "recorded", "now", "advice")
 
 Kind = Literal["bulk", "replay", "rebuild"]
 """What jobs there are."""
@@ -209,6 +210,7 @@ def _told(job: Job) -> dict[str, Any]:
     share = None if not progress["total"] else min(progress["done"] / progress["total"], 1)
     return {
         **told,
+        "findings": [{**dict.fromkeys(_OF_FINDING), **each} for each in told["findings"]],
         "title": _title(job.asked.kind, told["what"]),
         "place": _place(job),
         "live": job.status in OPEN,
@@ -225,7 +227,7 @@ def _title(kind: str, what: dict[str, Any]) -> str:
     if kind == "rebuild":
         return f"Rebuild the projection {what.get('name')}"
     if kind == "bulk":
-        return f"{str(what.get('verb')).capitalize()} runs"
+        return _bulk_title(what)
     wanted: dict[str, Any] = dict(what.get("order", {}).get("query", {}))
     runs: list[str] = wanted.get("runs") or []
     if len(runs) == 1:
@@ -235,6 +237,18 @@ def _title(kind: str, what: dict[str, Any]) -> str:
     some = "a sample of runs" if wanted.get("sample") else "runs" if about else "all runs"
     some = f"{len(runs)} runs" if runs else some
     return " ".join([f"Replay {some}", *about])
+
+
+def _bulk_title(what: dict[str, Any]) -> str:
+    verb, named = str(what.get("verb")).capitalize(), what.get("run_ids")
+    if named is not None:
+        # The view has the first hundred names only.
+        several = "named runs" if len(named) >= 100 else f"{len(named)} named runs"
+        return f"{verb} {named[0]}" if len(named) == 1 else f"{verb} {several}"
+    wanted: dict[str, Any] = what.get("filter") or {}
+    about = [f"of type {wanted['workflow_type']}"] if wanted.get("workflow_type") else []
+    about += [f"that are {wanted['status']}"] if wanted.get("status") else []
+    return " ".join([verb, "runs" if wanted else "all runs", *about])
 
 
 def _percent(text: str) -> float:

@@ -1,4 +1,4 @@
-"""What happens by itself, and who is told: schedules and webhooks; and where the pages are that are not at the head."""
+"""What happens by itself, and who is told: schedules and webhooks; and the list of all pages."""
 
 from __future__ import annotations
 
@@ -11,21 +11,11 @@ from ...projections.webhook_view import counted, endpoint_json
 from ..callers import Caller, Operator, Reader
 from ..ports import Given, Ports
 from .forms import Form, form_of
+from .navigation import navigation_of
 from .pages import PageParameters, page
 
 router = APIRouter(include_in_schema=False)
 """`/schedules`, `/webhooks`, `/more`, and what their forms send."""
-
-MORE = (
-    ("Jobs", "/jobs", "verbs for many runs at once, replays and rebuilds, and how far they are"),
-    ("Budgets", "/budgets", "what is spent, held and left; rates and places"),
-    ("Policies", "/policies", "what steps may do and spend, and since when"),
-    ("Schedules", "/schedules", "runs that begin by themselves"),
-    ("Webhooks", "/webhooks", "who is told of events, and what came of it"),
-    ("Specs", "/specs", "workflows that are registered by type and version"),
-    ("Who did what", "/audit/control", "administrative decisions, as the log has them"),
-)
-"""Pages that are not at the head of every page."""
 
 
 class ScheduleForm(Form):
@@ -47,10 +37,9 @@ class EndpointForm(Form):
 async def more_page(
     request: Request, ports: Given, caller: Reader, _wanted: Annotated[PageParameters, Query()]
 ) -> Response:
-    """The other pages."""
-    served: set[str] = request.app.state.pages
-    places = [{"label": label, "href": href, "about": about} for label, href, about in MORE if href in served]
-    return await page(request, ports, caller, "more.html", {"places": places})
+    """All pages that the caller is served, each with what it is for."""
+    areas = navigation_of(caller, request.url.path, request.app.state.pages)
+    return await page(request, ports, caller, "more.html", {"areas": areas})
 
 
 @router.get("/schedules")

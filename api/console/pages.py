@@ -18,6 +18,7 @@ from . import plots, words
 from .assets import address_of
 from .change_trees import change_tree
 from .forms import csrf_token
+from .navigation import navigation_of
 from .pictures import graph, strip
 from .trees import tree
 
@@ -34,21 +35,6 @@ HEADERS = {
     "vary": "accept",
 }
 """What every page is sent with."""
-
-NAVIGATION = (
-    ("Runs", "/runs"),
-    ("Approvals", "/approvals"),
-    ("Workers", "/workers"),
-    ("Projections", "/projections"),
-    ("Replays", "/replays"),
-    ("Failures", "/failures"),
-    ("Audit", "/audit"),
-    ("Emergency stop", "/emergency-stop"),
-    ("Keys", "/keys"),
-    ("API", "/docs"),
-    ("More", "/more"),
-)
-"""What stands at the head of every page, as far as it is served."""
 
 
 class PageParameters(BaseModel):
@@ -83,6 +69,7 @@ def _environment() -> Environment:
         "duration": words.duration,
         "short": words.short,
         "count": words.count,
+        "figure": words.figure,
         "cents": words.cents,
         "pretty": words.pretty,
         "segment": words.segment,
@@ -129,13 +116,14 @@ async def page(
     return html(drawn, status, headers)
 
 
-def shell_of(request: Request, caller: Caller | None) -> dict[str, Any]:
-    """What every page shows, as far as it is known without the store. `caller` is None where nobody is known."""
+def shell_of(request: Request, caller: Caller | None, *, leads_on: bool = False) -> dict[str, Any]:
+    """What every page shows, as far as it is known without the store. `caller` is None where nobody is known: then the
+    page has the way to the others only if it `leads_on`."""
     path = request.url.path
-    served: set[str] = getattr(request.app.state, "pages", set())
-    places = [{"label": label, "href": href, "here": f"{path}/".startswith(f"{href}/")} for label, href in NAVIGATION]
+    # What is answered before the application is reached, such as to a foreign Host, has none.
+    served: set[str] = getattr(request.app.state, "pages", set()) if "app" in request.scope else set()
     return {
-        "navigation": [place for place in places if place["href"] in served] if caller is not None else [],
+        "navigation": navigation_of(caller, path, served) if caller is not None or leads_on else [],
         "who": None if caller is None else caller.name,
         "tenant": None if caller is None else caller.tenant,
         "scopes": [] if caller is None else sorted(caller.scopes),

@@ -33,7 +33,8 @@ async def reference_page(request: Request, ports: Given) -> Response:
     drawn: str | None = getattr(app.state, "reference", None)
     if drawn is None:
         model = await ports.ask(lambda: reference(app.openapi()))
-        drawn = await ports.ask(draw, "reference.html", {"reference": model, "shell": shell_of(request, None)})
+        shell = shell_of(request, None, leads_on=True)
+        drawn = await ports.ask(draw, "reference.html", {"reference": model, "shell": shell})
         app.state.reference = drawn
     tag = tag_of(drawn)
     if has_it(request, tag):
@@ -83,7 +84,7 @@ def _scopes(operation: Mapping[str, Any]) -> str:
     needed = [scope for each in operation.get("security", []) for scopes in each.values() for scope in scopes]
     if not needed:
         return "anybody"
-    scopes = ", ".join(scope for scope in needed if scope != EVERYWHERE)
+    scopes = ", ".join(dict.fromkeys(scope for scope in needed if scope != EVERYWHERE))
     return f"scope {scopes}, for all tenants" if EVERYWHERE in needed else f"scope {scopes}"
 
 

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from ...core.errors import CallError, Problem
 from ...eventstore.store import Store
@@ -33,12 +33,13 @@ LIMIT = 50
 LOOKED_AT = 300
 """How many runs are read for a page where no projector keeps an index."""
 
-_FILTERS = ("status", "prefix", "type", "agent", "error", "attribute", "since", "until")
+FILTERS = ("status", "prefix", "type", "agent", "error", "attribute", "since", "until")
+"""By what runs are found here."""
 
 _Text = Annotated[str, Field(max_length=300), AfterValidator(column_text)]
 
 
-class ListParameters(PageParameters):
+class Filtered(BaseModel):
     """Which runs. `prefix` is what their ids begin with, `attribute` is NAME=VALUE; times are ISO 8601 with a zone, or
     a time ago such as -2h."""
 
@@ -50,6 +51,11 @@ class ListParameters(PageParameters):
     attribute: _Text | None = None
     since: _Text | None = None
     until: _Text | None = None
+
+
+class ListParameters(PageParameters, Filtered):
+    """Which runs, and which page of them."""
+
     cursor: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=200)] = LIMIT
 
@@ -69,7 +75,8 @@ async def runs_page(
     return await page(request, ports, caller, "runs.html", model)
 
 
-def _filter(store: Store, wanted: ListParameters) -> RunFilter:
+def filter_from(store: Store, wanted: Filtered) -> RunFilter:
+    """The filter that is meant. Raises CallError."""
     at = store.dispatch.now() if wanted.since or wanted.until else 0
     attributes: dict[str, str] = {}
     if wanted.attribute is not None:
@@ -90,7 +97,7 @@ def _filter(store: Store, wanted: ListParameters) -> RunFilter:
 
 
 def _model(store: Store, tenant: str, wanted: ListParameters) -> dict[str, Any]:
-    chosen = _filter(store, wanted)
+    chosen = filter_from(store, wanted)
     before = None if wanted.cursor is None else int(wanted.cursor)
     found = indexed_page(store, tenant, before, wanted.limit, chosen)
     shown = page_of(store, tenant, before, wanted.limit, chosen, LOOKED_AT) if found is None else found.page
@@ -100,7 +107,7 @@ def _model(store: Store, tenant: str, wanted: ListParameters) -> dict[str, Any]:
         "runs": [row.to_json() for row in shown.rows],
         "next_cursor": None if shown.next_cursor is None else str(shown.next_cursor),
         "first": before is None,
-        "filter": {name: given.get(name) for name in _FILTERS},
+        "filter": {name: given.get(name) for name in FILTERS},
         "limit": wanted.limit if wanted.limit != LIMIT else None,
         "filtered": bool(given),
         "counts": {

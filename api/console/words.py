@@ -20,7 +20,7 @@ SIGNS = {
     "failed": "✗",
     "cancelled": "⊘",
     "timed_out": "⧖",
-    "rejected": "⛔\ufe0e",
+    "rejected": "⊗",
     "unreadable": "?",
     "open": "◷",
     "granted": "✓",
@@ -99,6 +99,11 @@ def short(value: str | None) -> Markup:
 def count(number: float | None) -> str:
     """A number with its thousands apart."""
     return "—" if number is None else f"{number:,}".replace(",", "\u202f")
+
+
+def figure(number: float | None) -> str:
+    """A number that may have a fraction, to a tenth: 8, 9.5."""
+    return "—" if number is None else count(int(number) if number == int(number) else round(number, 1))
 
 
 def cents(value: float | None) -> str:

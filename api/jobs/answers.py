@@ -42,12 +42,23 @@ class Progress(BaseModel):
 
 
 class Finding(BaseModel):
-    """What is wrong with a run: `code` is one of the failure catalog, or a replay's verdict, by the proof named."""
+    """What is wrong with a run: `code` is one of the failure catalog, or a replay's verdict, by the proof named.
+
+    A replay says besides, as far as it is known, of which class the divergence is, at which event and step, at which
+    JSON pointer (RFC 6901) within its inputs or output, what is recorded there, what it is now, and what to do.
+    """
 
     run_id: str
     code: str
     reason: str
     proof: str | None = None
+    divergence: str | None = None
+    event: int | None = None
+    step_id: str | None = None
+    pointer: str | None = None
+    recorded: str | None = None
+    now: str | None = None
+    advice: str | None = None
 
 
 class JobAnswer(BaseModel):

@@ -14,6 +14,17 @@ from ...replay.fleet import ChunkProof, Order, chunks_of, hash_at
 from ...replay.jobs import JobEnd, run_job
 from .means import Working
 
+_LONGEST = 500
+_WHERE = {
+    "divergence": "kind",
+    "event": "event",
+    "step_id": "step_id",
+    "pointer": "pointer",
+    "recorded": "recorded",
+    "now": "now",
+    "advice": "advice",
+}
+
 
 def order_of(told: Mapping[str, Any]) -> Order:
     """The order that a request has put down, before it is known up to where and by which code."""
@@ -87,7 +98,11 @@ def _finding(run: Mapping[str, Any]) -> dict[str, Any]:
     name, found = next((name, each) for name, each in run["proofs"].items() if each["verdict"] != "equal")
     divergence: Mapping[str, Any] = found.get("divergence") or {}
     reason = str(divergence.get("message") or found.get("reason") or "")
-    return {"run_id": run["run_id"], "code": run["verdict"], "proof": name, "reason": reason[:500]}
+    told = {"run_id": run["run_id"], "code": run["verdict"], "proof": name, "reason": reason[:_LONGEST]}
+    where = {to: divergence.get(name) for to, name in _WHERE.items()}
+    # What is not known is left out, as in the log of a job that is older.
+    said = {name: value[:_LONGEST] if isinstance(value, str) else value for name, value in where.items() if value}
+    return {**told, **said}
 
 
 def _result(end: JobEnd) -> dict[str, Any]:

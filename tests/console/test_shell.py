@@ -29,7 +29,7 @@ def test_nothing_within_a_page_is_script_or_style_and_nothing_comes_from_elsewhe
 
 def test_static_files_are_kept_for_ever_under_the_hash_of_what_they_say(console: Api) -> None:
     addresses = re.findall(r"/console/static/[^\"]+", console.get("/runs").text)
-    assert len(addresses) == 4
+    assert len(addresses) == len(set(addresses)) == 5
     for address in addresses:
         response = console.get(address)
         assert response.status_code == 200 and "immutable" in response.headers["cache-control"]

@@ -31,7 +31,7 @@ def key(console: Api, *scopes: Scope, tenant: str = "default") -> dict[str, str]
 
     headers = {"authorization": f"Bearer {asyncio.run(main())}", "accept": "text/html"}
     until = time.monotonic() + _SOON_SECONDS
-    while "+".join(scopes) not in console.client.get("/runs", headers=headers).text:
+    while f">{'+'.join(scopes)}<" not in console.client.get("/runs", headers=headers).text:
         assert time.monotonic() < until, "the server does not take the key"
         time.sleep(0.05)
     return headers

@@ -128,7 +128,7 @@ const soon = async () => {
   asking = false;
 };
 
-// Live: told by the run's own event stream; else asked again every few seconds.
+// Live: told by the stream of events; what is behind it, or has none, is asked again every few seconds.
 {
   const live = document.querySelector("[data-live]");
   const polled = document.querySelector("[data-poll]");
@@ -141,8 +141,42 @@ const soon = async () => {
     source.onerror = () => { polling ||= setInterval(soon, 3000); };
     source.addEventListener("end", () => { stop(); soon(); });
     document.addEventListener("refreshed", () => { if (!document.querySelector("[data-live]")) stop(); });
-  } else if (polled) {
+  }
+  if (polled) {
     setInterval(soon, Number(polled.dataset.poll) * 1000);
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden && (live || polled)) soon(); });
+}
+
+// Rows that are ticked are counted; one box ticks all that are shown.
+{
+  const bulk = document.getElementById("bulk");
+  const shown = document.getElementById("ticked");
+  const boxes = () => all('input[type="checkbox"][form="bulk-form"]');
+  const count = () => {
+    const ticked = boxes().filter((each) => each.checked).length;
+    shown.textContent = ticked ? ` · ${ticked} ticked` : "";
+    for (const each of all("#tick-all")) {
+      each.checked = ticked > 0 && ticked === boxes().length;
+      each.indeterminate = ticked > 0 && ticked < boxes().length;
+    }
+  };
+  const offer = () => {
+    const head = document.querySelector("th.tick-box");
+    if (!head || head.querySelector("input")) return;
+    const every = document.createElement("input");
+    every.type = "checkbox";
+    every.id = "tick-all";
+    every.setAttribute("aria-label", "Tick all that are shown");
+    head.replaceChildren(every);
+  };
+  if (bulk && shown) {
+    document.addEventListener("change", (event) => {
+      if (event.target.id === "tick-all") for (const each of boxes()) each.checked = event.target.checked;
+      if (event.target.matches?.("#tick-all, .tick-box input")) { count(); if (boxes().some((each) => each.checked)) bulk.open = true; }
+    });
+    document.addEventListener("refreshed", () => { offer(); count(); });
+    offer();
+    count();
+  }
 }
