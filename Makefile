@@ -14,7 +14,7 @@ DEVELOPMENT := .venv/.development-$(PLACE)
 PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers crash chaos shadow determinism goldens canonical fleet sleepers emergency budgets readers wheel clean docs
+.PHONY: help demo test test-system system-deps screenshots check bench bench-peers crash chaos shadow determinism goldens canonical fleet sleepers emergency budgets readers wheel clean docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,16 @@ demo: $(RUNTIME) ## run a workflow, kill it in the middle, resume it, prove the 
 	@.venv/bin/python examples/demo.py
 
 test: $(DEVELOPMENT) ## run the whole suite; it starts a PostgreSQL of its own
-	@$(PYTEST) -q -n 2
+	@$(PYTEST) -q -n 2 --ignore tests/browser
+
+test-system: $(DEVELOPMENT) ## the tests that need Debian's packages: the console in a real browser
+	@$(PYTEST) -q --timeout 300 tests/browser
+
+system-deps: ## install those packages by apt-get, with sudo unless root: chromium
+	@.ci/system-deps chromium
+
+screenshots: $(DEVELOPMENT) ## take the console's pictures for the documentation, into docs/images/
+	@$(RUN) -m refold.tests.browser.screenshots
 
 check: $(DEVELOPMENT) ## lint, formatting, types, architecture
 	@$(RUN) -m ruff check

@@ -55,7 +55,9 @@ def reference(document: Mapping[str, Any]) -> dict[str, Any]:
         "title": document["info"]["title"],
         "version": document["info"]["version"],
         "description": _prose(document["info"].get("description", "")),
-        "groups": [{"tag": tag, "id": tag.replace(" ", "-"), "operations": found} for tag, found in groups.items()],
+        "groups": [
+            {"tag": tag, "id": f"tag-{tag.replace(' ', '-')}", "operations": found} for tag, found in groups.items()
+        ],
         "count": sum(map(len, groups.values())),
     }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.errors import InvalidError, JobNotFoundError, Problem
@@ -16,7 +15,7 @@ from ...projections.jobs import job_view, jobs_of
 from ..answers import answer
 from ..bodies import Body, documented, read
 from ..callers import Caller, Operator, Reader
-from ..event_stream import streamed
+from ..event_stream import is_wanted, streamed
 from ..jobs.answers import JobAnswer, Jobs
 from ..jobs.asking import JobId
 from ..jobs.stream import job_events
@@ -73,10 +72,12 @@ async def get_job(job_id: JobId, ports: Given, caller: Reader) -> Response:
 
 @router.get(
     "/{job_id}/events",
+    response_model=JobAnswer,
     responses={
         200: {
-            "description": "Server-sent events named `job`: the job as it stands, whenever its log has grown. Their id "
-            "is the version of its log, so with `Last-Event-ID` nothing is told again. The stream ends with the job.",
+            "description": "The job; with `Accept: text/event-stream` server-sent events named `job`: the job as it "
+            "stands, whenever its log has grown. Their id is the version of its log, so with `Last-Event-ID` nothing is "
+            "told again. The stream ends with the job.",
             "content": {
                 "text/event-stream": {
                     "schema": {"type": "string"},
@@ -85,13 +86,14 @@ async def get_job(job_id: JobId, ports: Given, caller: Reader) -> Response:
             },
         }
     },
-    response_class=StreamingResponse,
     summary="A job as it goes on",
 )
 async def watch_job(request: Request, job_id: JobId, ports: Given, caller: Reader) -> Response:
-    """Told about once a second at most."""
+    """Told about once a second at most; once only to who does not accept a stream."""
     after = last_event_id(request)
-    await ports.engine.jobs.get(job_id, tenant=caller.tenant)
+    job = await ports.engine.jobs.get(job_id, tenant=caller.tenant)
+    if not is_wanted(request):
+        return answer(job_view(job))
     log = job_stream(caller.tenant, job_id)
     return await streamed(
         ports, caller, log, True, lambda listener: job_events(ports, listener, caller.tenant, job_id, after)

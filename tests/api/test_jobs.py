@@ -20,6 +20,9 @@ from refold.tests.support.served import working
 PATIENCE_SECONDS = 60
 
 
+STREAM = {"accept": "text/event-stream"}
+
+
 def ended(api: Api, location: str, *statuses: str) -> dict[str, Any]:
     """The job once it stands so (completed, unless told otherwise)."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -147,7 +150,7 @@ def test_a_job_is_told_as_it_goes_on_until_it_has_ended_and_nothing_is_told_agai
     memory_api.start()
     location = memory_api.post("/v1/runs:pause", {"filter": {}}).headers["location"]
     told: list[tuple[int, str]] = []
-    with kept(memory_api.store), memory_api.client.stream("GET", f"{location}/events") as stream:
+    with kept(memory_api.store), memory_api.client.stream("GET", f"{location}/events", headers=STREAM) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         for line in stream.iter_lines():
             name, _, value = line.partition(": ")
@@ -158,7 +161,9 @@ def test_a_job_is_told_as_it_goes_on_until_it_has_ended_and_nothing_is_told_agai
     assert [version for version, _ in told] == sorted({version for version, _ in told})
     assert told[-1][1] == "completed"
     for last, rest in ((told[-1][0] - 1, 1), (told[-1][0], 0), (10**9, 0)):
-        with memory_api.client.stream("GET", f"{location}/events", headers={"last-event-id": str(last)}) as stream:
+        with memory_api.client.stream(
+            "GET", f"{location}/events", headers={**STREAM, "last-event-id": str(last)}
+        ) as stream:
             assert sum(line.startswith("data: ") for line in stream.iter_lines()) == rest
     problem(memory_api.client.get(f"{location}/events", headers={"last-event-id": "x"}), 422, "INPUT_INVALID")
 
