@@ -76,8 +76,8 @@ async def get_job(job_id: JobId, ports: Given, caller: Reader) -> Response:
     responses={
         200: {
             "description": "The job; with `Accept: text/event-stream` server-sent events named `job`: the job as it "
-            "stands, whenever its log has grown. Their id is the version of its log, so with `Last-Event-ID` nothing is "
-            "told again. The stream ends with the job.",
+            "stands, whenever its log has grown. Their id is the version of its log, so with `Last-Event-ID` nothing "
+            "is told again. The stream ends with the job.",
             "content": {
                 "text/event-stream": {
                     "schema": {"type": "string"},

@@ -161,9 +161,8 @@ def test_a_job_is_told_as_it_goes_on_until_it_has_ended_and_nothing_is_told_agai
     assert [version for version, _ in told] == sorted({version for version, _ in told})
     assert told[-1][1] == "completed"
     for last, rest in ((told[-1][0] - 1, 1), (told[-1][0], 0), (10**9, 0)):
-        with memory_api.client.stream(
-            "GET", f"{location}/events", headers={**STREAM, "last-event-id": str(last)}
-        ) as stream:
+        headers = {**STREAM, "last-event-id": str(last)}
+        with memory_api.client.stream("GET", f"{location}/events", headers=headers) as stream:
             assert sum(line.startswith("data: ") for line in stream.iter_lines()) == rest
     problem(memory_api.client.get(f"{location}/events", headers={"last-event-id": "x"}), 422, "INPUT_INVALID")
 
