@@ -14,7 +14,7 @@ DEVELOPMENT := .venv/.development-$(PLACE)
 PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system system-deps screenshots check bench bench-peers crash chaos shadow determinism goldens canonical fleet sleepers emergency budgets readers wheel clean docs
+.PHONY: help demo test test-system system-deps screenshots check bench bench-peers crash chaos shadow determinism goldens canonical fleet sleepers emergency budgets fuzz-api readers wheel clean docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ canonical: $(DEVELOPMENT) ## compare a million values with RFC 8785
 sleepers: RUNS ?= 100000
 sleepers: $(DEVELOPMENT) ## put RUNS=100000 runs to sleep on each store, kill the worker, wake them
 	@REFOLD_SLEEPERS=$(RUNS) $(PYTEST) -q -s --timeout 7200 tests/sleepers
+
+fuzz-api: EXAMPLES ?= 100
+fuzz-api: $(DEVELOPMENT) ## try every operation of the HTTP API with EXAMPLES=100 made from its own description
+	@REFOLD_FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) -q tests/api/test_fuzz.py
 
 fleet: RUNS ?= 5000
 fleet: $(DEVELOPMENT) ## prove RUNS=5000 mixed runs as a job, killed and resumed, without a false alarm

@@ -8,7 +8,6 @@ from typing import Any, cast
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from ..core.seeds import MAX_SEED
 from .access.documented import without_cookies
 from .examples import add_examples
 from .problems import MEDIA_TYPE
@@ -18,11 +17,12 @@ JSON = "#/components/schemas/Json"
 
 _JSON: dict[str, Any] = {
     "title": "Json",
-    "description": "Any JSON value. A number beyond ±(2^53-1) does not travel exactly (RFC 8785): send it as a string.",
+    "description": "Any JSON value. An integer beyond ±(2^53-1) does not travel exactly (RFC 8785) and is refused: "
+    "send it as a string.",
     "anyOf": [
         {"type": "null"},
         {"type": "boolean"},
-        {"type": "number", "minimum": -MAX_SEED, "maximum": MAX_SEED},
+        {"type": "number"},
         {"type": "string"},
         {"type": "array", "items": {"$ref": JSON}},
         {"type": "object", "additionalProperties": {"$ref": JSON}},

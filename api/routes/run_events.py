@@ -92,9 +92,9 @@ async def get_events(
 
     As a stream it goes on with each event as it is recorded, and ends with the event `end` when the run has ended.
     """
+    after = resumed_at(request, wanted.after)
     if is_wanted(request):
         stream = stream_of(caller.tenant, run_id)
-        after = resumed_at(request, wanted.after)
         await ports.ask(check_run, ports.store, run_id, caller.tenant)
         return await streamed(
             ports, caller, stream, True, lambda listener: run_blocks(ports, ports.live, listener, stream, after or 0)
@@ -126,8 +126,8 @@ async def get_log(
     """
     wants = topics_of(wanted.topic)
     prefix = f"{caller.tenant}/"
+    after = resumed_at(request, wanted.after)
     if is_wanted(request):
-        after = resumed_at(request, wanted.after)
         return await streamed(
             ports, caller, prefix, False, lambda listener: tenant_blocks(ports, ports.live, listener, after, wants)
         )
