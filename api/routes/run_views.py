@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...core.divergence import VOLATILE_FIELDS, RunFacts, divergences
 from ...core.errors import InvalidError, Problem
-from ...core.ids import check_run_id, stream_of
-from ...eventstore.store import Store
+from ...core.ids import check_run_id
 from ...projections.checkpoints import TableCheckpointStore
 from ...projections.past import look_back, read_moment, what_next
-from ...projections.run_facts import run_facts
 from ...projections.run_filter import RunFilter
 from ...projections.run_view import check_run, look_at
 from ...projections.timelines import span_json, timeline_of
 from ...projections.times import iso
-from ...replay.verify import verify_run
+from ...replay.comparing import difference
 from ..answers import answer
 from ..callers import Reader
 from ..names import RunIdInPath
@@ -118,23 +114,4 @@ async def diff_runs(ports: Given, caller: Reader, wanted: Annotated[DiffParamete
         except InvalidError as error:
             raise InvalidError(Problem("", f"query parameter {name!r}: {error.problems[0].reason}")) from None
 
-    def compared() -> dict[str, Any]:
-        left, right = (_facts(ports.store, run_id, caller.tenant) for run_id in (wanted.a, wanted.b))
-        found = [each.to_json() for each in divergences(left, right, VOLATILE_FIELDS)]
-        return {
-            "a": wanted.a,
-            "b": wanted.b,
-            "equal": not found,
-            "kinds": Counter(each["kind"] for each in found),
-            "first": found[0] if found else None,
-            "differences": found,
-        }
-
-    return answer(await ports.ask(compared))
-
-
-def _facts(store: Store, run_id: str, tenant: str) -> RunFacts:
-    """What the log says of a run that was verified first. Raises RunNotFoundError."""
-    verdict = verify_run(store, run_id, tenant)
-    fault = next(iter((*verdict.chain, *verdict.fold)), None)
-    return run_facts(store, stream_of(tenant, run_id), lambda _skill: None, None if fault is None else str(fault))
+    return answer(await ports.ask(difference, ports.store, wanted.a, wanted.b, caller.tenant))
