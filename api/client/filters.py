@@ -13,15 +13,16 @@ from ...projections.run_filter import RunFilter, check_status
 from ...projections.texts import column_text
 
 _MOST, _MOST_ATTRIBUTES = 200, 20
-_TEXTS = ("workflow_type", "version", "agent_id", "queue", "error_code", "parent", "prefix")
+_TEXTS = ("workflow_type", "version", "agent_id", "queue", "error_code", "parent", "prefix", "forked_from")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RunsWanted(TypedDict, total=False):
     """Runs of which everything holds that is given: one `status` or several of which a run has one, a `workflow_type`
     and its `version`, who (`agent_id`), where (`queue`), why not (`error_code`), when (`started_after` with that time,
-    `started_before` without it: a datetime with its zone, or ISO 8601), the run that started it (`parent`), what its
-    id begins with (`prefix`), and `attributes`: texts as they are, other values as JSON writes them."""
+    `started_before` without it: a datetime with its zone, or ISO 8601), the run that started it (`parent`) or that it
+    was forked from (`forked_from`), what its id begins with (`prefix`), and `attributes`: texts as they are, other
+    values as JSON writes them."""
 
     status: str | Sequence[str] | None
     workflow_type: str | None
@@ -33,6 +34,7 @@ class RunsWanted(TypedDict, total=False):
     started_before: datetime | str | None
     parent: str | None
     prefix: str | None
+    forked_from: str | None
     attributes: Mapping[str, str] | None
 
 
@@ -89,7 +91,7 @@ class Wanted:
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or len(value) > _MOST:
         raise CallError(Problem("", f"{name} must be a text of at most {_MOST} characters", "give another one"))
-    if name in ("parent", "prefix"):
+    if name in ("parent", "prefix", "forked_from"):
         check_run_id(value)
     return column_text(value)
 

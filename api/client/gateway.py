@@ -88,6 +88,7 @@ class ListedRun:
     ended_at: str | None
     events: int
     parent: str | None
+    forked_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from ..answers import answer
 from ..callers import Reader
 from ..names import RunIdInPath
 from ..ports import Given
-from ..run_answers import CheckpointView, Difference, PastState, Relations, Timeline
-from .run_lists import run_page
+from ..run_answers import CheckpointView, Difference, PastState, Relations, RunPage, Timeline
+from .run_lists import ForkParameters, page_json, run_page
 
 router = APIRouter(prefix="/v1", tags=["runs"])
 """What of `/v1/runs/{run_id}` only looks, and `/v1/runs:diff`."""
@@ -100,6 +100,17 @@ async def get_relations(run_id: RunIdInPath, ports: Given, caller: Reader) -> Re
             "more_children": page.next_cursor is not None,
         }
     )
+
+
+@router.get("/runs/{run_id}/forks", response_model=RunPage, summary="The forks of a run")
+async def get_forks(
+    run_id: RunIdInPath, ports: Given, caller: Reader, wanted: Annotated[ForkParameters, Query()]
+) -> Response:
+    """The runs that were forked from it, or tried it again, the latest started first: `GET /v1/runs?forked_from=`."""
+    await ports.ask(check_run, ports.store, run_id, caller.tenant)
+    before = None if wanted.cursor is None else int(wanted.cursor)
+    chosen = RunFilter(forked_from=run_id)
+    return answer(page_json(*await ports.ask(run_page, ports.store, caller.tenant, before, wanted.limit, chosen)))
 
 
 @router.get("/runs:diff", response_model=Difference, summary="In what two runs differ")

@@ -108,6 +108,7 @@ async def test_a_run_is_forked_compared_and_proved(client: Client) -> None:
     await waits(client, "r")
     fork = await client.fork("r", changes={"/inputs/text": "ho"}, new_id="f")
     assert fork.run_id == "f" and (await client.fork("r", "ask")).run_id not in ("r", "f", "")
+    assert {run.run_id for run in (await client.list(forked_from="r", prefix="f")).runs} == {"f"}
     with pytest.raises(RunConflictError):
         await client.fork("r", changes={"/inputs/text": "other"}, new_id="f")
     await fork.signal("go")
