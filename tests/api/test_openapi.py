@@ -98,6 +98,7 @@ HARMLESS = {
     "POST /v1/replays/{job_id}/resume": "a job that goes on is left alone",
     "POST /v1/replays/{job_id}/stop": "a job that stops is left alone",
     "POST /v1/runs/{run_id}/query": "it changes nothing of the run",
+    "POST /v1/runs/{run_id}/verify": "it records nothing",
     "POST /v1/schedules/{schedule_id}/pause": "one that rests goes on resting",
     "POST /v1/schedules/{schedule_id}/resume": "one that fires is left alone",
     "POST /v1/specs:simulate": "it records nothing",
