@@ -1,6 +1,8 @@
 """The public face, for type checkers: `__init__.py` loads each of these names when it is first asked for."""
 
-from .client import Client, RunHandle
+from .api.client.filters import RunsWanted
+from .api.client.handle import RunHandle
+from .client import Client
 from .compose import Worker, WorkflowEngine, open_store
 from .core.approvals import Approval
 from .core.canonical import canonical_json
@@ -12,11 +14,13 @@ from .core.errors import (
     ApproverUnknownError,
     BudgetExceededError,
     CallError,
+    CredentialsRefusedError,
     DelegationRefusedError,
     DocumentError,
     EmergencyStopError,
     Failure,
     GoldenStoreError,
+    IdempotencyConflictError,
     IntegrityError,
     InvalidError,
     JobConflictError,
@@ -35,6 +39,7 @@ from .core.errors import (
     RunFailedError,
     RunNotFoundError,
     RunOwnedError,
+    ScopeMissingError,
     SpecConflictError,
     SpecError,
     SpecNotFoundError,
@@ -96,6 +101,7 @@ __all__ = [
     "CatalogEntry",
     "CheckpointStore",
     "Client",
+    "CredentialsRefusedError",
     "DelegationRefusedError",
     "DocumentError",
     "EmergencyStopError",
@@ -104,6 +110,7 @@ __all__ = [
     "GoldenKeys",
     "GoldenRecorder",
     "GoldenStoreError",
+    "IdempotencyConflictError",
     "InMemoryCheckpointStore",
     "InMemoryGoldenRecorder",
     "IntegrityError",
@@ -133,10 +140,12 @@ __all__ = [
     "RunHandle",
     "RunNotFoundError",
     "RunOwnedError",
+    "RunsWanted",
     "SandboxFinding",
     "SandboxReport",
     "SandboxRules",
     "Schedule",
+    "ScopeMissingError",
     "Simulation",
     "Skill",
     "SkillRegistry",

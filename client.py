@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import os
+import re
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, Unpack, overload
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import uuid_utils
 
-from .api.client.gateway import Gateway, Order, RunInfo, RunList, Startable
+from .api.client.filters import RunsWanted, Wanted
+from .api.client.gateway import Gateway, Order, RunList, Startable
+from .api.client.handle import RunHandle
 from .api.client.store import StoreGateway
 from .compose import WorkflowEngine, database_url, open_store
 from .core.canonical import Payload
-from .core.errors import CallError, Problem, RunFailedError
+from .core.errors import CallError, Problem
 from .core.ids import check_run_id, check_tenant
-from .core.results import StepResult
 from .core.runtime.admission import DEFAULT_QUEUE
 from .core.runtime.answering import ANSWER_SECONDS
 from .core.runtime.functions.workflow import Workflow
@@ -27,8 +30,8 @@ from .eventstore.store import Store
 
 T = TypeVar("T")
 
-LOOK_SECONDS = 30.0
-"""After how long a wait for a result looks at the run itself, whatever it was told."""
+API_KEY = "REFOLD_API_KEY"
+"""The environment variable that holds the key for servers, unless one is given."""
 
 
 class Client:
@@ -36,21 +39,31 @@ class Client:
 
     `url` is a database's (`postgresql://…`, `sqlite:///file.db`; None: REFOLD_DATABASE_URL, else the file in the
     current folder) or a server's (`http://…`, see `refold serve`). It may be a store, which is left open. `tenant` is
-    whose runs they are; a server knows that itself. `patience` is for how many seconds a database or server that does
-    not answer is asked again.
+    whose runs they are (None: `default`, and over HTTP that of the key); `api_key` is what a server is shown (None:
+    REFOLD_API_KEY, if it is set). `patience` is for how many seconds a database or server that does not answer, or puts
+    the client off, is asked again.
 
     An asynchronous context manager, for one event loop; what it needs is opened when it is first used. All its calls
-    raise StoreUnreachableError, and CallError for what cannot be asked.
+    raise StoreUnreachableError, and CallError for what cannot be asked; over HTTP CredentialsRefusedError and
+    ScopeMissingError too.
     """
 
-    def __init__(self, url: str | Store | None = None, *, tenant: str = "default", patience: float = 30.0):
+    def __init__(
+        self,
+        url: str | Store | None = None,
+        *,
+        tenant: str | None = None,
+        api_key: str | None = None,
+        patience: float = 30.0,
+    ):
         self._url = database_url(url) if url is None or isinstance(url, str) else url
-        self._tenant = check_tenant(tenant)
+        self._tenant = None if tenant is None else check_tenant(tenant)
+        self._key = _key_for(self._url, api_key)
         self._patience = patience
         self._opening: asyncio.Task[Gateway] | None = None
         self._closed = False
         if isinstance(self._url, str):
-            _check_url(self._url, tenant)
+            _check_url(self._url)
 
     @overload
     async def start(
@@ -184,19 +197,49 @@ class Client:
         """See `RunHandle.cancel`."""
         await self.get_handle(run_id).cancel(reason, force=force)
 
-    async def list(
+    def events(self, run_id: str, after: int = 0, *, follow: bool = False) -> AsyncGenerator[Mapping[str, Any]]:
+        """See `RunHandle.events`."""
+        return self.get_handle(run_id).events(after, follow=follow)
+
+    async def fork(
         self,
+        run_id: str,
+        from_step: str | None = None,
+        changes: Mapping[str, Any] | None = None,
         *,
-        status: str | None = None,
-        attributes: Mapping[str, str] | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> RunList:
-        """A page of runs, latest started first, that have the status and all of these attributes.
+        new_id: str | None = None,
+        queue: str | None = None,
+    ) -> RunHandle[Any]:
+        """See `RunHandle.fork`."""
+        return await self.get_handle(run_id).fork(from_step, changes, new_id=new_id, queue=queue)
+
+    async def retry(self, run_id: str, *, new_id: str | None = None, queue: str | None = None) -> RunHandle[Any]:
+        """See `RunHandle.retry`."""
+        return await self.get_handle(run_id).retry(new_id=new_id, queue=queue)
+
+    async def verify(self, run_id: str) -> Mapping[str, Any]:
+        """See `RunHandle.verify`."""
+        return await self.get_handle(run_id).verify()
+
+    async def diff(self, a: str, b: str) -> Mapping[str, Any]:
+        """In what the runs `a` and `b` differ: whether they are `equal`, the `first` difference, and all of them, as
+        docs/api.md has it. Both are verified before. Raises RunNotFoundError."""
+        return await (await self._gateway()).diff(check_run_id(a), check_run_id(b))
+
+    async def list(self, *, limit: int = 50, cursor: str | None = None, **wanted: Unpack[RunsWanted]) -> RunList:
+        """A page of at most `limit` (1 to 200) of the runs that are wanted (see `RunsWanted`), latest started first.
 
         It goes on at its `next_cursor`. A page may hold fewer than `limit` runs and still not be the last.
         """
-        return await (await self._gateway()).page(status, attributes or {}, limit, cursor)
+        chosen = Wanted.read(wanted)
+        if not 1 <= limit <= 200:
+            raise CallError(Problem("", f"a page cannot have {limit} runs", "ask for 1 to 200"))
+        return await (await self._gateway()).page(chosen, limit, cursor)
+
+    async def counts(self, **wanted: Unpack[RunsWanted]) -> Mapping[str, int]:
+        """How many of the runs that are wanted (see `RunsWanted`) have which status; those of none are left out."""
+        chosen = Wanted.read(wanted)
+        return await (await self._gateway()).counts(chosen)
 
     async def close(self) -> None:
         """Close what was opened; the runs go on."""
@@ -226,7 +269,7 @@ class Client:
         if isinstance(url, str) and url.startswith(_HTTP):
             from .api.client.http import HttpGateway
 
-            return HttpGateway(url, self._patience)
+            return HttpGateway(url, self._patience, api_key=self._key, tenant=self._tenant)
         store = await asyncio.to_thread(open_store, url) if isinstance(url, str) else url
         engine = WorkflowEngine(store, patience=self._patience, parks=True)
 
@@ -235,86 +278,33 @@ class Client:
             if isinstance(url, str):
                 await asyncio.to_thread(store.close)
 
-        return StoreGateway(engine, store, self._tenant, close)
+        return StoreGateway(engine, store, self._tenant or DEFAULT_TENANT, self._patience, close)
 
 
-class RunHandle(Generic[T]):
-    """A run, by its id. Its calls raise RunNotFoundError when there is none."""
-
-    def __init__(self, run_id: str, gateway: Callable[[], Coroutine[Any, Any, Gateway]], reader: Reader):
-        self.run_id = run_id
-        self._gateway = gateway
-        self._reader = reader
-
-    def __repr__(self) -> str:
-        return f"RunHandle({self.run_id!r})"
-
-    async def result(self, timeout: float | None = None) -> T:  # noqa: ASYNC109 - as concurrent.futures has it
-        """The output of the run, once it has completed: that of the run that continues it, if one does.
-
-        Raises RunFailedError when it has not completed, TimeoutError after `timeout` seconds: the run goes on.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        run_id = self.run_id
-        gateway = await self._gateway()
-        info = RunInfo.read(await gateway.look(run_id))
-        while not info.ended or info.continued_as is not None:
-            if info.continued_as is not None:
-                run_id = info.continued_as
-            left = LOOK_SECONDS if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError(f"run {run_id} is {info.status} after {timeout:g} s")
-            info = RunInfo.read(await gateway.wait(run_id, min(left, LOOK_SECONDS)))
-        if info.status != "completed":
-            raise RunFailedError(run_id, info.status, info.error_code, info.message)
-        return cast("T", self._reader(Payload.of(info.output)))
-
-    async def describe(self) -> RunInfo:
-        """The run as it stands, folded from its log."""
-        return RunInfo.read(await (await self._gateway()).look(self.run_id))
-
-    async def status(self) -> str:
-        """Where it stands: queued, running, waiting, paused, parked, completed, failed, cancelled, timed_out or
-        rejected."""
-        return (await self.describe()).status
-
-    async def steps(self) -> tuple[StepResult, ...]:
-        """Its steps as they stand."""
-        return (await self.describe()).steps
-
-    async def signal(self, name: str, payload: Any = None, *, key: str | None = None) -> None:
-        """Send the signal `name` with a JSON `payload`: what waits for it, now or later, gets the payload.
-
-        The same `key` again is the same signal. Raises RunEndedError.
-        """
-        await (await self._gateway()).signal(self.run_id, name, payload, key or uuid4().hex)
-
-    async def query(self, name: str, **arguments: Any) -> Any:
-        """What the run's function answers to the query `name`. `Client.query` can be told how long to wait."""
-        return await (await self._gateway()).query(self.run_id, name, arguments, ANSWER_SECONDS)
-
-    async def cancel(self, reason: str = "", *, force: bool = False) -> None:
-        """Ask the run to stop. A function may clean up first; with `force` it is not asked. Raises RunEndedError."""
-        await (await self._gateway()).tell("cancel", self.run_id, uuid4().hex, reason, force=force)
-
-    async def pause(self, reason: str = "") -> None:
-        """Let running steps end, and nothing new start, until `resume`. Raises RunEndedError."""
-        await (await self._gateway()).tell("pause", self.run_id, uuid4().hex, reason)
-
-    async def resume(self) -> None:
-        """Have workers go on with a paused or parked run. Raises RunEndedError."""
-        await (await self._gateway()).tell("resume", self.run_id, uuid4().hex)
-
+DEFAULT_TENANT = "default"
+"""Whose runs they are on a store, unless it is said."""
 
 _HTTP = ("http://", "https://")
+_KEY = re.compile(r"[\x21-\x7e]{1,20000}")
 
 
-def _check_url(url: str, tenant: str) -> None:
+def _key_for(url: str | Store, given: str | None) -> str | None:
+    """The key that a server is shown. What is wrong with one does not show it."""
+    http = isinstance(url, str) and url.startswith(_HTTP)
+    if not http and given is not None:
+        raise CallError(Problem("", "a database takes no key of a server", "put its password into the URL"))
+    key = given if given is not None else os.environ.get(API_KEY, "").strip() or None
+    if http and key is not None and not _KEY.fullmatch(key):
+        raise CallError(Problem("", "the key is no text of printable characters without spaces", "copy it as it is"))
+    return key if http else None
+
+
+def _check_url(url: str) -> None:
     if url.partition(":")[0] == "memory":
         reason = "nobody else could see a store in memory of the client's own"
         raise CallError(Problem("", reason, "name a database, or hand over the store"))
-    if url.startswith(_HTTP) and tenant != "default":
-        raise CallError(Problem("", "over HTTP the server says whose runs they are", "leave the tenant out"))
+    if url.startswith(_HTTP) and "@" in urlsplit(url).netloc:
+        raise CallError(Problem("", "the URL of a server has a name or password in it", "give the key as api_key"))
     if not url.startswith((*_HTTP, "sqlite:", "postgresql:", "postgres:")):
         fix = "use http://host:port, postgresql://user:password@host/database or sqlite:///file.db"
         raise CallError(Problem("", "the URL is neither a server's nor a database's", fix))

@@ -10,11 +10,14 @@ import asyncio
 import functools
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
+from weakref import WeakSet
 
-from .client import Client, RunHandle
+from .api.client.handle import RunHandle
+from .client import Client
 from .core.errors import CallError, Problem
 from .core.runtime.functions.workflow import Workflow
 from .eventstore.store import Store
@@ -33,6 +36,7 @@ class _Loop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._open: WeakSet[AsyncGenerator[Any]] = WeakSet()
 
     def run(self, work: Callable[[], Coroutine[Any, Any, R]]) -> R:
         """What the coroutine that `work` makes returns. Cut off here (Ctrl-C), it is cancelled there."""
@@ -52,10 +56,26 @@ class _Loop:
         if closed or loop is None or thread is None or os.getpid() != self._pid:
             return
         try:
-            asyncio.run_coroutine_threadsafe(work(), loop).result()
+            asyncio.run_coroutine_threadsafe(self._end(work), loop).result()
         finally:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
+
+    def each(self, items: AsyncGenerator[R]) -> Iterator[R]:
+        """The items as they come. Once nobody holds them any more, the loop closes them."""
+        with self._lock:
+            self._open.add(items)
+        while (item := self.run(lambda: _next(items))) is not None:
+            yield item[0]
+
+    async def _end(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        with self._lock:
+            left = tuple(self._open)
+        # From the outside to the inside: the end of the loop would close all of what is within each at once.
+        for items in left:
+            with suppress(RuntimeError):  # Another thread waits for the next one, and is sent away.
+                await items.aclose()
+        await work()
 
     def _running(self) -> asyncio.AbstractEventLoop:
         if os.getpid() != self._pid:
@@ -74,6 +94,13 @@ class _Loop:
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.get_loop().run_forever()
+
+
+async def _next(items: AsyncGenerator[R]) -> tuple[R] | None:
+    try:
+        return (await anext(items),)
+    except StopAsyncIteration:
+        return None
 
 
 def _of_client(
@@ -116,14 +143,63 @@ def _starting(
     return cast("Callable[Concatenate[SyncClient, P], SyncRunHandle[T]]", call)
 
 
+def _handle_of_handle(
+    method: Callable[Concatenate[RunHandle[T], P], Coroutine[Any, Any, RunHandle[T]]],
+) -> Callable[Concatenate[SyncRunHandle[T], P], SyncRunHandle[T]]:
+    """The method of `RunHandle`, waited for, with a handle to match."""
+
+    @functools.wraps(method)
+    def call(self: SyncRunHandle[T], *args: P.args, **kwargs: P.kwargs) -> SyncRunHandle[T]:
+        loop = self._loop  # pyright: ignore[reportPrivateUsage]
+        return SyncRunHandle(
+            loop.run(lambda: method(self._handle, *args, **kwargs)),  # pyright: ignore[reportPrivateUsage]
+            loop,
+        )
+
+    return cast("Callable[Concatenate[SyncRunHandle[T], P], SyncRunHandle[T]]", call)
+
+
+def _each_of_client(
+    method: Callable[Concatenate[Client, P], AsyncGenerator[R]],
+) -> Callable[Concatenate[SyncClient, P], Iterator[R]]:
+    """The generator of `Client`, waited for item by item."""
+
+    @functools.wraps(method)
+    def call(self: SyncClient, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        items = method(self._client, *args, **kwargs)  # pyright: ignore[reportPrivateUsage]
+        return self._loop.each(items)  # pyright: ignore[reportPrivateUsage]
+
+    return cast("Callable[Concatenate[SyncClient, P], Iterator[R]]", call)
+
+
+def _each_of_handle(
+    method: Callable[Concatenate[RunHandle[T], P], AsyncGenerator[R]],
+) -> Callable[Concatenate[SyncRunHandle[T], P], Iterator[R]]:
+    """The generator of `RunHandle`, waited for item by item."""
+
+    @functools.wraps(method)
+    def call(self: SyncRunHandle[T], *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        items = method(self._handle, *args, **kwargs)  # pyright: ignore[reportPrivateUsage]
+        return self._loop.each(items)  # pyright: ignore[reportPrivateUsage]
+
+    return cast("Callable[Concatenate[SyncRunHandle[T], P], Iterator[R]]", call)
+
+
 class SyncClient:
     """`Client` for programs without an event loop: see there. A context manager, for any number of threads.
 
     It does not outlive a fork: each process makes its own.
     """
 
-    def __init__(self, url: str | Store | None = None, *, tenant: str = "default", patience: float = 30.0):
-        self._client = Client(url, tenant=tenant, patience=patience)
+    def __init__(
+        self,
+        url: str | Store | None = None,
+        *,
+        tenant: str | None = None,
+        api_key: str | None = None,
+        patience: float = 30.0,
+    ):
+        self._client = Client(url, tenant=tenant, api_key=api_key, patience=patience)
         self._loop = _Loop()
 
     start = _starting(Client.start)
@@ -133,7 +209,13 @@ class SyncClient:
     decide = _of_client(Client.decide)
     approvals = _of_client(Client.approvals)
     cancel = _of_client(Client.cancel)
+    events = _each_of_client(Client.events)
+    fork = _starting(Client.fork)
+    retry = _starting(Client.retry)
+    verify = _of_client(Client.verify)
+    diff = _of_client(Client.diff)
     list = _of_client(Client.list)
+    counts = _of_client(Client.counts)
 
     @overload
     def get_handle(self, run_id: str, workflow: Workflow[..., T]) -> SyncRunHandle[T]: ...
@@ -177,6 +259,10 @@ class SyncRunHandle(Generic[T]):
     steps = _of_handle(RunHandle[T].steps)
     signal = _of_handle(RunHandle[T].signal)
     query = _of_handle(RunHandle[T].query)
+    events = _each_of_handle(RunHandle[T].events)
+    fork = _handle_of_handle(RunHandle[T].fork)
+    retry = _handle_of_handle(RunHandle[T].retry)
+    verify = _of_handle(RunHandle[T].verify)
     cancel = _of_handle(RunHandle[T].cancel)
     pause = _of_handle(RunHandle[T].pause)
     resume = _of_handle(RunHandle[T].resume)

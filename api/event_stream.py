@@ -8,7 +8,7 @@ last id of a client and are no events to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -17,11 +17,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Send
 
 from ..core.errors import InvalidError, Problem, RefoldError
-from ..core.events import END_TOPICS
 from ..core.ids import run_of
-from ..core.ports import Record
-from ..eventstore.store import Notification, Store
-from ..projections.stored_events import told
+from ..eventstore.store import Notification
+from ..projections.stored_events import event_json, next_events
 from .callers import Caller
 from .live import Listener, LiveLog
 from .ports import Ports
@@ -108,7 +106,7 @@ async def run_blocks(
     """The run's events after version `after`, as they come, to its end."""
     yield _BEGIN
     while not live.closed:
-        records, ended = await ports.ask(_page, ports.store, stream, after)
+        records, ended = await ports.ask(next_events, ports.store, stream, after, _PAGE)
         if records:
             after = records[-1].version
             yield b"".join(_block(each.version, event_json(each)) for each in records)
@@ -117,16 +115,6 @@ async def run_blocks(
             return
         if len(records) < _PAGE and not await listener.woken(beat):
             yield _BEAT
-
-
-def _page(store: Store, stream: str, after: int) -> tuple[Sequence[Record], bool]:
-    """The next events, and whether the run has ended with the last of them, or before."""
-    records = store.read(stream, after, _PAGE)
-    if records:
-        return records, len(records) < _PAGE and records[-1].topic in END_TOPICS
-    head = store.heads([stream]).get(stream)
-    last = [] if head is None or head.version > after else store.read(stream, head.version - 1, 1)
-    return records, bool(last) and last[0].topic in END_TOPICS
 
 
 async def tenant_blocks(
@@ -155,13 +143,6 @@ async def tenant_blocks(
 def is_heard(each: Notification, listener: Listener, wants: Callable[[str], bool]) -> bool:
     """Whether it is an event of a run that is listened to; inboxes are of no run."""
     return listener.hears(each.record.stream) and each.record.stream.count("/") == 1 and wants(each.record.topic)
-
-
-def event_json(record: Record) -> dict[str, Any]:
-    """An event of a run's log, as its pages have it."""
-    event = told(record)
-    event["at"] = event.pop("time")
-    return event
 
 
 def tenant_json(each: Notification) -> dict[str, Any]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
+from http import HTTPStatus
 
 from fastapi import Request
 
 from ..core.canonical import canonical_json
 from ..core.errors import InvalidError, Problem
+from ..core.runtime.request_keys import Beside
 from .bodies import Body
 from .callers import Caller
 from .ports import Ports
+from .problems import Refusal
 
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 
@@ -50,6 +53,24 @@ async def claim(ports: Ports, caller: Caller, request: Request, key: str | None,
     """
     if key is None:
         return True
-    told = f"{request.method} {request.scope['path']}\n".encode()
-    told += await ports.ask(canonical_json, body.model_dump(mode="python", exclude_unset=True))
-    return await ports.engine.request_keys.claim(key, told, caller.name, caller.tenant)
+    return await ports.engine.request_keys.claim(key, await _told(ports, request, body), caller.name, caller.tenant)
+
+
+async def once(ports: Ports, caller: Caller, request: Request, body: Body) -> Beside | None:
+    """What is to be recorded in one unit with what is requested, so that its idempotency key has it done once; None
+    without a key. For what cannot be given a name by the key, so that doing it twice were two. Raises InvalidError."""
+    key = idempotency_key(request)
+    if key is None:
+        return None
+    return ports.engine.request_keys.once(key, await _told(ports, request, body), caller.name, caller.tenant)
+
+
+def secret_told(what: str, instead: str) -> Refusal:
+    """The answer to a request that is repeated under its key, when the first answer held a secret."""
+    detail = f"{what} under this idempotency key before, and its secret was told in that answer alone; {instead}"
+    return Refusal(HTTPStatus.CONFLICT, detail, code="IDEMPOTENCY_CONFLICT")
+
+
+async def _told(ports: Ports, request: Request, body: Body) -> bytes:
+    told = await ports.ask(canonical_json, body.model_dump(mode="python", exclude_unset=True))
+    return f"{request.method} {request.scope['path']}\n".encode() + told

@@ -13,8 +13,10 @@ from ..core.runtime.engine import Engine
 from ..core.runtime.scheduling.schedules import Schedules
 from ..eventstore.log import EventLog
 from ..eventstore.store import Store
+from ..projections.run_counts import RunCounts
 from ..projections.worker_reports import WorkerReport, reports
 from .admission import Admission
+from .kept import Kept
 from .live import LiveLog
 from .metrics import Metrics
 from .places import Places
@@ -41,6 +43,7 @@ class Ports:
     admission: Admission = field(default_factory=Admission)
     traffic: Traffic = field(default_factory=Traffic)
     metrics: Metrics = field(default_factory=Metrics)
+    counts: Kept[RunCounts] = field(default_factory=Kept[RunCounts])
 
     @cached_property
     def workers(self) -> Shared[list[WorkerReport]]:

@@ -20,6 +20,7 @@ _RUN: dict[str, Any] = {
     "ended_at": "2026-11-20T08:00:03.000000Z",
     "events": 5,
     "parent": None,
+    "forked_from": None,
 }
 _INDEX: dict[str, Any] = {"position": 4711, "lag_events": 0, "lag_seconds": 0.0}
 
@@ -52,6 +53,7 @@ class ListedRun(BaseModel):
     ended_at: str | None
     events: int
     parent: str | None
+    forked_from: str | None
 
 
 class RunPage(BaseModel):

@@ -11,9 +11,13 @@
     │       └── WorkflowNotFoundError  no workflow function of this type is registered here
     ├── AddressRefusedError      a URL leads where nothing may be sent
     ├── KeyNotFoundError         no such key of the HTTP API
+    ├── CredentialsRefusedError  a server asks for a key, and was shown none that counts
+    ├── ScopeMissingError        the key that a server was shown does not allow this
     ├── RunError
     │   ├── RunNotFoundError     no such run
     │   ├── RunConflictError     the run id is taken by a run of another spec, inputs or seed
+    │   ├── IdempotencyConflictError  the idempotency key stands for another request
+    │   │   └── RequestDoneError  the request was done under this key before
     │   ├── RunOwnedError        another live process holds the run's lease
     │   ├── RunEndedError        the run has ended, so the message comes too late
     │   ├── ApprovalError        a decision about an approval is refused
@@ -127,6 +131,18 @@ class KeyNotFoundError(RefoldError, LookupError):
     code = "KEY_NOT_FOUND"
 
 
+class CredentialsRefusedError(RefoldError):
+    """A server was shown no key that counts: none, or one that is unknown, expired or revoked."""
+
+    code = "CREDENTIALS_REFUSED"
+
+
+class ScopeMissingError(RefoldError):
+    """The key that a server was shown counts, but not for this."""
+
+    code = "SCOPE_MISSING"
+
+
 class RunError(RefoldError):
     """Something about one run stands in the way."""
 
@@ -147,6 +163,14 @@ class IdempotencyConflictError(RunError):
     """The idempotency key was used for another request."""
 
     code = "IDEMPOTENCY_CONFLICT"
+
+
+class RequestDoneError(IdempotencyConflictError):
+    """The request was done before, under the same idempotency key, at `at` (µs since 1970)."""
+
+    def __init__(self, at: int):
+        super().__init__("this was done under the same idempotency key before")
+        self.at = at
 
 
 class RunOwnedError(RunError):

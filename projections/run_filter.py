@@ -18,8 +18,8 @@ class RunFilter:
 
     Times are in µs since the epoch; since is with, until without the time itself. Of a run that has not ended no end
     lies anywhere. `attributes` are texts as they are, other values as JSON writes them. `any_status` names several, of
-    which a run has one; `parent` is the run that started it, and `prefix` what its id begins with. A run that cannot be
-    read is known by its status alone.
+    which a run has one; `parent` is the run that started it, `forked_from` the one that it was forked from,
+    and `prefix` what its id begins with. A run that cannot be read is known by its status alone.
     """
 
     status: str | None = None
@@ -36,6 +36,7 @@ class RunFilter:
     any_status: tuple[str, ...] = ()
     parent: str | None = None
     prefix: str | None = None
+    forked_from: str | None = None
 
     @property
     def statuses(self) -> tuple[str, ...]:
@@ -55,7 +56,7 @@ class RunFilter:
 
     def where(self) -> dict[str, Any]:
         """The columns of the index and their values; whether a run is queued the index cannot tell."""
-        names = ("workflow_type", "workflow_version", "agent_id", "queue", "error_code", "parent")
+        names = ("workflow_type", "workflow_version", "agent_id", "queue", "error_code", "parent", "forked_from")
         given = {name: value for name in names if (value := getattr(self, name)) is not None}
         if self.status is not None:
             given["status"] = "running" if self.status == QUEUED else self.status

@@ -125,6 +125,7 @@ def row_of(store: Store, row: StreamRow) -> RunRow:
         ended_at=last.at if last.topic in ENDS else None,
         events=row.version,
         parent=first.parent,
+        forked_from=None if first.forked is None else first.forked.run_id,
         cursor=row.position,
     )
 

@@ -16,7 +16,7 @@ STATUSES: tuple[str, ...] = (QUEUED, *get_args(Status), "unreadable")
 @dataclass(frozen=True, slots=True)
 class RunRow:
     """A run in a list, which goes on after it at `cursor`. `started_at` and `ended_at` are in µs since the epoch;
-    `parent` is the run that started it.
+    `parent` is the run that started it, `forked_from` the one that it takes outcomes over from.
 
     Of one that is unreadable nothing else is known.
     """
@@ -32,6 +32,7 @@ class RunRow:
     ended_at: int | None
     events: int
     parent: str | None
+    forked_from: str | None
     cursor: int
 
     def to_json(self) -> dict[str, Any]:
@@ -54,6 +55,7 @@ def unreadable_row(run_id: str, events: int, cursor: int) -> RunRow:
         ended_at=None,
         events=events,
         parent=None,
+        forked_from=None,
         cursor=cursor,
     )
 

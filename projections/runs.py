@@ -23,6 +23,7 @@ RUNS = Table(
         "priority": "int",
         "error_code": "text",
         "parent": "text",
+        "forked_from": "text",
         "started_at": "int",
         "updated_at": "int",
         "ended_at": "int",
@@ -34,7 +35,16 @@ RUNS = Table(
         ("tenant", "position"),
         *(
             ("tenant", name, "position")
-            for name in ("status", "workflow_type", "queue", "agent_id", "error_code", "parent", "started_at")
+            for name in (
+                "status",
+                "workflow_type",
+                "queue",
+                "agent_id",
+                "error_code",
+                "parent",
+                "forked_from",
+                "started_at",
+            )
         ),
     ],
 )
@@ -56,7 +66,7 @@ class RunsProjection:
     """Fills `runs` and `run_attributes`; fulfils `refold.projections.model.Projection`."""
 
     name = "runs"
-    version = 2
+    version = 3
     tables = (RUNS, ATTRIBUTES)
     strict = False
     always = True
@@ -94,6 +104,7 @@ def _row(run: FollowedRun) -> Row:
         started.priority,
         error_code_of(state),
         started.parent,
+        None if started.forked is None else started.forked.run_id,
         started.at,
         run.at,
         run.at if state.end is not None else None,

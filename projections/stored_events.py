@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..core.errors import IntegrityError, RunNotFoundError
+from ..core.events import END_TOPICS
 from ..core.ids import stream_of
 from ..core.ports import Record
 from ..eventstore.chain import event_hash
@@ -22,6 +23,23 @@ def stored_events(store: Store, run_id: str, tenant: str, after: int, limit: int
     if not store.heads([stream]) and not store.read(stream, 0, 1):
         raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
     return map(told, _records(store, stream, after, limit))
+
+
+def next_events(store: Store, stream: str, after: int, limit: int) -> tuple[Sequence[Record], bool]:
+    """At most `limit` events after version `after`, and whether the run has ended with the last of them, or before."""
+    records = store.read(stream, after, limit)
+    if records:
+        return records, len(records) < limit and records[-1].topic in END_TOPICS
+    head = store.heads([stream]).get(stream)
+    last = [] if head is None or head.version > after else store.read(stream, head.version - 1, 1)
+    return records, bool(last) and last[0].topic in END_TOPICS
+
+
+def event_json(record: Record) -> dict[str, Any]:
+    """An event as the HTTP API tells it: as `told`, with `at` for its time."""
+    event = told(record)
+    event["at"] = event.pop("time")
+    return event
 
 
 def _records(store: Store, stream: str, after: int, limit: int | None) -> Iterator[Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -10,6 +10,7 @@ from ...core.results import StepResult
 from ...core.runtime.admission import DEFAULT_QUEUE
 from ...core.runtime.functions.workflow import Workflow
 from ...core.spec import WorkflowSpec
+from .filters import Wanted
 
 Startable = Workflow[..., Any] | WorkflowSpec | Mapping[str, Any] | str
 """What a client can start: a workflow function, a spec, or either by name."""
@@ -30,6 +31,18 @@ class Order(NamedTuple):
     seed: int = 0
     queue: str = DEFAULT_QUEUE
     priority: int = 0
+
+
+class Origin(NamedTuple):
+    """A run to be made of the run `run_id`: its fork, or (`retry`) another try of what failed. `new_id` None: one is
+    made; `queue` None: that of the old run."""
+
+    run_id: str
+    retry: bool
+    from_step: str | None
+    changes: Mapping[str, Any]
+    new_id: str | None
+    queue: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,7 @@ class ListedRun:
     ended_at: str | None
     events: int
     parent: str | None
+    forked_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +134,28 @@ class Gateway(Protocol):
         """The approvals of a run."""
         ...
 
-    async def page(self, status: str | None, attributes: Mapping[str, str], limit: int, cursor: str | None) -> RunList:
-        """A page of the runs with that status and these attributes."""
+    async def page(self, wanted: Wanted, limit: int, cursor: str | None) -> RunList:
+        """A page of the runs that are wanted."""
+        ...
+
+    async def counts(self, wanted: Wanted) -> Mapping[str, int]:
+        """How many of the runs that are wanted have which status."""
+        ...
+
+    def events(self, run_id: str, after: int, *, follow: bool) -> AsyncGenerator[Mapping[str, Any]]:
+        """The run's events after version `after`: those that there are, or as they come, to its end."""
+        ...
+
+    async def fork(self, origin: Origin) -> Mapping[str, Any]:
+        """Record the new run; what is told is how it stands."""
+        ...
+
+    async def diff(self, a: str, b: str) -> Mapping[str, Any]:
+        """In what two runs differ."""
+        ...
+
+    async def verify(self, run_id: str) -> Mapping[str, Any]:
+        """The verdict on a run."""
         ...
 
     async def close(self) -> None:

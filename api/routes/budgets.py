@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
 from ...core.accounts import is_past, part
-from ...core.errors import InvalidError, Problem
+from ...core.errors import InvalidError, Problem, RequestDoneError
 from ...core.runtime.admission import MAX_REASON
 from ...eventstore.store import Store
 from ...projections.budget_view import account_json, hold_json, top_up_json
@@ -18,6 +18,7 @@ from ..answers import answer
 from ..answers.budgets import AccountPage, BudgetTopUp, WholeAccount
 from ..bodies import Body, documented, read
 from ..callers import Caller, Reader, ServiceOperator
+from ..idempotency import KEY_HEADER, once
 from ..missing import missing
 from ..pages import MOST_ROWS, PageParameters, Text, cut
 from ..ports import Given
@@ -79,16 +80,20 @@ async def get_account(account: _Account, ports: Given, caller: Reader) -> Respon
     "/{account:path}/top-ups",
     status_code=201,
     responses={201: {"model": BudgetTopUp, "description": "It is recorded and carried out."}},
-    openapi_extra=documented(TopUpBody),
+    openapi_extra=documented(TopUpBody, KEY_HEADER),
     summary="Add to a budget",
 )
 async def top_up(request: Request, account: _Account, ports: Given, caller: ServiceOperator) -> Response:
-    """Whether anybody has asked for it yet or not. Sent again, it is added again."""
+    """Whether anybody has asked for it yet or not. Sent again, it is added again, unless under an Idempotency-Key."""
     body = await read(request, TopUpBody)
     if not re.fullmatch(_ACCOUNT, account):
         raise missing("account", account)
+    beside = await once(ports, caller, request, body)
     try:
-        made = await ports.engine.budgets.top_up(account, body.cents, body.reason, caller.name)
+        made = await ports.engine.budgets.top_up(account, body.cents, body.reason, caller.name, beside=beside)
+    except RequestDoneError as done:
+        every = (await ports.engine.budgets.read()).top_ups
+        made = next(each for each in every if (each.account, each.at) == (account, done.at))
     except InvalidError as error:
         pointer = "/cents" if "cents" in str(error) else ""
         raise InvalidError([Problem(pointer, each.reason, each.fix) for each in error.problems]) from None

@@ -12,11 +12,11 @@ from ...core.runtime.admission import MAX_REASON
 from ..answers import answer
 from ..bodies import Body, documented, read
 from ..callers import Caller, Operator
+from ..idempotency import KEY_HEADER, idempotency_key
 from ..jobs.answers import DryRun, JobAnswer
 from ..jobs.asking import Named, RunsWanted, asked, checked_ids
 from ..jobs.selecting import Chosen, Verb, choose, filter_json, known_among
 from ..ports import Given, Ports
-from ..starting import idempotency_key
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 """`/v1/runs:cancel`, `:pause`, `:resume` and `:retry`."""
@@ -63,7 +63,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     "/runs:cancel",
     status_code=202,
     responses=_ANSWERS,
-    openapi_extra=documented(CancelManyBody),
+    openapi_extra=documented(CancelManyBody, KEY_HEADER),
     summary="Cancel many runs",
 )
 async def cancel_runs(request: Request, ports: Given, caller: Operator) -> Response:
@@ -72,7 +72,11 @@ async def cancel_runs(request: Request, ports: Given, caller: Operator) -> Respo
 
 
 @router.post(
-    "/runs:pause", status_code=202, responses=_ANSWERS, openapi_extra=documented(BulkBody), summary="Pause many runs"
+    "/runs:pause",
+    status_code=202,
+    responses=_ANSWERS,
+    openapi_extra=documented(BulkBody, KEY_HEADER),
+    summary="Pause many runs",
 )
 async def pause_runs(request: Request, ports: Given, caller: Operator) -> Response:
     """Those that have not ended and are not paused."""
@@ -80,7 +84,11 @@ async def pause_runs(request: Request, ports: Given, caller: Operator) -> Respon
 
 
 @router.post(
-    "/runs:resume", status_code=202, responses=_ANSWERS, openapi_extra=documented(BulkBody), summary="Resume many runs"
+    "/runs:resume",
+    status_code=202,
+    responses=_ANSWERS,
+    openapi_extra=documented(BulkBody, KEY_HEADER),
+    summary="Resume many runs",
 )
 async def resume_runs(request: Request, ports: Given, caller: Operator) -> Response:
     """Those that are paused or parked; workers go on with them."""
@@ -88,7 +96,11 @@ async def resume_runs(request: Request, ports: Given, caller: Operator) -> Respo
 
 
 @router.post(
-    "/runs:retry", status_code=202, responses=_ANSWERS, openapi_extra=documented(BulkBody), summary="Retry many runs"
+    "/runs:retry",
+    status_code=202,
+    responses=_ANSWERS,
+    openapi_extra=documented(BulkBody, KEY_HEADER),
+    summary="Retry many runs",
 )
 async def retry_runs(request: Request, ports: Given, caller: Operator) -> Response:
     """Those that have failed: each is forked at the first step that failed, as a new run, once for each job."""

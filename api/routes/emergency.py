@@ -19,6 +19,7 @@ from ..answers import answer
 from ..answers.emergency import EmergencyStatus, Enabled, Released
 from ..bodies import Body, documented, read
 from ..callers import Caller, Operator, Reader
+from ..idempotency import KEY_HEADER, claim, idempotency_key
 from ..ports import Given, Ports
 from ..problems import Refusal
 
@@ -58,24 +59,37 @@ async def emergency_status(ports: Given, caller: Reader) -> Response:
     return answer(await _status(ports, caller))
 
 
-@router.post("", response_model=Enabled, openapi_extra=documented(StopBody), summary="Stop a tenant, a type, a queue")
+@router.post(
+    "",
+    response_model=Enabled,
+    openapi_extra=documented(StopBody, KEY_HEADER),
+    summary="Stop a tenant, a type, a queue",
+)
 async def enable_emergency_stop(request: Request, ports: Given, caller: Operator) -> Response:
     """On all workers within a second: no step begins in its scope. The caller's tenant, unless told otherwise; anything
     wider concerns every tenant, and takes a caller for all of them. The same again changes nothing."""
-    body = await read(request, StopBody)
+    key, body = idempotency_key(request), await read(request, StopBody)
     scope = _scope(body, caller)
+    # Under its key it is done again where it is not in force: an answer that says so must be true.
+    await claim(ports, caller, request, key, body)
     made = await ports.engine.emergency.enable(scope, running=body.running, reason=body.reason, by=caller.name)
     told = _told(made, await ports.ask(open_runs, ports.store), caller)
     return answer({**await _status(ports, caller), "enabled": told})
 
 
 @router.post(
-    "/release", response_model=Released, openapi_extra=documented(ScopeBody), summary="Release an emergency stop"
+    "/release",
+    response_model=Released,
+    openapi_extra=documented(ScopeBody, KEY_HEADER),
+    summary="Release an emergency stop",
 )
 async def release_emergency_stop(request: Request, ports: Given, caller: Operator) -> Response:
-    """What was held back goes on untouched. Where nothing was stopped, nothing changes."""
-    body = await read(request, ScopeBody)
+    """What was held back goes on untouched. Where nothing was stopped, nothing changes. Sent again under its
+    Idempotency-Key it releases nothing: what is stopped then, as `stops` tells, takes another release."""
+    key, body = idempotency_key(request), await read(request, ScopeBody)
     scope = _scope(body, caller)
+    if not await claim(ports, caller, request, key, body):
+        return answer({**await _status(ports, caller), "released": []})
     found = await ports.engine.emergency.disable(scope, reason=body.reason, by=caller.name)
     runs = await ports.ask(open_runs, ports.store)
     return answer({**await _status(ports, caller), "released": [_told(stop, runs, caller) for stop in found]})

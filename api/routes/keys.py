@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.access_log import Scope
-from ...core.errors import CallError, Problem
+from ...core.errors import CallError, Problem, RequestDoneError
 from ...core.runtime.access_control import LONGEST_SECONDS, OVERLAP_SECONDS, IssuedKey
 from ...core.runtime.admission import MAX_LABEL, MAX_REASON
 from ...projections.key_view import key_view
@@ -17,6 +17,7 @@ from ..access.access import access_of
 from ..answers import answer
 from ..bodies import Body, documented, read
 from ..callers import Admin, Caller
+from ..idempotency import KEY_HEADER, once, secret_told
 from ..ports import Given, Ports
 from ..problems import Refusal
 
@@ -104,7 +105,13 @@ async def list_keys(ports: Given, caller: Admin, wanted: Annotated[KeyParameters
     return answer({"keys": told, "next_cursor": str(begin + wanted.limit) if more else None})
 
 
-@router.post("", status_code=201, response_model=NewKey, openapi_extra=documented(CreateKeyBody), summary="Make a key")
+@router.post(
+    "",
+    status_code=201,
+    response_model=NewKey,
+    openapi_extra=documented(CreateKeyBody, KEY_HEADER),
+    summary="Make a key",
+)
 async def create_key(request: Request, ports: Given, caller: Admin) -> Response:
     """Its text is in this answer and nowhere else. Nobody can give away what they may not do themselves.
 
@@ -121,9 +128,13 @@ async def create_key(request: Request, ports: Given, caller: Admin) -> Response:
     if access.is_open and not (tenant is None and "admin" in body.scopes):
         reason = "the first key must have the scope admin, for all tenants, or nobody could make another one here"
         raise CallError(Problem("/scopes", reason, "make that one first"))
-    issued = await ports.engine.access.create(
-        body.name, body.scopes, tenant=tenant, expires_in=body.expires_in_seconds, by=caller.name
-    )
+    beside = await once(ports, caller, request, body)
+    try:
+        issued = await ports.engine.access.create(
+            body.name, body.scopes, tenant=tenant, expires_in=body.expires_in_seconds, by=caller.name, beside=beside
+        )
+    except RequestDoneError:
+        raise secret_told("the key was made", "revoke it, and make another one") from None
     await access.keys.renew()
     return _told(ports, issued, 201)
 
@@ -136,15 +147,24 @@ async def get_key(key_id: KeyIdInPath, ports: Given, caller: Admin) -> Response:
     return answer(key_view(key, ports.engine.access.now(), last.get(key.key_id)))
 
 
-@router.post("/{key_id}/rotate", response_model=NewKey, openapi_extra=documented(RotateKeyBody), summary="A new secret")
+@router.post(
+    "/{key_id}/rotate",
+    response_model=NewKey,
+    openapi_extra=documented(RotateKeyBody, KEY_HEADER),
+    summary="A new secret",
+)
 async def rotate_key(request: Request, key_id: KeyIdInPath, ports: Given, caller: Admin) -> Response:
     """The text is in this answer and nowhere else; the one of before counts for a while too."""
     body = await read(request, RotateKeyBody)
     key = await ports.engine.access.get(key_id, tenant=_whose(caller))
     _check_scopes(caller, key.scopes)
-    issued = await ports.engine.access.rotate(
-        key_id, overlap_seconds=body.overlap_seconds, tenant=_whose(caller), by=caller.name
-    )
+    beside = await once(ports, caller, request, body)
+    try:
+        issued = await ports.engine.access.rotate(
+            key_id, overlap_seconds=body.overlap_seconds, tenant=_whose(caller), by=caller.name, beside=beside
+        )
+    except RequestDoneError:
+        raise secret_told("the key was rotated", "rotate it under another idempotency key") from None
     await access_of(request).keys.renew()
     return _told(ports, issued, 200)
 

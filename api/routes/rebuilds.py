@@ -11,11 +11,11 @@ from ...projections.goldens import GoldensProjection
 from ...projections.projector import known_projections
 from ..bodies import Body, documented, read
 from ..callers import ServiceOperator
+from ..idempotency import KEY_HEADER, idempotency_key
 from ..jobs.answers import JobAnswer
 from ..jobs.asking import asked
 from ..missing import missing
 from ..ports import Given
-from ..starting import idempotency_key
 
 router = APIRouter(prefix="/v1/projections", tags=["projections"])
 """`/v1/projections/{name}/rebuild`."""
@@ -40,7 +40,7 @@ _ASKED: dict[int | str, dict[str, Any]] = {
     "/{name}/rebuild",
     status_code=202,
     responses=_ASKED,
-    openapi_extra=documented(RebuildBody),
+    openapi_extra=documented(RebuildBody, KEY_HEADER),
     summary="Rebuild a projection",
 )
 @router.post("/{name}:rebuild", status_code=202, include_in_schema=False)

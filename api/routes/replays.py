@@ -15,11 +15,11 @@ from ...replay.verdicts import PROOFS, Proof
 from ..answers import answer
 from ..bodies import Body, documented, read
 from ..callers import Auditor
+from ..idempotency import KEY_HEADER, idempotency_key
 from ..jobs.answers import Certificate, JobAnswer, Jobs
 from ..jobs.asking import JobId, Named, RunStatus, Text, asked, checked_ids, time_of
 from ..jobs.selecting import known_among
 from ..ports import Given
-from ..starting import idempotency_key
 from .jobs import NoBody, PageParameters, StopBody, job_of_kind, page_of_jobs, resumed, stopped
 
 router = APIRouter(prefix="/v1/replays", tags=["replays"])
@@ -69,7 +69,9 @@ _ASKED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("", status_code=202, responses=_ASKED, openapi_extra=documented(ReplayBody), summary="Prove runs")
+@router.post(
+    "", status_code=202, responses=_ASKED, openapi_extra=documented(ReplayBody, KEY_HEADER), summary="Prove runs"
+)
 async def replay(request: Request, ports: Given, caller: Auditor) -> Response:
     """Nothing is appended to any run. A caller for all tenants has what belongs to all proved besides: their control
     streams, and the archives."""

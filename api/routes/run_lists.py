@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from ...core.errors import InvalidError, Problem
 from ...eventstore.store import Store
 from ...projections.indexed import IndexedPage, indexed_page
-from ...projections.run_counts import run_counts
+from ...projections.run_counts import RunCounts, run_counts
 from ...projections.run_filter import RunFilter
 from ...projections.run_list import page_of
 from ...projections.run_row import Page
@@ -62,7 +62,8 @@ class FilterParameters(BaseModel):
     """Which runs: those of which everything holds that is given.
 
     `status` may be given several times. A `version` goes with a `workflow_type`. `started_after` is with the time
-    itself, `started_before` without. `parent` is the run that started them, `prefix` what their ids begin with.
+    itself, `started_before` without. `parent` is the run that started them, `forked_from` the one that they were
+    forked from, `prefix` what their ids begin with.
     `attribute` is `name=value`: a text as it is, any other value as JSON writes it.
     """
 
@@ -78,14 +79,31 @@ class FilterParameters(BaseModel):
     started_before: Time | None = None
     parent: _Id | None = None
     prefix: _Id | None = None
+    forked_from: _Id | None = None
     attribute: Annotated[list[Annotated[str, Field(pattern=r"^[^=\x00]{1,200}=[^\x00]*$")]], Field(max_length=20)] = []
+
+
+Cursor = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")]
+"""The `next_cursor` of the page before."""
+
+Limit = Annotated[int, Field(ge=1, le=200)]
+"""How many runs a page has at most."""
 
 
 class ListParameters(FilterParameters):
     """Which runs, and how many; `cursor` is the `next_cursor` of the page before."""
 
-    cursor: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
+class ForkParameters(BaseModel):
+    """How many; `cursor` is the `next_cursor` of the page before."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: Cursor | None = None
+    limit: Limit = 50
 
 
 def filter_of(wanted: FilterParameters) -> RunFilter:
@@ -93,7 +111,7 @@ def filter_of(wanted: FilterParameters) -> RunFilter:
     if wanted.version is not None and wanted.workflow_type is None:
         reason = "query parameter 'version' is given without 'workflow_type'"
         raise InvalidError(Problem("", reason, "say which type's version it is"))
-    names = ("workflow_type", "agent_id", "queue", "error_code", "parent", "prefix")
+    names = ("workflow_type", "agent_id", "queue", "error_code", "parent", "prefix", "forked_from")
     given: dict[str, Any] = {
         name: None if (text := getattr(wanted, name)) is None else column_text(text) for name in names
     }
@@ -113,21 +131,30 @@ async def list_runs(ports: Given, caller: Reader, wanted: Annotated[ListParamete
     the index it is, null where the log was read: then a page may hold fewer runs than asked for, and still lead on."""
     chosen = filter_of(wanted)
     before = None if wanted.cursor is None else int(wanted.cursor)
-    page, indexed = await ports.ask(run_page, ports.store, caller.tenant, before, wanted.limit, chosen)
+    return answer(page_json(*await ports.ask(run_page, ports.store, caller.tenant, before, wanted.limit, chosen)))
+
+
+def page_json(page: Page, indexed: IndexedPage | None) -> dict[str, Any]:
+    """A page as it is answered."""
     rows = [row.to_json() for row in page.rows]
     for row in rows:
         del row["cursor"]
     told = None if indexed is None else _index(indexed.position, indexed.lag.events, indexed.lag.seconds)
     cursor = None if page.next_cursor is None else str(page.next_cursor)
-    return answer({"runs": rows, "next_cursor": cursor, "index": told})
+    return {"runs": rows, "next_cursor": cursor, "index": told}
 
 
 @router.get("/runs:counts", response_model=Counts, summary="How many runs, by their status")
 async def count_runs(ports: Given, caller: Reader, wanted: Annotated[FilterParameters, Query()]) -> Response:
     """Statuses that no run has are left out. With an index this takes no longer than its rows take to count; without
-    one every run is read from the log."""
+    one every run is read from the log. What took more than 0.1 s is told to all who ask within a second, and up to
+    three seconds later while it is counted anew."""
     chosen = filter_of(wanted)
-    counts = await ports.ask(run_counts, ports.store, caller.tenant, chosen, ["status"])
+
+    async def count() -> RunCounts:
+        return await ports.ask(run_counts, ports.store, caller.tenant, chosen, ["status"])
+
+    counts = await ports.counts.get((caller.tenant, repr(chosen)), count)
     by_status = dict(counts.rows)
     told = None if counts.lag is None else _index(counts.position, counts.lag.events, counts.lag.seconds)
     return answer({"counts": by_status, "total": sum(by_status.values()), "index": told})

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...core.divergence import VOLATILE_FIELDS, RunFacts, divergences
 from ...core.errors import InvalidError, Problem
-from ...core.ids import check_run_id, stream_of
-from ...eventstore.store import Store
+from ...core.ids import check_run_id
 from ...projections.checkpoints import TableCheckpointStore
 from ...projections.past import look_back, read_moment, what_next
-from ...projections.run_facts import run_facts
 from ...projections.run_filter import RunFilter
 from ...projections.run_view import check_run, look_at
 from ...projections.timelines import span_json, timeline_of
 from ...projections.times import iso
-from ...replay.verify import verify_run
+from ...replay.comparing import difference
 from ..answers import answer
 from ..callers import Reader
 from ..names import RunIdInPath
 from ..ports import Given
-from ..run_answers import CheckpointView, Difference, PastState, Relations, Timeline
-from .run_lists import run_page
+from ..run_answers import CheckpointView, Difference, PastState, Relations, RunPage, Timeline
+from .run_lists import ForkParameters, page_json, run_page
 
 router = APIRouter(prefix="/v1", tags=["runs"])
 """What of `/v1/runs/{run_id}` only looks, and `/v1/runs:diff`."""
@@ -106,6 +102,17 @@ async def get_relations(run_id: RunIdInPath, ports: Given, caller: Reader) -> Re
     )
 
 
+@router.get("/runs/{run_id}/forks", response_model=RunPage, summary="The forks of a run")
+async def get_forks(
+    run_id: RunIdInPath, ports: Given, caller: Reader, wanted: Annotated[ForkParameters, Query()]
+) -> Response:
+    """The runs that were forked from it, or tried it again, the latest started first: `GET /v1/runs?forked_from=`."""
+    await ports.ask(check_run, ports.store, run_id, caller.tenant)
+    before = None if wanted.cursor is None else int(wanted.cursor)
+    chosen = RunFilter(forked_from=run_id)
+    return answer(page_json(*await ports.ask(run_page, ports.store, caller.tenant, before, wanted.limit, chosen)))
+
+
 @router.get("/runs:diff", response_model=Difference, summary="In what two runs differ")
 async def diff_runs(ports: Given, caller: Reader, wanted: Annotated[DiffParameters, Query()]) -> Response:
     """Every difference in the order of the events, with its class and the reason for it; `first` is the first one.
@@ -118,23 +125,4 @@ async def diff_runs(ports: Given, caller: Reader, wanted: Annotated[DiffParamete
         except InvalidError as error:
             raise InvalidError(Problem("", f"query parameter {name!r}: {error.problems[0].reason}")) from None
 
-    def compared() -> dict[str, Any]:
-        left, right = (_facts(ports.store, run_id, caller.tenant) for run_id in (wanted.a, wanted.b))
-        found = [each.to_json() for each in divergences(left, right, VOLATILE_FIELDS)]
-        return {
-            "a": wanted.a,
-            "b": wanted.b,
-            "equal": not found,
-            "kinds": Counter(each["kind"] for each in found),
-            "first": found[0] if found else None,
-            "differences": found,
-        }
-
-    return answer(await ports.ask(compared))
-
-
-def _facts(store: Store, run_id: str, tenant: str) -> RunFacts:
-    """What the log says of a run that was verified first. Raises RunNotFoundError."""
-    verdict = verify_run(store, run_id, tenant)
-    fault = next(iter((*verdict.chain, *verdict.fold)), None)
-    return run_facts(store, stream_of(tenant, run_id), lambda _skill: None, None if fault is None else str(fault))
+    return answer(await ports.ask(difference, ports.store, wanted.a, wanted.b, caller.tenant))

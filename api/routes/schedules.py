@@ -20,10 +20,10 @@ from ..answers import answer
 from ..answers.schedules import FireTimes, SchedulePage, ScheduleStatus
 from ..bodies import Body, documented, read
 from ..callers import Operator, Reader
+from ..idempotency import KEY_HEADER, claim, idempotency_key
 from ..missing import missing
 from ..pages import PageParameters, Parameters, cut, moved
 from ..ports import Given, Ports
-from ..starting import idempotency_key
 
 router = APIRouter(prefix="/v1/schedules", tags=["schedules"])
 """`/v1/schedules`."""
@@ -76,14 +76,21 @@ async def list_schedules(ports: Given, caller: Reader, wanted: Annotated[PagePar
     return answer({"schedules": rows, "next_cursor": cursor})
 
 
-@router.post("", status_code=201, responses=_MADE, openapi_extra=documented(ScheduleBody), summary="Make a schedule")
+@router.post(
+    "",
+    status_code=201,
+    responses=_MADE,
+    openapi_extra=documented(ScheduleBody, KEY_HEADER),
+    summary="Make a schedule",
+)
 async def create_schedule(request: Request, ports: Given, caller: Operator) -> Response:
     """Workers fire it from now on. The same definition again changes nothing."""
-    body = await read(request, ScheduleBody)
+    key, body = idempotency_key(request), await read(request, ScheduleBody)
     try:
         parsed = await ports.ask(Schedule.parse, body.schedule)
     except InvalidError as error:
         raise moved(error, "/schedule") from None
+    await claim(ports, caller, request, key, body)
     made = await ports.schedules.create(parsed, caller.tenant, paused=body.paused)
     return answer(made.to_json(), 201, {"location": f"/v1/schedules/{parsed.schedule_id}"})
 
@@ -136,7 +143,7 @@ async def resume_schedule(request: Request, schedule_id: str, ports: Given, call
     "/{schedule_id}/trigger",
     status_code=202,
     responses={202: {"model": ScheduleStatus, "description": "It is recorded, and fires as soon as a worker looks."}},
-    openapi_extra=documented(TriggerBody),
+    openapi_extra=documented(TriggerBody, KEY_HEADER),
     summary="Fire a schedule now",
 )
 async def trigger_schedule(request: Request, schedule_id: str, ports: Given, caller: Operator) -> Response:

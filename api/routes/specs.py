@@ -19,6 +19,7 @@ from ..answers.specs import RegisteredSpec, SpecPage, Validated, WholeSpec
 from ..bodies import Body, documented, read
 from ..callers import Caller, Operator, Reader
 from ..etags import tagged
+from ..idempotency import KEY_HEADER, claim, idempotency_key
 from ..pages import PageParameters, Parameters, cut, moved
 from ..ports import Given, Ports
 
@@ -65,11 +66,17 @@ async def list_specs(ports: Given, caller: Reader, wanted: Annotated[ListParamet
 
 
 @router.post(
-    "/specs", status_code=201, responses=_REGISTERED, openapi_extra=documented(SpecBody), summary="Register a spec"
+    "/specs",
+    status_code=201,
+    responses=_REGISTERED,
+    openapi_extra=documented(SpecBody, KEY_HEADER),
+    summary="Register a spec",
 )
 async def register_spec(request: Request, ports: Given, caller: Operator) -> Response:
     """Under the type and version that it says. Again with the same content changes nothing."""
-    spec, _ = await ports.ask(_parsed, (await read(request, SpecBody)).spec)
+    key, body = idempotency_key(request), await read(request, SpecBody)
+    spec, _ = await ports.ask(_parsed, body.spec)
+    await claim(ports, caller, request, key, body)
     return await _put(ports, caller, spec)
 
 

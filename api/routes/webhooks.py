@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import ConfigDict, Field
 
 from ...core.durations import seconds_of
-from ...core.errors import CallError, Problem
+from ...core.errors import CallError, Problem, RequestDoneError
 from ...core.runtime.admission import MAX_REASON
 from ...core.webhook_log import Endpoint
 from ...eventstore.outbox import Lookup
@@ -19,6 +19,7 @@ from ..answers import answer
 from ..answers.webhooks import CountedEndpoint, DeliveryPage, EndpointPage, NewSecret, Replayed, WebhookEndpoint
 from ..bodies import Body, documented, read
 from ..callers import Operator
+from ..idempotency import KEY_HEADER, once, secret_told
 from ..missing import missing
 from ..pages import PageParameters, cursor_of, cut, key_of
 from ..ports import Given, Ports
@@ -103,25 +104,35 @@ async def list_webhooks(ports: Given, caller: Operator, wanted: Annotated[PagePa
 
 
 @router.post(
-    "", status_code=201, responses=_MADE, openapi_extra=documented(SubscribeBody), summary="Subscribe a webhook"
+    "",
+    status_code=201,
+    responses=_MADE,
+    openapi_extra=documented(SubscribeBody, KEY_HEADER),
+    summary="Subscribe a webhook",
 )
 async def subscribe_webhook(request: Request, ports: Given, caller: Operator) -> Response:
-    """The answer holds the secret that its messages are signed with, this once. Sent again, another one is made."""
+    """The answer holds the secret that its messages are signed with, this once. Sent again, another one is made, unless
+    under an Idempotency-Key."""
     body, path = await read(request, SubscribeBody), ports.places.need_webhook_keys()
     allowed = ports.places.webhook_allowed
-    made, secret = await with_new_secret(
-        ports,
-        path,
-        lambda key_id: ports.engine.webhooks.subscribe(
-            body.url,
-            body.patterns,
-            key_id,
-            tenant=caller.tenant,
-            description=body.description,
-            by=caller.name,
-            allowed=allowed,
-        ),
-    )
+    beside = await once(ports, caller, request, body)
+    try:
+        made, secret = await with_new_secret(
+            ports,
+            path,
+            lambda key_id: ports.engine.webhooks.subscribe(
+                body.url,
+                body.patterns,
+                key_id,
+                tenant=caller.tenant,
+                description=body.description,
+                by=caller.name,
+                allowed=allowed,
+                beside=beside,
+            ),
+        )
+    except RequestDoneError:
+        raise secret_told("the webhook was subscribed", "rotate its secret") from None
     headers = {"location": f"/v1/webhooks/{made.endpoint_id}", "cache-control": "no-store"}
     return answer({**endpoint_json(made), "secret": secret}, HTTPStatus.CREATED, headers)
 
@@ -199,7 +210,7 @@ async def disable_webhook(request: Request, endpoint_id: str, ports: Given, call
 @router.post(
     "/{endpoint_id}/rotate",
     response_model=NewSecret,
-    openapi_extra=documented(RotateBody),
+    openapi_extra=documented(RotateBody, KEY_HEADER),
     summary="Give a webhook a new secret",
 )
 async def rotate_webhook(request: Request, endpoint_id: str, ports: Given, caller: Operator) -> Response:
@@ -210,13 +221,17 @@ async def rotate_webhook(request: Request, endpoint_id: str, ports: Given, calle
     except CallError as error:
         raise CallError([Problem("/overlap", each.reason, each.fix) for each in error.problems]) from None
     before = await _known(ports, endpoint_id, caller.tenant)
-    made, secret = await with_new_secret(
-        ports,
-        path,
-        lambda key_id: ports.engine.webhooks.rotate(
-            endpoint_id, key_id, tenant=caller.tenant, overlap_seconds=seconds, by=caller.name
-        ),
-    )
+    beside = await once(ports, caller, request, body)
+    try:
+        made, secret = await with_new_secret(
+            ports,
+            path,
+            lambda key_id: ports.engine.webhooks.rotate(
+                endpoint_id, key_id, tenant=caller.tenant, overlap_seconds=seconds, by=caller.name, beside=beside
+            ),
+        )
+    except RequestDoneError:
+        raise secret_told("the secret was replaced", "replace it under another idempotency key") from None
     if before.replaced is not None:
         await forget(ports, path, [before.replaced])
     return answer({**endpoint_json(made), "secret": secret}, headers={"cache-control": "no-store"})

@@ -15,6 +15,7 @@ from ..ids import ACCESS, check_tenant, session_stream
 from ..ports import EMPTY, Append, Clock, Head, Journal, RunLog, Unit
 from .access_secrets import KEY_MARK, SESSION_MARK, Credential, new_credential, new_secret
 from .admission import MAX_LABEL, MAX_REASON, check_text
+from .request_keys import Beside
 
 OVERLAP_SECONDS = 86_400.0
 """For how long a secret that was replaced still counts, unless another time is given."""
@@ -65,11 +66,13 @@ class AccessControl:
         tenant: str | None = "default",
         expires_in: float | None = None,
         by: str = "",
+        beside: Beside | None = None,
     ) -> IssuedKey:
         """Make a key for `tenant` (None: for all), which counts for `expires_in` seconds (None: for ever).
 
         `name` is what is recorded as `by` of whatever is done with it, so no two keys that count share one where they
-        could be taken for each other. Raises CallError, StoreUnreachableError.
+        could be taken for each other. `beside` is recorded with it. Raises CallError, StoreUnreachableError, and what
+        `beside` raises.
         """
         chosen = _checked_scopes(scopes)
         _check_name(name)
@@ -90,14 +93,21 @@ class AccessControl:
             told = Payload.of(list(chosen))
             return KeyCreated(at, made.id, name, tenant, told, until, sha256_hex(made.secret.encode()), by)
 
-        return IssuedKey((await self._record(event)).keys[made.id], made.text())
+        return IssuedKey((await self._record(event, beside)).keys[made.id], made.text())
 
     async def rotate(
-        self, key_id: str, *, overlap_seconds: float = OVERLAP_SECONDS, tenant: str | None = None, by: str = ""
+        self,
+        key_id: str,
+        *,
+        overlap_seconds: float = OVERLAP_SECONDS,
+        tenant: str | None = None,
+        by: str = "",
+        beside: Beside | None = None,
     ) -> IssuedKey:
         """Give the key another secret. That of before counts for `overlap_seconds` more, one before that not at all.
 
-        With `tenant` there are only this tenant's keys. Raises KeyNotFoundError, CallError.
+        With `tenant` there are only this tenant's keys. `beside` is recorded with it. Raises KeyNotFoundError,
+        CallError, and what `beside` raises.
         """
         check_text("by", by, MAX_LABEL)
         _check_seconds("the overlap", overlap_seconds)
@@ -109,7 +119,7 @@ class AccessControl:
             until = at + round(overlap_seconds * _SECOND)
             return KeyRotated(at, key_id, sha256_hex(secret.encode()), until, by)
 
-        key = (await self._record(event)).keys[key_id]
+        key = (await self._record(event, beside)).keys[key_id]
         return IssuedKey(key, Credential(KEY_MARK, key_id, secret).text())
 
     async def revoke(self, key_id: str, *, reason: str = "", tenant: str | None = None, by: str = "") -> Key:
@@ -171,17 +181,19 @@ class AccessControl:
         """The session as it stands, None if there is none. It blocks. Raises IntegrityError."""
         return session_of(session_id, self._log.events(session_stream(session_id)))
 
-    async def _record(self, made: _Made) -> AccessLog:
+    async def _record(self, made: _Made, beside: Beside | None = None) -> AccessLog:
         log: AccessLog | None = None
         while True:
             log, head = await asyncio.to_thread(self._read, log)
-            event = made(log, self.now())
+            at = self.now()
+            also = () if beside is None else (await beside(at),)
+            event = made(log, at)
             if event is None:
                 return log
             after = log.copy()
             after.take(event)
             try:
-                await self._journal.commit(Unit((Append(ACCESS, head, (event,)),)))
+                await self._journal.commit(Unit((Append(ACCESS, head, (event,)), *also)))
                 return after
             except OwnershipLostError:
                 continue  # Somebody else decided something first.

@@ -11,6 +11,7 @@ from ..errors import CallError, OwnershipLostError, Problem
 from ..ids import BUDGETS
 from ..ports import Append, Clock, Journal, RunLog, TopUp, Unit
 from .admission import MAX_LABEL, MAX_REASON, check_text
+from .request_keys import Beside
 
 
 class BudgetControl:
@@ -21,10 +22,13 @@ class BudgetControl:
         self._journal = journal
         self._clock = clock
 
-    async def top_up(self, account: str, cents: float, reason: str, by: str = "") -> BudgetToppedUp:
+    async def top_up(
+        self, account: str, cents: float, reason: str, by: str = "", *, beside: Beside | None = None
+    ) -> BudgetToppedUp:
         """Add to a budget's capacity, or take away from it (below 0), whether anybody has asked for it yet or not.
 
-        Raises CallError, StoreUnreachableError; then it may have been recorded all the same.
+        `beside` is recorded with it. Raises CallError, what `beside` raises, and StoreUnreachableError; then it may
+        have been recorded all the same.
         """
         amount = check_cents(cents)
         if not reason:
@@ -34,7 +38,8 @@ class BudgetControl:
         event = BudgetToppedUp(self._clock.now(), check_budget(account), float(cents), reason, by)
         while True:
             head = await asyncio.to_thread(self._log.head, BUDGETS)
-            unit = Unit((Append(BUDGETS, head, (event,)),), ledger=(TopUp(account, amount),))
+            also = () if beside is None else (await beside(event.at),)
+            unit = Unit((Append(BUDGETS, head, (event,)), *also), ledger=(TopUp(account, amount),))
             try:
                 await self._journal.commit(unit)
                 return event

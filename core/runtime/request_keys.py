@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 
-from ..errors import IdempotencyConflictError, IntegrityError, OwnershipLostError
+from ..errors import IdempotencyConflictError, IntegrityError, OwnershipLostError, RequestDoneError
 from ..ids import requests_of
 from ..ports import Append, Clock, Journal, RunLog, Unit
 from ..request_events import RequestKeyed
+
+Beside = Callable[[int], Awaitable[Append]]
+"""Gives what is recorded in one unit with something that happens at a time (µs since 1970), so that it happens once.
+Raises RequestDoneError when it has happened, and IdempotencyConflictError for a key that stands for something else."""
 
 
 class RequestKeys:
@@ -42,9 +47,23 @@ class RequestKeys:
                 continue  # The same key came by another way at the same moment.
             return True
 
-    async def _check(self, stream: str, told: str) -> None:
+    def once(self, key: str, request: bytes, by: str = "", tenant: str = "default") -> Beside:
+        """What has `key` stand for `request` in the unit that does what is requested: nothing can come between them."""
+        stream = f"{requests_of(tenant)}/{sha256(key.encode()).hexdigest()}"
+        told = hmac.new(key.encode(), request, sha256).hexdigest()
+
+        async def beside(at: int) -> Append:
+            head = await asyncio.to_thread(self._log.head, stream)
+            if head.version:
+                raise RequestDoneError((await self._check(stream, told)).at)
+            return Append(stream, head, (RequestKeyed(at, told, by),))
+
+        return beside
+
+    async def _check(self, stream: str, told: str) -> RequestKeyed:
         first = (await asyncio.to_thread(self._log.events, stream, 0, 1) or [None])[0]
         if not isinstance(first, RequestKeyed):
             raise IntegrityError(f"{stream} does not say what its key stands for")
         if not hmac.compare_digest(first.request, told):
             raise IdempotencyConflictError("the idempotency key was used for another request; use a new one")
+        return first

@@ -23,6 +23,7 @@ from ..webhook_events import (
 from ..webhook_log import Endpoint, WebhookLog
 from ..webhook_patterns import check_patterns
 from .admission import MAX_LABEL, check_text
+from .request_keys import Beside
 
 OVERLAP_SECONDS = 86_400.0
 """For how long a secret that was replaced still signs, unless another time is given."""
@@ -61,11 +62,13 @@ class WebhookControl:
         by: str = "",
         allowed: Allowed | None = None,
         endpoint_id: str | None = None,
+        beside: Beside | None = None,
     ) -> Endpoint:
         """Have events that fit `patterns` sent to `url` from now on, signed with the key `key_id`.
 
         `allowed` is what may be called besides the public internet. What the host resolves to is looked at when
-        something is sent. Raises AddressRefusedError, CallError, StoreUnreachableError.
+        something is sent. `beside` is recorded with it. Raises AddressRefusedError, CallError, StoreUnreachableError,
+        and what `beside` raises.
         """
         check_target(parse_url(url), allowed or Allowed())
         chosen = check_patterns(patterns)
@@ -78,7 +81,7 @@ class WebhookControl:
             told = Payload.of(list(chosen))
             return WebhookSubscribed(at, tenant, identity, url, told, description, key_id, by)
 
-        return (await self._record(tenant, made)).endpoints[identity]
+        return (await self._record(tenant, made, beside)).endpoints[identity]
 
     async def change(
         self,
@@ -145,8 +148,12 @@ class WebhookControl:
         tenant: str = "default",
         overlap_seconds: float = OVERLAP_SECONDS,
         by: str = "",
+        beside: Beside | None = None,
     ) -> Endpoint:
-        """Sign with the key `key_id`, and for `overlap_seconds` with the one of before too. Raises CallError."""
+        """Sign with the key `key_id`, and for `overlap_seconds` with the one of before too.
+
+        `beside` is recorded with it. Raises CallError, and what `beside` raises.
+        """
         _check_words("", by)
         if not 0 <= overlap_seconds <= 365 * 86_400:
             raise CallError(Problem("", f"an overlap of {overlap_seconds:g} s", "give 0 s to a year"))
@@ -156,7 +163,7 @@ class WebhookControl:
             retired_at = at + round(overlap_seconds * 1_000_000)
             return WebhookSecretRotated(at, tenant, endpoint_id, key_id, known.key_id, retired_at, by)
 
-        return (await self._record(tenant, made)).endpoints[endpoint_id]
+        return (await self._record(tenant, made, beside)).endpoints[endpoint_id]
 
     async def get(self, endpoint_id: str, *, tenant: str = "default") -> Endpoint:
         """One endpoint. Raises CallError if there is no such one."""
@@ -166,16 +173,18 @@ class WebhookControl:
         """The tenant's endpoints, in the order in which they were subscribed."""
         return list((await self._read(tenant))[0].endpoints.values())
 
-    async def _record(self, tenant: str, made: _Made) -> WebhookLog:
+    async def _record(self, tenant: str, made: _Made, beside: Beside | None = None) -> WebhookLog:
         stream = webhooks_of(tenant)
         while True:
             log, head = await self._read(tenant)
-            event = made(log, self._clock.now())
+            at = self._clock.now()
+            also = () if beside is None else (await beside(at),)
+            event = made(log, at)
             if event is None:
                 return log
             log.take(event)
             try:
-                await self._journal.commit(Unit((Append(stream, head, (event,)),)))
+                await self._journal.commit(Unit((Append(stream, head, (event,)), *also)))
                 return log
             except OwnershipLostError:
                 continue  # Somebody else decided something first.

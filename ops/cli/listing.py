@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...core.errors import CallError, Problem
-from ...core.ids import check_tenant
+from ...core.ids import check_run_id, check_tenant
 from ...projections.indexed import indexed_page
 from ...projections.run_counts import RUN_GROUPS, group_names, run_counts
 from ...projections.run_filter import RunFilter, check_status
@@ -34,7 +34,7 @@ _BOUNDS = ("--started-since", "--started-until", "--ended-since", "--ended-until
 class Query(NamedTuple):
     """Which runs the options name; `times` holds bounds by option."""
 
-    status: str | None
+    statuses: Sequence[str]
     workflow_type: str | None
     workflow_version: str | None
     agent_id: str | None
@@ -42,16 +42,30 @@ class Query(NamedTuple):
     error_code: str | None
     times: Mapping[str, str | None]
     attributes: Sequence[str]
+    parent: str | None
+    forked_from: str | None
+    prefix: str | None
     tenant: str
 
     def wanted(self) -> RunFilter:
         """The filter. Raises CallError for what is no tenant, status, time or attribute."""
         check_tenant(self.tenant)
         attributes = dict(map(_attribute, self.attributes))
-        status = None if self.status is None else check_status(self.status)
         named = (self.workflow_type, self.workflow_version, self.agent_id, self.queue, self.error_code)
         since, until, ended_since, ended_until = (read_time(name, self.times.get(name)) for name in _BOUNDS)
-        return RunFilter(status, *named, since, until, ended_since, ended_until, attributes)
+        return RunFilter(
+            None,
+            *named,
+            since,
+            until,
+            ended_since,
+            ended_until,
+            attributes,
+            any_status=tuple(dict.fromkeys(map(check_status, self.statuses))),
+            parent=None if self.parent is None else check_run_id(self.parent),
+            prefix=None if self.prefix is None else check_run_id(self.prefix),
+            forked_from=None if self.forked_from is None else check_run_id(self.forked_from),
+        )
 
 
 def list_runs(query: Query, limit: int, before: int | None, database: str | None, json: bool) -> int:

@@ -40,7 +40,7 @@ Before = Annotated[
 @app.command("list")
 def list_(
     limit: Limit = 20,
-    status: Annotated[str | None, _text("STATUS", "Only these, such as running or failed.")] = None,
+    status: Annotated[list[str] | None, _text("STATUS", "Only these, such as running or failed; repeatable.")] = None,
     type_: Type = None,
     version: Version = None,
     agent: Agent = None,
@@ -53,6 +53,9 @@ def list_(
     ended_since: Annotated[str | None, _text("TIME", "Only ended then or later.")] = None,
     ended_until: Annotated[str | None, _text("TIME", "Only ended before.")] = None,
     attribute: Annotated[list[str] | None, _text("NAME=VALUE", "Only runs that have set it so; repeatable.")] = None,
+    parent: Annotated[str | None, _text("RUN", "Only runs that this run started.")] = None,
+    forked_from: Annotated[str | None, _text("RUN", "Only forks of this run, and what tried it again.")] = None,
+    prefix: Annotated[str | None, _text("TEXT", "Only runs whose ids begin so.")] = None,
     before: Before = None,
     count: Annotated[bool, typer.Option("--count", help="Only how many there are.")] = False,
     by: Annotated[
@@ -72,7 +75,8 @@ def list_(
         "--ended-since": ended_since,
         "--ended-until": ended_until,
     }
-    query = Query(status, type_, version, agent, queue, error_code, times, attribute or [], tenant)
+    named = (type_, version, agent, queue, error_code)
+    query = Query(status or [], *named, times, attribute or [], parent, forked_from, prefix, tenant)
     if count or by:
         if before is not None:
             raise typer.BadParameter("all runs are counted, so there is nowhere to go on", param_hint="--before")

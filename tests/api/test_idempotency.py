@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from refold import open_store
+from refold.api.places import Places
 from refold.core.ids import requests_of
 from refold.tests.api.client import WAIT, Api, problem
 from refold.tests.support.served import served
@@ -79,3 +80,48 @@ def test_of_two_requests_at_once_on_two_servers_the_key_stands_for_one(tmp_path:
         assert sorted(status for status, _ in answers) == [200] * 3 + [201] + [409] * 4
         assert {code for status, code in answers if status == 409} == {"IDEMPOTENCY_CONFLICT"}
         assert len(httpx2.get(f"{a}/v1/runs").json()["runs"]) == 1
+
+
+SECRETS: list[tuple[str, Any]] = [
+    ("/v1/keys", {"name": "root", "scopes": ["admin", "read"], "all_tenants": True}),
+    ("/v1/webhooks", {"url": "https://example.com/hook", "patterns": ["run.*"]}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), SECRETS, ids=[path for path, _ in SECRETS])
+def test_what_was_answered_with_a_secret_is_done_once_and_the_secret_is_told_once(
+    tmp_path: Path, path: str, body: Any
+) -> None:
+    with closing(open_store("memory:")) as store, served(store, Places(webhook_keys=tmp_path / "keys")) as base:
+        headers = {"idempotency-key": "k"}
+        first = httpx2.post(f"{base}{path}", json=body, headers=headers)
+        assert first.status_code == 201, first.text
+        secret = first.json().get("key") or first.json()["secret"]
+        who = {"authorization": f"Bearer {secret}"} if path == "/v1/keys" else {}
+        written = store.last_position()
+        again = httpx2.post(f"{base}{path}", json=body, headers={**headers, **who})
+        problem(again, 409, "IDEMPOTENCY_CONFLICT")
+        assert "secret was told in that answer alone" in again.text and secret not in again.text
+        assert store.last_position() == written
+        (listed,) = next(iter(httpx2.get(f"{base}{path}", headers=who).json().values()))
+        assert listed["description" if path == "/v1/webhooks" else "name"] in ("", "root")
+
+
+def test_a_budget_is_topped_up_once_for_each_key(memory_api: Api) -> None:
+    path, body = "/v1/budgets/budget/agent/ada/2026-11/top-ups", {"cents": 5, "reason": "more"}
+    first = memory_api.post(path, body, Idempotency_Key="k")
+    assert first.status_code == 201, first.text
+    again = memory_api.post(path, body, Idempotency_Key="k")
+    assert (again.status_code, again.json()) == (201, first.json())
+    memory_api.post(path, body)
+    problem(memory_api.post(path, {**body, "cents": 6}, Idempotency_Key="k"), 409, "IDEMPOTENCY_CONFLICT")
+    assert [each.record.topic for each in memory_api.store.follow(0, 10)].count("budget.topped_up") == 2
+
+
+def test_a_release_that_is_sent_again_does_not_release_what_was_stopped_since(memory_api: Api) -> None:
+    path = "/v1/control/emergency-stop"
+    memory_api.post(path, {}, Idempotency_Key="stop")
+    assert len(memory_api.post(f"{path}/release", {}, Idempotency_Key="go").json()["released"]) == 1
+    assert memory_api.post(path, {}).json()["status"] == "STOPPED"
+    again = memory_api.post(f"{path}/release", {}, Idempotency_Key="go").json()
+    assert (again["released"], again["status"]) == ([], "STOPPED")

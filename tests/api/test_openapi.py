@@ -82,3 +82,40 @@ def test_what_concerns_every_tenant_takes_a_caller_for_all_of_them(memory_api: A
         assert "all-tenants" in found[name]["security"][0]["bearer"], name
     for name in ("GET /v1/runs", "GET /v1/specs", "GET /v1/runs/{run_id}/bundle", "POST /v1/runs/{run_id}/erase"):
         assert "all-tenants" not in found[name]["security"][0]["bearer"], name
+
+
+HARMLESS = {
+    "POST /v1/audit/certificates:verify": "it records nothing",
+    "POST /v1/jobs/{job_id}/resume": "a job that goes on is left alone",
+    "POST /v1/jobs/{job_id}/stop": "a job that stops is left alone",
+    "POST /v1/keys/{key_id}/revoke": "a key that is revoked stays so",
+    "POST /v1/plans:evaluate": "it records nothing",
+    "POST /v1/policies": "the same policy is the same revision",
+    "POST /v1/policies:validate": "it records nothing",
+    "POST /v1/projections/{name}/pause": "one that rests goes on resting",
+    "POST /v1/projections/{name}/resume": "one that goes on is left alone",
+    "POST /v1/projections/{name}/retry": "what is parked no more is left alone",
+    "POST /v1/replays/{job_id}/resume": "a job that goes on is left alone",
+    "POST /v1/replays/{job_id}/stop": "a job that stops is left alone",
+    "POST /v1/runs/{run_id}/query": "it changes nothing of the run",
+    "POST /v1/runs/{run_id}/verify": "it records nothing",
+    "POST /v1/schedules/{schedule_id}/pause": "one that rests goes on resting",
+    "POST /v1/schedules/{schedule_id}/resume": "one that fires is left alone",
+    "POST /v1/specs:simulate": "it records nothing",
+    "POST /v1/specs:validate": "it records nothing",
+    "POST /v1/webhooks/{endpoint_id}/deliveries:replay": "what waits again is dead no more",
+    "POST /v1/webhooks/{endpoint_id}/disable": "one that is disabled stays so",
+    "POST /v1/webhooks/{endpoint_id}/enable": "one that is enabled stays so",
+}
+"""What may be sent twice without a key, and why."""
+
+
+def test_every_post_takes_an_idempotency_key_or_does_no_harm_when_it_is_repeated(memory_api: Api) -> None:
+    found = operations(memory_api.get("/v1/openapi.json").json())
+    posts = {name: operation for name, operation in found.items() if name.startswith("POST ")}
+    keyed = {
+        name
+        for name, operation in posts.items()
+        if any(each["name"] == "Idempotency-Key" for each in operation.get("parameters", []))
+    }
+    assert posts.keys() - keyed == HARMLESS.keys()

@@ -142,3 +142,14 @@ def test_whatever_stands_in_a_path_is_no_fault_of_ours(memory_api: Api, name: st
             answered = memory_api.post(f"/v1/runs/{name}{rest}", body, Idempotency_Key="k")
             assert answered.status_code in (404, 405, 422), (rest, answered.text)
     assert memory_api.store.last_position() == 0
+
+
+def test_a_run_tells_which_were_forked_from_it(memory_api: Api) -> None:
+    memory_api.start(inputs={"x": 0})
+    assert memory_api.get("/v1/runs/r/forks").json()["runs"] == []
+    for name in ("one", "two"):
+        assert memory_api.post("/v1/runs/r/fork", {"changes": {"/inputs/x": 1}, "run_id": name}).status_code == 201
+    page = memory_api.get("/v1/runs/r/forks", limit=1).json()
+    rest = memory_api.get("/v1/runs/r/forks", cursor=page["next_cursor"]).json()
+    assert [(run["run_id"], run["forked_from"]) for run in page["runs"] + rest["runs"]] == [("two", "r"), ("one", "r")]
+    problem(memory_api.get("/v1/runs/nobody/forks"), 404, "RUN_NOT_FOUND")
