@@ -18,7 +18,7 @@ from ...projections.projector import known_projections
 from ...projections.run_filter import check_status
 from ...replay.fleet import Order
 from ...replay.fleet import Query as Fleet
-from ...replay.verdicts import PROOFS
+from ...replay.verdicts import PROOFS, VERDICTS
 from ..callers import Auditor, Caller, Operator, Reader, ServiceOperator
 from ..ports import Given, Ports
 from ..problems import Refusal
@@ -210,7 +210,7 @@ def _told(job: Job) -> dict[str, Any]:
     share = None if not progress["total"] else min(progress["done"] / progress["total"], 1)
     return {
         **told,
-        "findings": [{**dict.fromkeys(_OF_FINDING), **each} for each in told["findings"]],
+        "findings": sorted(({**dict.fromkeys(_OF_FINDING), **each} for each in told["findings"]), key=_how_bad),
         "title": _title(job.asked.kind, told["what"]),
         "place": _place(job),
         "live": job.status in OPEN,
@@ -237,6 +237,11 @@ def _title(kind: str, what: dict[str, Any]) -> str:
     some = "a sample of runs" if wanted.get("sample") else "runs" if about else "all runs"
     some = f"{len(runs)} runs" if runs else some
     return " ".join([f"Replay {some}", *about])
+
+
+def _how_bad(finding: dict[str, Any]) -> int:
+    """Where a finding stands in a list: the worst first; what is no verdict stays in order."""
+    return -VERDICTS.index(finding["code"]) if finding["code"] in VERDICTS else 0
 
 
 def _bulk_title(what: dict[str, Any]) -> str:

@@ -14,6 +14,8 @@ from ...replay.fleet import ChunkProof, Order, chunks_of, hash_at
 from ...replay.jobs import JobEnd, run_job
 from .means import Working
 
+_FAILED = ("diverged", "broken")
+_MOST_UNPROVED = 30
 _LONGEST = 500
 _WHERE = {
     "divergence": "kind",
@@ -76,6 +78,7 @@ class _LogBook:
         self._work = work
         steps = work.held.job.steps
         self._known = [ChunkProof.of_json(each) for step in steps for each in step.get("chunks", ())]
+        self._unproved = sum(each.get("code") not in _FAILED for each in work.held.job.findings)
 
     def done(self) -> Iterator[ChunkProof]:
         """See `Book.done`."""
@@ -84,11 +87,15 @@ class _LogBook:
     def add(self, proof: ChunkProof) -> None:
         """See `Book.add`. Raises StopAskedError."""
         work = self._work
-        bad = [each for each in proof.told if each["verdict"] != "equal"]
+        bad = [each for each in proof.told if each["verdict"] in _FAILED]
+        unproved = [each for each in proof.told if each["verdict"] not in (*_FAILED, "equal")]
+        # A log of runs that this code cannot prove would leave no room for what is wrong.
+        room = max(_MOST_UNPROVED - self._unproved, 0)
+        self._unproved += len(unproved)
         work.add("chunks", [proof.to_json()])
-        work.add("findings", [_finding(each) for each in bad])
+        work.add("findings", [_finding(each) for each in [*bad, *unproved[:room]]])
         work.done = min(work.done + proof.tally.runs, work.total)
-        work.failed = min(work.failed + sum(each["verdict"] in ("diverged", "broken") for each in bad), work.done)
+        work.failed = min(work.failed + len(bad), work.done)
         if work.is_due or work.to_stop:
             work.wait(work.heed())
 

@@ -27,6 +27,14 @@ def test_nothing_within_a_page_is_script_or_style_and_nothing_comes_from_elsewhe
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?! src=\"/console/)|https?://", response.text)
 
 
+def test_the_head_says_where_one_is_and_what_belongs_to_it(console: Api) -> None:
+    text = console.get("/webhooks").text
+    assert re.findall(r'aria-current="\w+">([^<]+)<', text)[:2] == ["Operations", "Webhooks"]
+    areas = console.get("/more", format="json").json()["areas"]
+    for place in (place for area in areas for place in area["places"]):
+        assert console.get(place["href"]).status_code == 200, place["href"]
+
+
 def test_static_files_are_kept_for_ever_under_the_hash_of_what_they_say(console: Api) -> None:
     addresses = re.findall(r"/console/static/[^\"]+", console.get("/runs").text)
     assert len(addresses) == len(set(addresses)) == 5

@@ -45,6 +45,15 @@ def test_a_reader_sees_a_run_and_no_button_that_would_be_refused(console: Api) -
     assert 'action="/runs/r/cancel"' in more and "/export" in more and "is intact" in more
 
 
+def test_a_page_leads_only_where_the_caller_is_served(console: Api) -> None:
+    reader = key(console, "read")
+    areas = console.client.get("/more?format=json", headers=reader).json()["areas"]
+    shown = [place["href"] for area in areas for place in area["places"]]
+    assert "/failures" in shown and not {"/keys", "/workers", "/audit", "/webhooks"} & {*shown}
+    for href in shown:
+        assert console.client.get(href, headers=reader).status_code == 200, href
+
+
 def test_another_tenants_run_is_no_run_on_any_page(console: Api) -> None:
     waiting_run(console)
     other = key(console, "read", "run", "audit", tenant="other")
