@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from refold.api.console.words import SIGNS
 from refold.tests.browser.processes import Service
 from refold.tests.browser.screenshots import PAGES
 from refold.tests.browser.watched import visitor
@@ -122,6 +123,26 @@ def test_on_paper_there_is_no_navigation_and_nothing_is_cut(browser: Browser, de
                     .map((each) => each.outerHTML.slice(0, 90))"""
             )
             assert not cut, path
+
+
+def test_every_sign_is_one_that_the_fonts_have(browser: Browser, demo: tuple[Service, str]) -> None:
+    with visitor(browser, demo[1]) as page:
+        page.goto("/runs")
+        missing = page.evaluate(
+            """(signs) => {
+              const canvas = new OffscreenCanvas(60, 60).getContext("2d", { willReadFrequently: true });
+              const drawn = (text) => {
+                canvas.clearRect(0, 0, 60, 60);
+                canvas.font = `32px ${getComputedStyle(document.body).fontFamily}`;
+                canvas.fillText(text, 8, 44);
+                return canvas.getImageData(0, 0, 60, 60).data.join();
+              };
+              const nothing = drawn("\u0378");  // stands for no character
+              return signs.filter((each) => drawn(each) === nothing);
+            }""",
+            ["\u0379", *SIGNS.values()],
+        )
+    assert missing == ["\u0379"]
 
 
 def test_each_check_finds_what_it_is_for(browser: Browser) -> None:
