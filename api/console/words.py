@@ -19,21 +19,21 @@ SIGNS = {
     "completed": "✓",
     "failed": "✗",
     "cancelled": "⊘",
-    "timed_out": "⧖",
+    "timed_out": "◔",
     "rejected": "⊗",
     "unreadable": "?",
     "open": "◷",
     "granted": "✓",
-    "expired": "⧖",
+    "expired": "◔",
     "ok": "✓",
     "broken": "✗",
     "skipped": "↷",
-    "reused": "⑂",
+    "reused": "↳",
     "stopped": "■",
     "live": "●",
     "gone": "○",
 }
-"""What stands beside the name of a status, so that nothing depends on its colour."""
+"""What stands beside the name of a status, so that nothing depends on its colour; signs that all usual fonts have."""
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
@@ -141,9 +141,9 @@ def _parsed(iso: str) -> datetime | None:
 def _relative(seconds: float) -> str:
     if abs(seconds) < 1:
         return "just now"
-    said = f"{abs(seconds):.0f} s"
-    for size, unit in _UNITS:
-        if abs(seconds) >= size:
-            said = f"{int(abs(seconds) // size)} {unit}"
-            break
-    return f"{said} ago" if seconds > 0 else f"in {said}"
+    if seconds < 0:
+        # A deadline of three days is not "in 2 d" as soon as a second of it is gone.
+        near = next(((size, unit) for size, unit in _UNITS if -seconds >= 0.99 * size), (1, "s"))
+        return f"in {round(-seconds / near[0])} {near[1]}"
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= size), (1, "s"))
+    return f"{seconds / size:.0f} s ago" if unit == "s" else f"{int(seconds // size)} {unit} ago"

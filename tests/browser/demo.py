@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ import httpx2
 
 from refold import SkillRegistry, WorkflowEngine, open_store
 from refold.core.emergency import Scope
-from refold.core.errors import RefoldError
 from refold.core.policy.document import Policy
 from refold.tests.browser.processes import PATIENCE_SECONDS, SKILLS, Service, eventually, service, start_run
 
@@ -40,10 +41,10 @@ def order(number: int, *, code: str = "", pieces: int = 2, stock: int = 100, ans
                 {
                     "step_id": f"reserve_{item}",
                     "skill_id": "reserve",
-                    "inputs": {"item": item, "pieces": count, "stock": stock},
+                    "inputs": {"item": item, "pieces": f"${{inputs.items.{item}}}", "stock": stock},
                     "depends_on": ["check_order"],
                 }
-                for item, count in lines.items()
+                for item in lines
             ),
             {
                 "step_id": "price",
@@ -134,51 +135,88 @@ async def fill(database: str) -> None:
     """Fill an empty database; what waits, waits, and no worker is left."""
     skills = SkillRegistry()
     skills.load_module(str(SKILLS))
-    store = open_store(database)
-    try:
-        async with WorkflowEngine(store, skills, parks=True, patience=2) as engine:
-            await _orders(engine)
-            await _settings(engine)
-    finally:
-        store.close()
+    with closing(open_store(database)) as store:
+        for hours, part in _WEEK:
+            async with WorkflowEngine(store, skills, parks=True, patience=2, clock=Earlier(hours)) as engine:
+                await part(engine)
 
 
-async def _orders(engine: WorkflowEngine) -> None:
-    async def quietly(spec: Any, run_id: str, **options: Any) -> None:
-        with suppress(RefoldError):
-            await asyncio.wait_for(engine.run(spec, run_id, **options), PATIENCE_SECONDS)
+@dataclass(frozen=True)
+class Earlier:
+    """The time of day so many hours ago."""
 
-    await quietly(montage(), "montage-m31", agent_id="survey", seed=8)
-    for number in range(2031, 2038):
-        await quietly(order(number), f"order-{number}", agent_id="web-shop", seed=number)
+    hours: float
+
+    def now(self) -> int:
+        """See `Clock.now`."""
+        return time.time_ns() // 1000 - round(self.hours * 3_600_000_000)
+
+
+async def _registered(engine: WorkflowEngine) -> None:
+    await engine.specs.put(order(0), by="ada.lovelace")
+    await engine.specs.put(montage(), by="survey")
+    await engine.policies.adopt(Policy.parse({"policy": "house", "version": "3"}), "grace.hopper")
+    await engine.run(montage(), "montage-m31", agent_id="survey", seed=8)
+
+
+async def _last_week(engine: WorkflowEngine) -> None:
+    for number in (2031, 2032, 2033):
+        await engine.run(order(number), f"order-{number}", agent_id="web-shop", seed=number)
+    await engine.run(order(2034, code="CARD_DECLINED"), "order-2034", agent_id="web-shop")
+    await engine.run(report(step=0.2), "report-w46", agent_id="night-shift")
+
+
+async def _a_bad_day(engine: WorkflowEngine) -> None:
     await asyncio.gather(
-        quietly(order(2038, code="CARD_DECLINED"), "order-2038", agent_id="web-shop"),
-        quietly(order(2039, pieces=140), "order-2039", agent_id="web-shop"),
-        quietly(order(2040, answers_after=9), "order-2040", agent_id="partner-api"),
-        quietly(order(2042, code="CARD_DECLINED"), "order-2042", agent_id="partner-api"),
-        quietly(report(step=0.2), "report-w46", agent_id="night-shift"),
-        quietly(report(run=0.3), "report-w47", agent_id="night-shift"),
+        engine.run(order(2035, answers_after=9), "order-2035", agent_id="partner-api"),
+        engine.run(order(2036, answers_after=9), "order-2036", agent_id="web-shop"),
+        engine.run(order(2037, pieces=140), "order-2037", agent_id="web-shop"),
+        engine.run(order(2038, answers_after=9), "order-2038", agent_id="partner-api"),
     )
-    await quietly(order(2041, answers_after=3), "order-2041", agent_id="web-shop", seed=2041)
-    await engine.fork("order-2041", changes={"/inputs/customer": "Inês Ferreira"}, new_id="order-2041-b", here=True)
+
+
+async def _yesterday(engine: WorkflowEngine) -> None:
+    await engine.run(report(run=0.3), "report-w47", agent_id="night-shift")
+    await engine.run(order(2039, code="CARD_DECLINED"), "order-2039", agent_id="web-shop")
+    await engine.run(order(2040, pieces=140), "order-2040", agent_id="web-shop")
+
+
+async def _stop(engine: WorkflowEngine) -> None:
+    await engine.emergency.enable(_PAYOUTS, reason="duplicate payouts reported", by="grace.hopper")
+
+
+async def _release(engine: WorkflowEngine) -> None:
+    await engine.emergency.disable(_PAYOUTS, reason="cause found: 120 was sent twice", by="ada.lovelace")
+
+
+async def _today(engine: WorkflowEngine) -> None:
     await engine.start(transfer(), "payout-118")
     await engine.start(transfer(), "payout-119")
     await engine.pause("payout-119", "the bank checks it")
     await engine.start(transfer(), "payout-120")
     await engine.cancel("payout-120", "sent twice")
-    await engine.start(
-        "procurement", "procurement-chairs", inputs={"goal": "40 chairs for the new office"}, agent_id="buyer-7"
-    )
 
 
-async def _settings(engine: WorkflowEngine) -> None:
-    await engine.specs.put(order(0), by="ada.lovelace")
-    await engine.specs.put(montage(), by="survey")
-    await engine.policies.adopt(Policy.parse({"policy": "house", "version": "3"}), "grace.hopper")
-    await engine.emergency.enable(Scope("workflow", "payout"), reason="duplicate payouts reported", by="grace.hopper")
-    await engine.emergency.disable(
-        Scope("workflow", "payout"), reason="cause found: 120 was sent twice", by="ada.lovelace"
-    )
+async def _now(engine: WorkflowEngine) -> None:
+    await engine.run(order(2041, answers_after=3), "order-2041", agent_id="web-shop", seed=2041)
+    await engine.fork("order-2041", changes={"/inputs/items/lamp": 3}, new_id="order-2041-b", here=True)
+    await engine.run(order(2042), "order-2042", agent_id="web-shop", seed=2042)
+    goal = {"goal": "40 chairs for the new office"}
+    await engine.start("procurement", "procurement-chairs", inputs=goal, agent_id="buyer-7")
+
+
+_PAYOUTS = Scope("workflow", "payout")
+_WEEK: tuple[tuple[float, Callable[[WorkflowEngine], Awaitable[None]]], ...] = (
+    (151, _registered),
+    (126, _last_week),
+    (71, _a_bad_day),
+    (26, _yesterday),
+    (3.6, _today),
+    (3.1, _stop),
+    (2.4, _release),
+    (0, _now),
+)
+"""What happened how many hours ago."""
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class Service:
         process = self.start(*(words or ("serve",)), "--port", "0", "--json")
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line, f"the server does not begin: {self.errors()}"
+        assert "listening" in line, f"the server does not begin: {line}{self.errors()}"
         return json.loads(line)["listening"]
 
     def worker(self) -> subprocess.Popen[str]:

@@ -24,7 +24,7 @@ PAGES = {
     "runs": "/runs",
     "run": "/runs/order-2041",
     "graph": "/runs/montage-m31#graph",
-    "failed": "/runs/order-2040",
+    "failed": "/runs/order-2038",
     "approvals": "/approvals",
     "diff": "/diff?a=order-2041&b=order-2041-b",
     "failures": "/failures",
@@ -34,22 +34,23 @@ PAGES = {
 }
 """The pages by the names of their pictures. JOB is a replay that has ended."""
 
+_HEIGHTS = {"run": 1010, "replay": 660, "emergency": 640}
+
 
 def take(folder: Path) -> None:
     """Take all of them into `folder`."""
     with tempfile.TemporaryDirectory() as place, demo_service(Path(place)) as (_, url), chromium() as browser:
         job = httpx2.get(f"{url}/v1/replays").json()["jobs"][0]["job_id"]
         for scheme in ("light", "dark"):
-            size = {"width": 1280, "height": 860}
-            with visitor(browser, url, color_scheme=scheme, viewport=size) as page:
+            with visitor(browser, url, color_scheme=scheme) as page:
                 for name, path in PAGES.items():
+                    page.set_viewport_size({"width": 1280, "height": _HEIGHTS.get(name, 860)})
                     file = folder / f"console-{name}-{scheme}.png"
                     file.write_bytes(_taken(page, path.replace("JOB", job)))
 
 
 def _taken(page: Page, path: str) -> bytes:
     page.goto(path)
-    # The head sticks to the window: what a link names begins below it.
     data = smaller(page.screenshot(animations="disabled"))
     assert len(data) < LARGEST_BYTES, f"{path}: {len(data)} bytes"
     return data

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from refold.api.console.words import SIGNS
 from refold.tests.browser.processes import Service
 from refold.tests.browser.screenshots import PAGES
 from refold.tests.browser.watched import visitor
@@ -122,6 +123,49 @@ def test_on_paper_there_is_no_navigation_and_nothing_is_cut(browser: Browser, de
                     .map((each) => each.outerHTML.slice(0, 90))"""
             )
             assert not cut, path
+
+
+def test_every_sign_is_one_that_the_fonts_have(browser: Browser, demo: tuple[Service, str]) -> None:
+    with visitor(browser, demo[1]) as page:
+        page.goto("/runs")
+        missing = page.evaluate(
+            """(signs) => {
+              const canvas = new OffscreenCanvas(60, 60).getContext("2d", { willReadFrequently: true });
+              const drawn = (text) => {
+                canvas.clearRect(0, 0, 60, 60);
+                canvas.font = `32px ${getComputedStyle(document.body).fontFamily}`;
+                canvas.fillText(text, 8, 44);
+                return canvas.getImageData(0, 0, 60, 60).data.join();
+              };
+              const nothing = drawn("\u0378");  // stands for no character
+              return signs.filter((each) => drawn(each) === nothing);
+            }""",
+            ["\u0379", *SIGNS.values()],
+        )
+    assert missing == ["\u0379"]
+
+
+def test_each_check_finds_what_it_is_for(browser: Browser) -> None:
+    with visitor(browser, "data:", viewport={"width": 500, "height": 400}) as page:
+        page.goto("data:text/html,<!doctype html>")
+        page.set_content(BAD)
+        found = " ".join(page.evaluate(FAULTS))
+    wanted = [
+        "no language", "no title", "not one h1", "level 3 after one of level 1", "not one header", "twice the id a",
+        "no name: <input#a>", "no name: <button>", "a picture without title", "th without scope", "wider than",
+        "contrast 1.3", "contrast 2.8", "a link like the text", "a faint border", "cut: <p.cut>",
+    ]  # fmt: skip
+    assert not [each for each in wanted if each not in found], found
+
+
+BAD = """<!doctype html><main><h1>One</h1><h1>Two</h1><h3>Three</h3>
+<form><input id="a" style="border: 1px solid #ddd"></form>
+<button></button><svg width="9" height="9"></svg><p id="a" style="color: #ddd">faint</p>
+<table><tr><th>x</th></tr></table>
+<p style="opacity: 0.4">half there</p><p>read <a href="#a" style="color: inherit; text-decoration: none">this</a></p>
+<p class="cut" style="width: 9rem; overflow: hidden; white-space: nowrap">this is longer than there is room for it</p>
+<div style="width: 900px">wide</div></main>"""
+"""A page with one fault of each kind."""
 
 
 def paths(url: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -29,6 +30,23 @@ from refold.api.console.words import duration, when
 )
 def test_a_duration_is_said_as_people_do(seconds: float | None, said: str) -> None:
     assert duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.4, "just now"),
+        (59, "59 s ago"),
+        (3_599, "59 min ago"),
+        (26 * 3_600, "1 d ago"),
+        (-3 * 86_400 + 9, "in 3 d"),
+        (-86_400 + 20, "in 1 d"),
+        (-45 * 60, "in 45 min"),
+    ],
+)
+def test_a_time_is_said_by_how_far_it_is_away(seconds: float, said: str) -> None:
+    now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert f">{said}<" in when((now - timedelta(seconds=seconds)).isoformat(), now)
 
 
 def test_a_time_that_is_none_is_shown_as_it_is_and_harmless() -> None:
