@@ -89,6 +89,9 @@ ALL = {"old", "f1", "m2", "m1", "b0", "b1", "b2", "b3", *CHILDREN}
         ([], ALL),
         (["--status", "queued"], {"old"}),
         (["--status", "waiting"], {"b3"}),
+        (["--status", "waiting", "--status", "queued"], {"b3", "old"}),
+        (["--prefix", "m"], {"m1", "m2"}),
+        (["--forked-from", "b1"], set[str]()),
         (["--type", "priced"], {"b0", "f1"}),
         (["--type", "priced", "--version", "9"], {"f1"}),
         (["--version", "7"], {"m1", "m2"}),
@@ -146,6 +149,8 @@ def test_a_row_tells_all_that_runs_are_filtered_by(refold: Refold, either: Store
         "agent_id": None,
         "queue": "default",
         "error_code": "SKILL_ERROR",
+        "parent": None,
+        "forked_from": None,
         "events": 5,
         "left_aside": False,
     }

@@ -198,7 +198,7 @@ def test_a_paused_projection_is_not_rebuilt(memory: MemoryStore) -> None:
 
 def test_two_do_not_rebuild_the_same_projection(memory: MemoryStore) -> None:
     caught_up(memory, RunsProjection())
-    memory.tables.create("runs", 1, RunsProjection.tables)
+    memory.tables.create("runs", RunsProjection.version, RunsProjection.tables)
     memory.tables.claim("runs", 2, "somebody", 30)
     with pytest.raises(StoreRefusedError, match="another process rebuilds"):
         rebuild(memory, "runs").run()
@@ -213,7 +213,7 @@ def test_only_what_was_replaced_is_dropped(memory: MemoryStore) -> None:
 
 
 class _Newer(RunsProjection):
-    version = 2
+    version = RunsProjection.version + 1
 
     def rows(self, run: Any) -> Any:
         rows = super().rows(run)
