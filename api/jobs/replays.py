@@ -93,15 +93,15 @@ class _LogBook:
         room = max(_MOST_UNPROVED - self._unproved, 0)
         self._unproved += len(unproved)
         work.add("chunks", [proof.to_json()])
-        work.add("findings", [_finding(each) for each in [*bad, *unproved[:room]]])
+        work.add("findings", [finding_of(each) for each in [*bad, *unproved[:room]]])
         work.done = min(work.done + proof.tally.runs, work.total)
         work.failed = min(work.failed + len(bad), work.done)
         if work.is_due or work.to_stop:
             work.wait(work.heed())
 
 
-def _finding(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What is told of a run that is not equal."""
+def finding_of(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of a run (a `RunProof` as JSON) that is not equal: which proof it did not pass, and where."""
     name, found = next((name, each) for name, each in run["proofs"].items() if each["verdict"] != "equal")
     divergence: Mapping[str, Any] = found.get("divergence") or {}
     reason = str(divergence.get("message") or found.get("reason") or "")

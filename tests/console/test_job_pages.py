@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 
+from refold.api.jobs.replays import finding_of
 from refold.projections.projector import Projector
 from refold.projections.runs import RunsProjection
 from refold.tests.api.client import Api
@@ -60,6 +61,25 @@ def test_a_job_is_stopped_and_goes_on(console: Api) -> None:
     submit(console, place, place, action="resume")
     with kept(console.store):
         assert ended(console, place)["status"] == "completed"
+
+
+def test_what_a_replay_finds_is_told_with_class_event_pointer_and_both_values() -> None:
+    found = {"kind": "UNSEEDED_RANDOMNESS", "message": "other", "event": 7, "step_id": "get", "pointer": "/a/0"}
+    values = {"recorded": "1" * 900, "now": "2", "recorded_hash": None, "advice": "seed it"}
+    proofs = {"chain": {"verdict": "equal"}, "execution": {"verdict": "diverged", "divergence": {**found, **values}}}
+    assert finding_of({"run_id": "r", "verdict": "diverged", "proofs": proofs}) == {
+        "run_id": "r",
+        "code": "diverged",
+        "proof": "execution",
+        "reason": "other",
+        "divergence": "UNSEEDED_RANDOMNESS",
+        "event": 7,
+        "step_id": "get",
+        "pointer": "/a/0",
+        "recorded": "1" * 500,
+        "now": "2",
+        "advice": "seed it",
+    }
 
 
 def test_a_projection_is_rebuilt_by_a_job(console: Api) -> None:
