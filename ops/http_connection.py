@@ -121,6 +121,9 @@ class Connection(HttpToolsProtocol):
         # RFC 9112, section 3.2: one, and never more.
         if sum(name == b"host" for name, _ in self.headers) != 1:
             raise ValueError("not one Host")
+        # RFC 9112, section 6.1: codings that are not understood are refused; the parser reads past all but the last.
+        if any(name == b"transfer-encoding" and value.strip().lower() != b"chunked" for name, value in self.headers):
+            raise ValueError("another transfer coding")
         if len(self.pipeline) >= self._limits.ahead:
             self.transport.abort()
             raise ValueError("too many requests were sent ahead")

@@ -67,6 +67,7 @@ def test_a_connection_over_which_nothing_is_asked_is_closed(sent: bytes) -> None
         (b"GET / HTTP/1.1\r\nHost : localhost\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: localhost\r\n folded: yes\r\n\r\n", 400),
         (START.replace(b"Content-Length: 2", b"Content-Length: 2\r\nTransfer-Encoding: chunked"), 400),
+        (START.replace(b"Content-Length: 2", b"Transfer-Encoding: gzip, chunked"), 400),
     ],
 )
 def test_a_head_that_is_too_large_or_ambiguous_is_refused(sent: bytes, status: int) -> None:
