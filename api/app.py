@@ -15,6 +15,7 @@ from .admission import Admission, PlaceLimits
 from .answers import ProblemDocument
 from .console.site import install_console
 from .guard import Guard
+from .heads import Heads
 from .live import LiveLog
 from .metrics import http_metrics
 from .openapi import complete, operation_id
@@ -86,5 +87,6 @@ def create_app(
     app.add_middleware(Guard, access=app.state.access, public_url=public_url)
     install_console(app)
     complete(app)
+    app.add_middleware(Heads)
     app.add_middleware(Turnstile, traffic=ports.traffic, admission=admission, rates=rates)  # The outermost: added last.
     return app

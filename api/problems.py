@@ -114,7 +114,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
         # Starlette names the methods of the first route that has the path, and not of all (RFC 9110, section 10.2.1).
         app: FastAPI = request.app
         named = {name.strip() for name in headers.get("Allow", "").split(",") if name.strip()}
-        headers = {"allow": ", ".join(sorted(methods_of(app, request.url.path) or named))}
+        named = methods_of(app, request.url.path) or named
+        headers = {"allow": ", ".join(sorted(named | ({"HEAD"} if "GET" in named else set())))}
     return problem_of(Refusal(status, detail, headers=headers))
 
 
