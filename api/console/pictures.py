@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from .words import SIGNS
 
-_NODE_WIDTH, _NODE_HEIGHT = 176, 40
-_GAP_X, _GAP_Y = 52, 12
+_NODE_WIDTH, _NODE_HEIGHT = 164, 40
+_GAP_X, _GAP_Y = 36, 12
 _MARGIN = 8
-_LETTERS = 21
+_LETTERS = 19
 
 
 def strip(ticks: Sequence[Mapping[str, Any]], run_id: str) -> Markup:

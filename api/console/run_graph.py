@@ -39,7 +39,7 @@ def graph_model(state: RunState, steps: Sequence[StepResult]) -> dict[str, Any]:
                 "layer": layer,
                 "label": first.step_id if len(group) == 1 else f"{len(group)} steps",
                 "skill": first.skill_id if len(skills) == 1 else f"{len(skills)} skills",
-                "status": _status_of(group),
+                "status": _status_of(group, state),
                 "count": len(group),
                 "first": first.step_id,
             }
@@ -134,7 +134,12 @@ def _shown(layer: int, last: int, half: int) -> int:
     return half if layer <= last - half else layer - (last - 2 * half)
 
 
-def _status_of(group: Sequence[StepResult]) -> str:
+def status_of(step: StepResult, state: RunState) -> str:
+    """How the step stands; of one that is not done, whether it waits: for people, a signal, a child, its time."""
+    return "waiting" if step.status == "pending" and step.index in state.waits else step.status
+
+
+def _status_of(group: Sequence[StepResult], state: RunState) -> str:
     """What stands out among the statuses of several steps."""
-    found = {step.status for step in group}
-    return next((each for each in ("failed", "pending", "cancelled") if each in found), group[0].status)
+    found = [status_of(step, state) for step in group]
+    return next((each for each in ("failed", "waiting", "pending", "cancelled") if each in found), found[0])

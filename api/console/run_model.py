@@ -19,7 +19,7 @@ from ...replay.verify import verify_run
 from ..callers import Caller
 from .lanes import timeline_model
 from .run_events import events_page, strip_of
-from .run_graph import graph_model
+from .run_graph import graph_model, status_of
 
 STEPS = 50
 """So many steps stand on one page."""
@@ -54,7 +54,8 @@ def run_model(store: Store, run_id: str, caller: Caller, after: int, steps_after
 def _told(store: Store, view: RunView, steps_after: int) -> dict[str, Any]:
     run = view.to_json()
     state = view.state
-    steps = run.pop("steps")
+    statuses = [status_of(step, state) for step in view.result.steps]
+    steps = [{**step, "status": status} for step, status in zip(run.pop("steps"), statuses, strict=True)]
     run.pop("step_hashes")
     spans = spans_of(view.events, run["run_id"], run["tenant"])
     timeline = timeline_model(spans, view.events, time.time_ns() // 1000)

@@ -34,7 +34,7 @@ PAGES = {
 }
 """The pages by the names of their pictures. JOB is a replay that has ended."""
 
-_HEIGHTS = {"run": 1010, "replay": 660, "emergency": 640}
+_HEIGHTS = {"run": 1060, "replay": 660, "emergency": 640}
 
 
 def take(folder: Path) -> None:

@@ -192,6 +192,8 @@ def tabbed(page: Page) -> list[dict[str, Any]]:
 
 
 def words(page: Page) -> str:
-    """What a page says, but for times that go on."""
+    """What a page shows, but for times that go on."""
     said = page.locator("main").inner_text()
+    for heard in page.locator("main .visually-hidden").all_inner_texts():
+        said = said.replace(heard, "", 1)
     return re.sub(r"\s+", " ", re.sub(r"\d+(\.\d+)? ?(s|ms|min)\b|just now", "", said))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,7 +19,7 @@ from refold.eventstore.store import Store
 from refold.tests.api.client import Api
 from refold.tests.console.browser import elements, hidden_fields, submit
 from refold.tests.support.sensitive_skills import skills as sensitive_skills
-from refold.tests.support.served import served
+from refold.tests.support.served import served, working
 
 FAILS = {
     "workflow_type": "fails",
@@ -259,3 +260,14 @@ def test_sensitive_values_stand_on_no_page(console: Api, tmp_path: Path) -> None
         page = console.client.get(path)
         assert page.status_code == 200 and "canary" not in page.text, path
     assert "$sensitive" in console.get("/runs/a").text
+
+
+def test_a_step_that_waits_is_said_to_wait_and_not_to_be_pending(console: Api) -> None:
+    console.start(run_id="asks")
+    with working(console.store):
+        until = time.monotonic() + 30
+        while (model := console.get("/runs/asks", format="json").json())["run"]["status"] != "waiting":
+            assert time.monotonic() < until, "the worker does not take it up"
+    assert [step["status"] for step in model["steps"]["shown"]] == ["waiting"]
+    assert [node["status"] for node in model["graph"]["nodes"]] == ["waiting"]
+    assert model["steps"]["counts"] == {"waiting": 1}
