@@ -29,7 +29,7 @@ def http_figures(url: str, rounds: int, progress: Callable[[str], None]) -> list
     """Starts and looks, at ten clients and at a hundred; the limit is the bare route with as many clients."""
     asyncio.run(_record(url))
     found: dict[str, list[Load]] = {}
-    with _server(url) as port:
+    with serving(url) as port:
         _load(port, 10, [_get("/bare")] * 200)
         for number in range(rounds):
             for clients in (10, 100):
@@ -63,7 +63,8 @@ async def _record(url: str) -> None:
 
 
 @contextmanager
-def _server(url: str) -> Generator[int]:
+def serving(url: str) -> Generator[int]:
+    """A server over the database at `url`, in a process of its own; its port."""
     process = Popen([sys.executable, "-P", _HERE / "http_child.py", url], stdout=PIPE, text=True)
     try:
         assert process.stdout is not None

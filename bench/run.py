@@ -21,6 +21,7 @@ import limits
 import workload
 from figures import ROUNDS, Figure, progress_bar, show
 from http_figures import http_figures
+from http_pages import page_figures
 from latency import latency_figures
 from merkle import merkle_figure
 from peers import CONCURRENCY, peer_figures
@@ -123,6 +124,7 @@ def everything(folder: Path, place: str, projected: str) -> list[Figure]:
         figures += latency_figures("SQLite", workload.sqlite_url(folder, "latency.db"), FEW_ROUNDS, progress)
         figures += latency_figures("PostgreSQL", place, FEW_ROUNDS, progress)
         figures += http_figures(place, FEW_ROUNDS, progress)
+        figures += page_figures(place, progress)
         figures += scaling_figures(place, FEW_ROUNDS, progress)
         figures += peer_figures(place, place, FEW_ROUNDS, progress)
     return figures
@@ -136,8 +138,9 @@ def main() -> None:
             with progress_bar(2) as progress:
                 figures = projecting_figures(Path(name), place, FEW_ROUNDS, progress)
         elif "http" in sys.argv:
-            with progress_bar(2 * FEW_ROUNDS) as progress:
+            with progress_bar(2 * FEW_ROUNDS + 1) as progress:
                 figures = http_figures(place, FEW_ROUNDS, progress)
+                figures += page_figures(place, progress)
         elif "policies" in sys.argv:
             with progress_bar(2 * FEW_ROUNDS) as progress:
                 figures = policing_figures("SQLite", workload.sqlite_url(Path(name), "p.db"), FEW_ROUNDS, progress)
