@@ -15,7 +15,7 @@ from refold.projections.checkpoints import CheckpointsProjection
 from refold.projections.follow import BadEventError
 from refold.projections.projector import Projector
 from refold.projections.runner import Runner, generation_for
-from refold.projections.runs import RunsProjection
+from refold.projections.runs import RUNS, RunsProjection
 from refold.tests.support.projected import caught_up, rows_of, wanted_rows
 from refold.tests.support.units import Writer
 from refold.tests.support.workflows import until
@@ -24,6 +24,8 @@ IMPOSSIBLE = StepSkipped(1, 0, "a", "echo", "nobody", "0" * 64)
 """An event that cannot follow."""
 
 FINE = RunResumed(2, 0)
+
+EVENTS = RUNS.names.index("events")
 
 
 def broken_log() -> tuple[MemoryStore, Writer]:
@@ -47,7 +49,7 @@ def test_the_index_parks_a_run_and_goes_on_with_the_others(batch: int) -> None:
     caught_up(store, RunsProjection(), batch)
     (parked,) = store.tables.parked("runs", 1)
     assert parked[:3] == ("default/bad", 3, 4) and "no reason to be skipped" in parked.reason
-    events = {row[1]: row[13] for row in rows_of(store, "runs")["runs"]}
+    events = {row[1]: row[EVENTS] for row in rows_of(store, "runs")["runs"]}
     assert events == {"good": 2, "bad": 2}, "a parked run keeps the rows it had before the bad event"
 
 

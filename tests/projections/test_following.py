@@ -20,7 +20,7 @@ from refold.eventstore.tables import Batch
 from refold.projections.checkpoints import CheckpointsProjection
 from refold.projections.model import Projection
 from refold.projections.runner import AFTER_COMMIT, BEFORE_COMMIT, BEFORE_WRITE, Runner, generation_for, lag_of
-from refold.projections.runs import RunsProjection
+from refold.projections.runs import RUNS, RunsProjection
 from refold.tests.support.projected import (
     append_slowly,
     caught_up,
@@ -50,6 +50,8 @@ FOR EACH ROW EXECUTE FUNCTION slow();
 BOTH = pytest.mark.parametrize("projection", [RunsProjection(), CheckpointsProjection(every=3)], ids=lambda p: p.name)
 
 _processes = multiprocessing.get_context("forkserver")
+
+ENDED = RUNS.names.index("ended_at")
 
 
 def begun(store: Store, projection: Projection, **options: Any) -> Runner:
@@ -94,9 +96,9 @@ async def test_the_index_says_of_a_run_what_the_log_says(memory: MemoryStore) ->
     caught_up(memory, RunsProjection())
     rows = rows_of(memory, "runs")
     by_id = {row[1]: row for row in rows["runs"]}
-    assert {by_id["m4"][4], by_id["m4"][12]} == {"waiting", None}
+    assert {by_id["m4"][4], by_id["m4"][ENDED]} == {"waiting", None}
     parent, child = by_id["m3"], next(row for row in rows["runs"] if row[9] == "m3")
-    assert parent[2] == "parental" and child[2] == "tripled" and parent[12] >= child[12]
+    assert parent[2] == "parental" and child[2] == "tripled" and parent[ENDED] >= child[ENDED]
     assert {row[2] for row in rows["run_attributes"]} <= {"n", "text"}
     assert {row[3] for row in rows["run_attributes"] if row[1] == "m2" and row[2] == "n"} < {str(n) for n in range(16)}
 
@@ -225,7 +227,7 @@ def test_lag_is_told_in_events_and_in_seconds(memory: MemoryStore) -> None:
 
 
 def test_code_of_an_older_version_leaves_a_projection_to_the_newer(memory: MemoryStore) -> None:
-    memory.tables.create("runs", 2, RunsProjection.tables)
+    memory.tables.create("runs", RunsProjection.version + 1, RunsProjection.tables)
     assert generation_for(memory, RunsProjection()) is None
 
 
