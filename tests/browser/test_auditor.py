@@ -65,7 +65,7 @@ def sees_the_chain_whole(page: Page) -> None:
 
 def sees_what_differs(page: Page) -> None:
     page.goto("/diff")
-    page.get_by_label("Run").fill("order-7")
+    page.get_by_role("textbox", name="Run", exact=True).fill("order-7")
     page.get_by_label("with").fill("order-8")
     page.get_by_role("button", name="Compare").click()
     expect(page.locator("#first")).to_contain_text("107")

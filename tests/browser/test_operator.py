@@ -129,7 +129,7 @@ def retries_and_forks(shop: Service, page: Page, api: httpx2.Client) -> None:
     expect(step(page, "charge")).to_contain_text("visa")
     act(page, "Fork", "Fork as a new run", Changes='/steps/price/output = {"cents": 5200}')
     expect(status(page)).to_have_text(re.compile("completed"))
-    page.get_by_role("link", name="compare").click()
+    page.get_by_role("link", name="compare", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Compare two runs")
     expect(page.locator("#first")).to_contain_text("5200")
 
