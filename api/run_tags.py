@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from fastapi import Request
 
+from ..core.errors import RunNotFoundError
 from ..core.ids import ERASURES, stream_of
 from ..eventstore.rebuild import is_held
 from ..eventstore.store import Store
-from ..projections.run_view import check_run
+from ..projections.run_view import RunView, look_at
 
 
-def tag_of(store: Store, run_id: str, tenant: str) -> str:
-    """The tag of a run as it stands: by its head, by whether somebody works on it, and by what was erased. It is weak,
-    for why no worker would take the run up is not in it. Raises RunNotFoundError."""
-    head = check_run(store, run_id, tenant)
-    erased = store.heads([ERASURES]).get(ERASURES)
-    held = is_held(store.dispatch.lease(stream_of(tenant, run_id)))
-    return f'W/"{head.version}-{(head.hash or "")[:16]}-{int(held)}-{0 if erased is None else erased.version}"'
+def look(request: Request, store: Store, run_id: str, tenant: str) -> tuple[str, RunView | None]:
+    """A run as it stands with its tag; without the run if the request has the tag already. Raises RunNotFoundError.
+
+    The tag is of its head, of whether somebody works on it, and of what was erased. It is weak, for why no worker would
+    take the run up is not in it. The head is asked for first: what is then newer than its tag is told again, not left
+    out.
+    """
+    stream = stream_of(tenant, run_id)
+    heads = store.heads([stream, ERASURES])
+    if stream not in heads:
+        raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
+    head, erased = heads[stream], heads[ERASURES].version if ERASURES in heads else 0
+
+    def tag(held: bool) -> str:
+        return f'W/"{head.version}-{(head.hash or "")[:16]}-{int(held)}-{erased}"'
+
+    if "if-none-match" in request.headers:
+        known = tag(is_held(store.dispatch.lease(stream)))
+        if matches(request, known):
+            return known, None
+    view = look_at(store, run_id, tenant)
+    return tag(view.held), view
 
 
 def matches(request: Request, tag: str) -> bool:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...core.ids import stream_of
-from ...projections.run_view import RunView, just_recorded, look_at
+from ...projections.run_view import just_recorded, look_at
 from ...replay.verify import verify_run
 from ..answers import Run, Verdict, answer
 from ..bodies import documented, read
@@ -16,7 +16,7 @@ from ..callers import Auditor, Reader, Runner
 from ..idempotency import KEY_HEADER, idempotency_key
 from ..names import RunIdInPath
 from ..ports import Given
-from ..run_tags import matches, tag_of
+from ..run_tags import look
 from ..starting import StartBody, start
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -84,12 +84,7 @@ _IF_NONE_MATCH: dict[str, Any] = {
 async def get_run(request: Request, run_id: RunIdInPath, ports: Given, caller: Reader) -> Response:
     """Folded from its log, so never stale. With the `ETag` of an earlier answer as `If-None-Match` it is not folded
     again while nothing has changed (304)."""
-
-    def look() -> tuple[str, RunView | None]:
-        tag = tag_of(ports.store, run_id, caller.tenant)
-        return tag, None if matches(request, tag) else look_at(ports.store, run_id, caller.tenant)
-
-    tag, view = await ports.ask(look)
+    tag, view = await ports.ask(look, request, ports.store, run_id, caller.tenant)
     headers = {"etag": tag, "cache-control": "private, no-cache"}
     if view is None:
         return Response(status_code=304, headers=headers)
