@@ -79,7 +79,7 @@ def test_no_operation_does_otherwise_than_the_document_says(keyed: bool, tmp_pat
     assert program is not None, "schemathesis is not installed: make test does it"
     with developed(tmp_path, env) as url:
         document = f"{url}/v1/openapi.json"
-        counts = ["--max-examples", str(EXAMPLES), "--seed", str(SEED)]
+        counts = ["--max-examples", str(EXAMPLES), "--seed", str(SEED), "--max-response-time", "75"]
         found = subprocess.run(
             [program, "--config-file", CONFIGURATION, "run", document, "--checks", "all", *counts, *headers],
             cwd=tmp_path,
