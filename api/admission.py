@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -79,14 +79,16 @@ class Admission:
     async def ask(self, call: Callable[[], T]) -> T:
         """What `call` answers, on one of the threads, with a place taken. Raises Refusal (503) when there is none, or
         no thread, in time."""
+        return await self.placed(partial(self._on_thread, call))
+
+    async def placed(self, wait: Callable[[], Awaitable[T]]) -> T:
+        """What comes of `wait`, with a place taken. Raises Refusal (503) when there is none in time."""
         visit = CURRENT.get()
         if visit is not None and not visit.holds:
             await self._enter(visit)
-        self._asking += 1
         try:
-            return await self._on_thread(call)
+            return await wait()
         finally:
-            self._asking -= 1
             if visit is not None and visit.answered:
                 self.leave(visit)
 
@@ -135,10 +137,14 @@ class Admission:
     async def _on_thread(self, call: Callable[[], T]) -> T:
         begun = self._threads.submit(partial(copy_context().run, call))
         answer = asyncio.wrap_future(begun)
-        await asyncio.wait((answer,), timeout=self.limits.seconds)
-        if not answer.done() and begun.cancel():
-            raise self._busy(f"the store was busy for {self.limits.seconds:g} s")
-        return await answer
+        self._asking += 1
+        try:
+            await asyncio.wait((answer,), timeout=self.limits.seconds)
+            if not answer.done() and begun.cancel():
+                raise self._busy(f"the store was busy for {self.limits.seconds:g} s")
+            return await answer
+        finally:
+            self._asking -= 1
 
     def _busy(self, why: str) -> Refusal:
         self.refused += 1

@@ -17,10 +17,19 @@ def tag_of(*parts: object) -> str:
     return f'"{sha256(repr(parts).encode()).hexdigest()[:32]}"'
 
 
+def offered(request: Request) -> str:
+    """What the client's If-None-Match says, empty for nothing."""
+    return ",".join(request.headers.getlist("if-none-match"))
+
+
+def names(given: str, tag: str) -> bool:
+    """Whether an If-None-Match of `given` names the tag (RFC 9110, 13.1.2: weakly compared)."""
+    return given.strip() == "*" or tag.removeprefix("W/") in _TAGS.findall(given)
+
+
 def has_it(request: Request, tag: str) -> bool:
-    """Whether the client has what `tag` names, by its header If-None-Match (RFC 9110, 13.1.2: weakly compared)."""
-    given = ",".join(request.headers.getlist("if-none-match"))
-    return given.strip() == "*" or tag in _TAGS.findall(given)
+    """Whether the client has what `tag` names."""
+    return names(offered(request), tag)
 
 
 def not_modified(tag: str) -> Response:

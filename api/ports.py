@@ -16,11 +16,13 @@ from ..eventstore.store import Store
 from ..projections.run_counts import RunCounts
 from ..projections.worker_reports import WorkerReport, reports
 from .admission import Admission
+from .gathered import Gathered
 from .kept import Kept
 from .live import LiveLog
 from .metrics import Metrics
 from .places import Places
 from .readiness import Readiness
+from .run_looks import LongRunError, Seen, Wanted, look, looks
 from .shared import Shared
 from .traffic import Traffic
 from .watch import EndWatch
@@ -53,6 +55,18 @@ class Ports:
             return await self.ask(reports, self.store)
 
         return Shared(look)
+
+    @cached_property
+    def runs(self) -> Gathered[Wanted, Seen]:
+        """Looks at runs that are not long, together."""
+        return Gathered(self.admission, partial(looks, self.store))
+
+    async def look(self, wanted: Wanted) -> Seen:
+        """A run as it stands. Raises RunNotFoundError, and IntegrityError when its log cannot be folded."""
+        try:
+            return await self.runs.get(wanted)
+        except LongRunError:
+            return await self.ask(look, self.store, wanted)
 
     def close(self) -> None:
         """Let everybody go who waits for something, as the server is to stop."""

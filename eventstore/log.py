@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ..core.events import Event
 from ..core.ledger import Ledger
-from ..core.ports import EMPTY, Claimed, Head, Lease, QueryStore
+from ..core.ports import EMPTY, Claimed, Head, Lease, QueryStore, Record
 from .codec import Cipher, decode, references
 from .owner import is_dead
 from .store import Store
@@ -41,7 +41,10 @@ class EventLog:
 
     def events(self, stream: str, after: int = 0, limit: int | None = None) -> list[Event]:
         """The events of `stream` after version `after`, decoded, in order, at most `limit`."""
-        records = self.store.read(stream, after, limit)
+        return self.decoded(self.store.read(stream, after, limit))
+
+    def decoded(self, records: Sequence[Record]) -> list[Event]:
+        """The events in `records`, with what lies in content-addressed rows."""
         hashes = references(records)
         large = self.store.large(sorted(hashes)) if hashes else {}
         return [decode(record, large, None, self._cipher) for record in records]

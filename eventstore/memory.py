@@ -89,6 +89,10 @@ class MemoryStore(POPOProcessRecorder):
             start = max(after, 0)
             return records[start : None if limit is None else start + limit]
 
+    def read_all(self, streams: Sequence[str]) -> dict[str, list[Record]]:
+        """See `Store.read_all`."""
+        return {stream: self.read(stream) for stream in streams}
+
     def follow(self, position: int, limit: int) -> list[Notification]:
         """See `Store.follow`."""
         with self._database_lock:

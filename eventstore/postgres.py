@@ -181,6 +181,17 @@ class PostgresStore(PostgresProcessRecorder):
         )
         return [Record(*row) for row in self._rows(sql, (stream, after, limit))]
 
+    def read_all(self, streams: Sequence[str]) -> dict[str, list[Record]]:
+        """See `Store.read_all`."""
+        sql = (
+            "SELECT originator_id, originator_version, topic, state FROM stored_events "
+            "WHERE originator_id = ANY(%b::text[]) ORDER BY originator_id, originator_version"
+        )
+        found: dict[str, list[Record]] = {stream: [] for stream in streams}
+        for row in self._rows(sql, (list(streams),)):
+            found[row[0]].append(Record(*row))
+        return found
+
     def follow(self, position: int, limit: int) -> list[Notification]:
         """See `Store.follow`."""
         sql = (

@@ -141,6 +141,10 @@ class SQLiteStore(SQLiteProcessRecorder):
         with self._read() as connection:
             return [_record(*row) for row in connection.execute(sql, (stream, after, -1 if limit is None else limit))]
 
+    def read_all(self, streams: Sequence[str]) -> dict[str, list[Record]]:
+        """See `Store.read_all`."""
+        return {stream: self.read(stream) for stream in streams}
+
     def follow(self, position: int, limit: int) -> list[Notification]:
         """See `Store.follow`."""
         sql = f"SELECT rowid, {_RECORD} FROM stored_events WHERE rowid > ? ORDER BY rowid LIMIT ?"

@@ -97,6 +97,10 @@ class Store(Protocol):
         """Records of `stream` after version `after`, in order of version, at most `limit`."""
         ...
 
+    def read_all(self, streams: Sequence[str]) -> dict[str, list[Record]]:
+        """All records of several short streams, by stream, in order of version; of one that does not exist, none."""
+        ...
+
     def follow(self, position: int, limit: int) -> list[Notification]:
         """What was committed after `position`, in order, at most `limit`. Misses nothing, ever."""
         ...

@@ -9,16 +9,19 @@ from weakref import WeakKeyDictionary
 from ..core.erasure_events import DataErased
 from ..core.erasure_log import ErasureLog
 from ..core.ids import ERASURES
-from ..core.ports import Head, Record
+from ..core.ports import EMPTY, Head, Record
 from ..eventstore.codec import decode, sealed_fields
 from ..eventstore.store import Store
 from .times import iso
 
 
-def erasure_of(store: Store, stream: str) -> DataErased | None:
-    """The erasure of a run's data; None if there was none. Raises IntegrityError."""
-    head = store.heads([ERASURES]).get(ERASURES)
-    if head is None:
+def erasure_of(store: Store, stream: str, head: Head | None = None) -> DataErased | None:
+    """The erasure of a run's data; None if there was none. Raises IntegrityError.
+
+    `head` is that of `control/erasures`, for whoever has asked for it.
+    """
+    head = head or store.heads([ERASURES]).get(ERASURES, EMPTY)
+    if not head.version:
         return None
     known = _read.get(store)
     if known is None or known[0] != head:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from ..core.approvals import Approval
@@ -11,7 +12,7 @@ from ..core.erasure_events import DataErased
 from ..core.errors import RunNotFoundError
 from ..core.events import Event
 from ..core.ids import stream_of
-from ..core.ports import Head
+from ..core.ports import Head, Record
 from ..core.results import WorkflowResult, result_of
 from ..core.state import RunState, fold
 from ..eventstore.log import EventLog
@@ -100,14 +101,26 @@ def just_recorded(state: RunState, workers: Collection[WorkerReport]) -> RunView
 def look_at(store: Store, run_id: str, tenant: str) -> RunView:
     """The run as it stands. Raises RunNotFoundError, and IntegrityError when its log cannot be folded."""
     stream = stream_of(tenant, run_id)
-    events = EventLog(store, "").events(stream)
-    if not events:
+    records = store.read(stream)
+    if not records:
         raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
+    return view_of(store, stream, records, partial(reports, store))
+
+
+def view_of(
+    store: Store,
+    stream: str,
+    records: Sequence[Record],
+    workers: Callable[[], Collection[WorkerReport]],
+    erasures: Head | None = None,
+) -> RunView:
+    """A run as it stands, all of whose `records` were read; `erasures` is the head of that log. Raises IntegrityError."""
+    events = EventLog(store, "").decoded(records)
     state = fold(events)
     result = result_of(state)
     open_ = state.end is None
     held = open_ and is_held(store.dispatch.lease(stream))
     idle = open_ and not held and not state.paused and state.parked is None
-    lacks = unserved(reports(store), state) if idle else None
+    lacks = unserved(workers(), state) if idle else None
     status = QUEUED if len(events) == 1 and not held else result.status
-    return RunView(state, events, result, status, held, lacks, erasure_of(store, stream))
+    return RunView(state, events, result, status, held, lacks, erasure_of(store, stream, erasures))

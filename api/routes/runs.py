@@ -13,10 +13,11 @@ from ...replay.verify import verify_run
 from ..answers import Run, Verdict, answer
 from ..bodies import documented, read
 from ..callers import Auditor, Reader, Runner
+from ..etags import offered
 from ..idempotency import KEY_HEADER, idempotency_key
 from ..names import RunIdInPath
 from ..ports import Given
-from ..run_tags import look
+from ..run_looks import Wanted
 from ..starting import StartBody, start
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -84,7 +85,7 @@ _IF_NONE_MATCH: dict[str, Any] = {
 async def get_run(request: Request, run_id: RunIdInPath, ports: Given, caller: Reader) -> Response:
     """Folded from its log, so never stale. With the `ETag` of an earlier answer as `If-None-Match` it is not folded
     again while nothing has changed (304)."""
-    tag, view = await ports.ask(look, request, ports.store, run_id, caller.tenant)
+    tag, view = await ports.look(Wanted(caller.tenant, run_id, offered(request)))
     headers = {"etag": tag, "cache-control": "private, no-cache"}
     if view is None:
         return Response(status_code=304, headers=headers)

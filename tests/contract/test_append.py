@@ -20,6 +20,16 @@ def test_what_is_appended_is_read_back_byte_for_byte(store: Store) -> None:
     assert store.read(STREAM, after=3) == [] == store.read("default/nobody")
 
 
+def test_several_streams_are_read_at_once(store: Store) -> None:
+    writer = Writer()
+    streams = [STREAM, "default/other", "acme/run"]
+    for _ in range(2):
+        store.commit([writer.unit((stream, [said(), said()])) for stream in streams], "me")
+    asked = ["acme/run", STREAM, "default/nobody"]
+    assert store.read_all(asked) == {stream: store.read(stream) for stream in asked}
+    assert store.read_all([]) == {}
+
+
 def test_the_head_is_that_of_the_last_event(store: Store) -> None:
     writer = Writer()
     for count in (1, 3, 1):

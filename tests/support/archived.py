@@ -82,6 +82,7 @@ def readable(store: Store, until: int, size: int = 37) -> dict[str, Any]:
         "log": log,
         "shares": [shared(store, share, until) for share in range(3)],
         "read": {stream: store.read(stream) for stream in streams},
+        "read together": store.read_all(streams),
         "parts": {stream: (store.read(stream, 2, 3), store.read(stream, 0, 1)) for stream in streams},
         "beyond": {stream: store.read(stream, 10**6) for stream in streams},
         "heads": store.heads(streams),
