@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -52,6 +53,15 @@ class Kept(Generic[T]):
         if entry.found is not None and now < entry.until + STALE_SECONDS - FRESH_SECONDS:
             return entry.found
         return await asyncio.shield(entry.looking)
+
+    async def soon(self, key: Hashable, look: Callable[[], Awaitable[T]], seconds: float) -> T | None:
+        """The same, waited for no longer than `seconds`: then what was found last, however old, or None. It is found
+        out all the same, for whoever asks next."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self.get(key, look)
+        entry = self._entries.get(key)
+        return None if entry is None else entry.found
 
     async def _look(self, entry: _Entry[T], look: Callable[[], Awaitable[T]]) -> T:
         began = self._clock()

@@ -13,7 +13,7 @@ from ..core.runtime.engine import Engine
 from ..core.runtime.scheduling.schedules import Schedules
 from ..eventstore.log import EventLog
 from ..eventstore.store import Store
-from ..projections.run_counts import RunCounts
+from ..projections.run_counts import RunCounts, StatusCounts
 from ..projections.worker_reports import WorkerReport, reports
 from .admission import Admission
 from .gathered import Gathered
@@ -46,6 +46,7 @@ class Ports:
     traffic: Traffic = field(default_factory=Traffic)
     metrics: Metrics = field(default_factory=Metrics)
     counts: Kept[RunCounts] = field(default_factory=Kept[RunCounts])
+    status_counts: Kept[StatusCounts] = field(default_factory=Kept[StatusCounts])
 
     @cached_property
     def workers(self) -> Shared[list[WorkerReport]]:

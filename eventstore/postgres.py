@@ -31,6 +31,7 @@ from .key_uses import SQLKeyUses
 from .ledger import Exchange, SQLLedger
 from .ledger_postgres import LEDGER_LOCK, UNDELETED, exchange_over
 from .migrate import Migration, pending
+from .migrate_postgres import applied_to, migrated
 from .outbox_sql import SQLOutbox
 from .parts_sql import SQLParts
 from .postgres_append import columns
@@ -49,8 +50,6 @@ CALL_SECONDS = 20
 
 LOCK_SECONDS = 10
 """How long to wait for another process's append before the store counts as unreachable."""
-
-_MIGRATION_LOCK = 7310203118230114
 
 _CONNECTION: dict[str, Any] = {
     "connect_timeout": CONNECT_SECONDS,
@@ -144,18 +143,8 @@ class PostgresStore(PostgresProcessRecorder):
     def migrate(self, *, dry_run: bool = False) -> Sequence[Migration]:
         """Bring the schema up to date and return the migrations that were (or, dry, would be) applied."""
         with self._write() as connection:
-            todo = pending("postgres", _applied(connection))
-            if dry_run or not todo:
-                return todo
-            # Outside the transaction: one that was open before may not see what another process has made meanwhile.
-            connection.execute("SELECT set_config('lock_timeout', '0', false)")
-            connection.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
-            try:
-                with connection.transaction():
-                    return _apply(connection)
-            finally:
-                connection.execute("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
-                connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{LOCK_SECONDS}s",))
+            todo = pending("postgres", applied_to(connection))
+            return todo if dry_run or not todo else migrated(connection, LOCK_SECONDS)
 
     def commit(self, units: Sequence[SealedUnit], owner: str) -> list[bool]:
         """See `Store.commit`."""
@@ -349,30 +338,6 @@ class PostgresStore(PostgresProcessRecorder):
                 # Whether the statement took effect is unknown now: the connection must not be used for another.
                 self._writer.close()
                 raise
-
-
-def _applied(connection: psycopg.Connection[tuple[Any, ...]]) -> dict[int, str]:
-    row = connection.execute("SELECT to_regclass('refold_migrations') IS NOT NULL").fetchone()
-    if not (row and row[0]):
-        return {}
-    return dict(connection.execute("SELECT number, checksum FROM refold_migrations").fetchall())
-
-
-def _apply(connection: psycopg.Connection[tuple[Any, ...]]) -> Sequence[Migration]:
-    applied = _applied(connection)
-    todo = pending("postgres", applied)  # Another process may have been faster.
-    if todo and not applied:
-        connection.execute(
-            "CREATE TABLE refold_migrations (number int PRIMARY KEY, name text NOT NULL, "
-            "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-        )
-    for migration in todo:
-        connection.execute(migration.sql.encode())
-        connection.execute(
-            "INSERT INTO refold_migrations (number, name, checksum) VALUES (%s, %s, %s)",
-            (migration.number, migration.name, migration.checksum),
-        )
-    return todo
 
 
 def _check_durability(connection: psycopg.Connection[tuple[Any, ...]], accept_loss: bool) -> None:

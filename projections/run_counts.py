@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from ..core.errors import CallError, Problem
 from ..eventstore.store import Store
@@ -48,6 +49,23 @@ class RunCounts:
     unknown: int
     lag: Lag | None
     position: int | None = None
+
+
+class StatusCounts(NamedTuple):
+    """How many runs there are of each status; `complete` says whether these are all."""
+
+    by_status: Mapping[str, int]
+    complete: bool
+
+
+def status_counts(store: Store, tenant: str, wanted: RunFilter, most: int) -> StatusCounts:
+    """How many of the tenant's runs are wanted, from the index; without one of the latest `most` runs."""
+    if index_of(store, wanted) is not None:
+        rows = run_counts(store, tenant, wanted, ["status"]).rows
+        return StatusCounts({str(status): number for status, number in rows}, True)
+    latest = list(islice(log_rows(store, tenant), most + 1))
+    counted = Counter(row.status for row in latest[:most] if takes(store, tenant, row, wanted))
+    return StatusCounts(counted, len(latest) <= most)
 
 
 def group_names(names: Iterable[str], known: Iterable[str]) -> list[str]:

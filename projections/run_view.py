@@ -114,7 +114,7 @@ def view_of(
     workers: Callable[[], Collection[WorkerReport]],
     erasures: Head | None = None,
 ) -> RunView:
-    """A run as it stands, all of whose `records` were read; `erasures` is the head of that log. Raises IntegrityError."""
+    """A run as it stands, with all of its `records`; `erasures` is the head of that log. Raises IntegrityError."""
     events = EventLog(store, "").decoded(records)
     state = fold(events)
     result = result_of(state)

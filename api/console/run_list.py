@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import replace
-from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,11 +10,11 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from ...core.errors import CallError, Problem
 from ...eventstore.store import Store
-from ...projections.indexed import index_of, indexed_page
+from ...projections.indexed import indexed_page
 from ...projections.past import read_moment
-from ...projections.run_counts import run_counts
+from ...projections.run_counts import StatusCounts, status_counts
 from ...projections.run_filter import RunFilter, check_status
-from ...projections.run_list import log_rows, page_of, takes
+from ...projections.run_list import page_of
 from ...projections.run_row import STATUSES
 from ...projections.texts import column_text
 from ..callers import Reader
@@ -32,6 +29,9 @@ LIMIT = 50
 
 LOOKED_AT = 300
 """How many runs are read for a page where no projector keeps an index."""
+
+PATIENCE_SECONDS = 0.04
+"""For how long a page waits for its counts: of a million runs they take longer, and the next look has them."""
 
 FILTERS = ("status", "prefix", "type", "agent", "error", "attribute", "since", "until")
 """By what runs are found here."""
@@ -71,7 +71,18 @@ async def runs_page(
     request: Request, ports: Given, caller: Reader, wanted: Annotated[ListParameters, Query()]
 ) -> Response:
     """The runs of the tenant, latest started first."""
-    model = await ports.ask(_model, ports.store, caller.tenant, wanted)
+    chosen = await ports.ask(filter_from, ports.store, wanted)
+    every = replace(chosen, status=None)
+
+    async def counting() -> StatusCounts:
+        return await ports.ask(status_counts, ports.store, caller.tenant, every, LOOKED_AT)
+
+    key = (caller.tenant, repr(every))
+    if wanted.format == "json":
+        counts = await ports.status_counts.get(key, counting)
+    else:
+        counts = await ports.status_counts.soon(key, counting, PATIENCE_SECONDS)
+    model = await ports.ask(_model, ports.store, caller.tenant, wanted, chosen, counts)
     return await page(request, ports, caller, "runs.html", model)
 
 
@@ -96,12 +107,12 @@ def filter_from(store: Store, wanted: Filtered) -> RunFilter:
     )
 
 
-def _model(store: Store, tenant: str, wanted: ListParameters) -> dict[str, Any]:
-    chosen = filter_from(store, wanted)
+def _model(
+    store: Store, tenant: str, wanted: ListParameters, chosen: RunFilter, counts: StatusCounts | None
+) -> dict[str, Any]:
     before = None if wanted.cursor is None else int(wanted.cursor)
     found = indexed_page(store, tenant, before, wanted.limit, chosen)
     shown = page_of(store, tenant, before, wanted.limit, chosen, LOOKED_AT) if found is None else found.page
-    counts, complete = _counts(store, tenant, replace(chosen, status=None))
     given = wanted.model_dump(exclude={"format", "cursor", "limit"}, exclude_none=True)
     return {
         "runs": [row.to_json() for row in shown.rows],
@@ -110,19 +121,17 @@ def _model(store: Store, tenant: str, wanted: ListParameters) -> dict[str, Any]:
         "filter": {name: given.get(name) for name in FILTERS},
         "limit": wanted.limit if wanted.limit != LIMIT else None,
         "filtered": bool(given),
-        "counts": {
-            status: counts.get(status, 0) for status in STATUSES if counts.get(status) or status == wanted.status
-        },
-        "total": sum(counts.values()),
-        "complete": complete,
+        "counts": _shown(counts, wanted.status),
+        "total": None if counts is None else sum(counts.by_status.values()),
+        "complete": counts is None or counts.complete,
         "lag": None if found is None else {"events": found.lag.events, "seconds": found.lag.seconds},
     }
 
 
-def _counts(store: Store, tenant: str, chosen: RunFilter) -> tuple[Mapping[str, int], bool]:
-    """How many runs there are of each status, and whether these are all: without an index the latest are counted."""
-    if index_of(store, chosen) is not None:
-        return {str(status): number for status, number in run_counts(store, tenant, chosen, ["status"]).rows}, True
-    rows = list(islice(log_rows(store, tenant), LOOKED_AT + 1))
-    counted = Counter(row.status for row in rows[:LOOKED_AT] if takes(store, tenant, row, chosen))
-    return counted, len(rows) <= LOOKED_AT
+def _shown(counts: StatusCounts | None, chosen: str | None) -> dict[str, int | None]:
+    """In the order in which runs come through them, None where they are still counted; a status that no run has is
+    told only if it is asked for."""
+    if counts is None:
+        return dict.fromkeys(STATUSES)
+    found = counts.by_status
+    return {status: found.get(status, 0) for status in STATUSES if found.get(status) or status == chosen}

@@ -73,3 +73,19 @@ async def test_no_more_is_kept_than_was_asked_for_last() -> None:
     assert looks.times == MOST_KEPT + 1
     await looks.get("0")
     assert looks.times == MOST_KEPT + 2
+
+
+async def test_who_does_not_wait_is_told_what_was_found_last() -> None:
+    looks = Looks()
+    assert await looks.kept.soon("a", looks.look, 5) == "look 1"
+    looks.now += 1000
+    gate = asyncio.Event()
+
+    async def slow() -> str:
+        await gate.wait()
+        return await looks.look()
+
+    assert await looks.kept.soon("a", slow, 0) == "look 1"
+    assert await looks.kept.soon("b", slow, 0) is None, "nothing was found yet"
+    gate.set()
+    assert await looks.kept.get("b", slow) == "look 3"

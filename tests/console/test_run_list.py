@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from refold.api.console import run_list
 from refold.tests.api.client import ECHO, Api
 from refold.tests.console.browser import elements
 
@@ -46,6 +47,16 @@ def test_the_chips_count_the_runs_of_each_status_and_keep_the_filters(console: A
     model = console.get("/runs", format="json", type="ask").json()
     assert (model["counts"], model["total"], model["complete"]) == ({"queued": 3}, 3, True)
     assert '/runs?status=queued&amp;type=ask"' in console.get("/runs", type="ask").text.replace("%20", " ")
+
+
+def test_a_page_does_not_wait_for_counts_that_take_long(console: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    console.start(run_id="r")
+    assert "data-soon" not in console.get("/runs").text
+    monkeypatch.setattr(run_list, "PATIENCE_SECONDS", 0)
+    page = console.get("/runs").text
+    chips = page.partition('id="chips"')[2].partition("</nav>")[0]
+    assert "data-soon" in chips and "queued" in chips and "<b>" not in chips and ">r</a>" in page
+    assert console.get("/runs", format="json").json()["counts"] == {"queued": 1}, "whoever asks for figures waits"
 
 
 def test_pages_go_on_at_a_cursor_and_are_not_shifted_by_runs_that_start_meanwhile(console: Api) -> None:

@@ -142,6 +142,7 @@ const soon = async () => {
     source.addEventListener("end", () => { stop(); soon(); });
     document.addEventListener("refreshed", () => { if (!document.querySelector("[data-live]")) stop(); });
   }
+  if (document.querySelector("[data-soon]")) soon(); // Something was not known yet.
   if (polled) {
     setInterval(soon, Number(polled.dataset.poll) * 1000);
   }
