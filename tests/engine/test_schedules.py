@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from refold import CallError, Failure, RunConflictError, RunEndedError, RunNotFoundError, call, sleep, workflow
+from refold.core.ports import Head
 from refold.core.runtime.scheduling.schedule_run import SCHEDULE
+from refold.core.runtime.scheduling.schedules import Schedules
+from refold.eventstore.log import EventLog
 from refold.testing import START, TestEnvironment
 from refold.tests.support.workflows import spec, step
 
@@ -273,3 +277,20 @@ async def test_the_log_of_a_schedule_fits_its_function() -> None:
         await env.advance("12h")
         await env.replay("s")
         assert (await env.state("s")).started.workflow_type == SCHEDULE
+
+
+async def test_a_firing_that_a_deleted_schedule_never_started_is_not_told() -> None:
+    class Before(EventLog):
+        """The log as it would be if the worker had been killed just before the second firing."""
+
+        def heads(self, streams: Sequence[str]) -> dict[str, Head]:
+            return {name: head for name, head in super().heads(streams).items() if "/s.20260103" not in name}
+
+    async with environment() as env:
+        await env.schedule(daily())
+        await env.advance("2d")
+        await env.engine.schedules.delete("s")
+        await env.advance("1h")
+        assert (await env.engine.schedules.get("s")).fired == len(fired(env)) == 2
+        seen = await Schedules(env.engine, Before(env.store, ""), lambda _: []).get("s")
+        assert (seen.fired, seen.last) == (1, None)

@@ -146,6 +146,12 @@ class Schedules:
         run_id = state.started.run_id
         told = await self._engine.query(run_id, STATE, tenant=tenant)
         schedule = Schedule.parse(told.pop("schedule"))
+        last = told["last"]
+        if state.end is not None and last is not None and last["error_code"] is None:
+            stream = stream_of(tenant, last["run_id"])
+            if stream not in await asyncio.to_thread(self._log.heads, [stream]):
+                # It was decided on, and before it was started the schedule was deleted.
+                told |= {"last": None, "fired": told["fired"] - 1}
         return ScheduleStatus(schedule=schedule, status=state.status, run_id=run_id, **told)
 
     async def _latest(self, schedule_id: str, tenant: str) -> tuple[int, RunState | None]:
