@@ -15,8 +15,8 @@ from ...core.ids import child_of
 from .means import Means, Working
 from .selecting import choose, filter_of
 
-SIDE_BY_SIDE = 8
-"""So many runs are told at a time."""
+SIDE_BY_SIDE = 64
+"""So many runs are told at a time: what they write is committed together."""
 
 
 def key_of(job_id: str, run_id: str) -> str:

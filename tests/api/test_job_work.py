@@ -19,6 +19,7 @@ import httpx2
 import psutil
 import pytest
 
+from refold.api.jobs import bulk as bulk_module
 from refold.api.jobs import means as means_module
 from refold.api.jobs import working
 from refold.api.jobs.working import JobWorker
@@ -39,7 +40,10 @@ PATIENCE_SECONDS = 120
 RUNS = 300
 
 
-async def test_a_job_that_is_stopped_goes_on_where_it_was_and_every_run_is_told_once() -> None:
+async def test_a_job_that_is_stopped_goes_on_where_it_was_and_every_run_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bulk_module, "SIDE_BY_SIDE", 8)
     async with memory_engine() as engine:
         names = await waiting_runs(engine, 40)
         job = await bulk(engine, "pause", names)
