@@ -110,6 +110,9 @@ class _Datastore(PostgresDatastore):
             configure=self.after_connect_func(),
             check=check_of(_WATCHDOG),
             timeout=CONNECT_SECONDS,
+            # The pool pauses twice as long after each failure, for everybody who waits: a server that was away for an
+            # hour would be found half an hour after its return. After this time it begins anew with who asks next.
+            reconnect_timeout=CONNECT_SECONDS,
         )
 
     def register_type_adapters(self) -> None:
