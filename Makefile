@@ -14,7 +14,7 @@ DEVELOPMENT := .venv/.development-$(PLACE)
 PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system system-deps screenshots check bench bench-peers crash chaos shadow determinism goldens canonical fleet sleepers emergency budgets fuzz-api readers wheel clean docs
+.PHONY: help demo test test-system system-deps screenshots check bench bench-peers crash chaos shadow determinism goldens canonical fleet sleepers emergency ha budgets fuzz-api readers wheel clean docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,10 @@ fleet: $(DEVELOPMENT) ## prove RUNS=5000 mixed runs as a job, killed and resumed
 emergency: ROUNDS ?= 20
 emergency: $(DEVELOPMENT) ## stop four busy workers ROUNDS=20 times, and measure how soon nothing begins
 	@REFOLD_EMERGENCY_ROUNDS=$(ROUNDS) $(PYTEST) -q -s --timeout 7200 tests/emergency
+
+ha: ROUNDS ?= 20
+ha: $(DEVELOPMENT) ## kill the primary of a replicated PostgreSQL under load, ROUNDS=20 times; nothing acknowledged is lost
+	@REFOLD_HA_ROUNDS=$(ROUNDS) $(PYTEST) -q -s --timeout 7200 tests/ha/test_failover.py
 
 budgets: ROUNDS ?= 10
 budgets: $(DEVELOPMENT) ## four workers under budgets, rates and places, ROUNDS=10 times, some killed; what was measured

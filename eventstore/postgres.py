@@ -15,11 +15,11 @@ from typing import Any
 from weakref import WeakSet
 
 import psycopg
-from eventsourcing.persistence import PersistenceError, StoredEvent
+from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import ConnectionPool, PostgresDatastore, PostgresProcessRecorder
 from psycopg.rows import dict_row, tuple_row
 
-from ..core.errors import StoreError, StoreRefusedError, StoreUnreachableError
+from ..core.errors import StoreError, StoreRefusedError
 from ..core.ports import Head, Record
 from .access import Access
 from .alive import check_of
@@ -35,6 +35,7 @@ from .migrate_postgres import applied_to, migrated
 from .outbox_sql import SQLOutbox
 from .parts_sql import SQLParts
 from .postgres_append import columns
+from .postgres_servers import GONE, meant, reported
 from .queries import SQLQueries
 from .sealing import SealedUnit
 from .store import Notification, StreamRow, run_streams
@@ -91,9 +92,6 @@ _QUICK_COMPRESSION = (
 
 _WATCHDOG = Watchdog(CALL_SECONDS)
 
-_GONE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
-"""Another connection may do better; a server that turned read-only was replaced by another one."""
-
 
 class _Datastore(PostgresDatastore):
     """The library's datastore on a pool of ours: its parameters do not cover all that a connection URL may say."""
@@ -110,6 +108,9 @@ class _Datastore(PostgresDatastore):
             configure=self.after_connect_func(),
             check=check_of(_WATCHDOG),
             timeout=CONNECT_SECONDS,
+            # The pool pauses twice as long after each failure, for everybody who waits: a server that was away for an
+            # hour would be found half an hour after its return. After this time it begins anew with who asks next.
+            reconnect_timeout=CONNECT_SECONDS,
         )
 
     def register_type_adapters(self) -> None:
@@ -121,7 +122,7 @@ class PostgresStore(PostgresProcessRecorder):
 
     def __init__(self, url: str, *, accept_loss: bool = False):
         """Connects lazily. `accept_loss` allows a server that acknowledges commits before they are on disk."""
-        self._url = url
+        self._url = url = meant(url)
         self._accept_loss = accept_loss
         self._write_lock = threading.Lock()
         self._writer: psycopg.Connection[tuple[Any, ...]] | None = None
@@ -255,14 +256,14 @@ class PostgresStore(PostgresProcessRecorder):
 
     def _rows(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         with (
-            _reported(),
+            reported(),
             self.datastore.get_connection() as connection,
             _WATCHDOG.over(connection.fileno),
         ):
             return connection.cursor(row_factory=tuple_row).execute(sql.encode(), parameters).fetchall()
 
     def _all(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        with _reported(), self.datastore.get_connection() as connection, connection.transaction():
+        with reported(), self.datastore.get_connection() as connection, connection.transaction():
             connection.execute("LOCK TABLE dispatch IN SHARE ROW EXCLUSIVE MODE")
             for sql, parameters in statements:
                 connection.execute(sql.encode(), parameters)
@@ -270,7 +271,7 @@ class PostgresStore(PostgresProcessRecorder):
     @contextmanager
     def _transaction(self, watched: bool = True) -> Generator[Transaction]:
         with (
-            _reported(),
+            reported(),
             self.datastore.get_connection() as connection,
             _WATCHDOG.over(connection.fileno) if watched else nullcontext(),
             connection.transaction(),
@@ -294,7 +295,7 @@ class PostgresStore(PostgresProcessRecorder):
     @contextmanager
     def _exchange(self) -> Generator[Exchange]:
         with (
-            _reported(),
+            reported(),
             self.datastore.get_connection() as connection,
             _WATCHDOG.over(connection.fileno),
             exchange_over(connection) as exchange,
@@ -321,7 +322,7 @@ class PostgresStore(PostgresProcessRecorder):
     @contextmanager
     def _write(self) -> Generator[psycopg.Connection[tuple[Any, ...]]]:
         """The one connection that appends, opened when first needed and again after it broke."""
-        with self._write_lock, _reported():
+        with self._write_lock, reported():
             if self._writer is None or self._writer.closed:
                 self._writer = psycopg.connect(self._url, autocommit=True, **_CONNECTION)
                 _check_durability(self._writer, self._accept_loss)
@@ -334,7 +335,7 @@ class PostgresStore(PostgresProcessRecorder):
                 register(self._writer)
             try:
                 yield self._writer
-            except _GONE:
+            except GONE:
                 # Whether the statement took effect is unknown now: the connection must not be used for another.
                 self._writer.close()
                 raise
@@ -349,23 +350,3 @@ def _check_durability(connection: psycopg.Connection[tuple[Any, ...]], accept_lo
             f"PostgreSQL runs with fsync={fsync}, synchronous_commit={synchronous}: "
             "what it acknowledges could be lost. Turn both on, or set REFOLD_ACCEPT_LOSS=1"
         )
-
-
-@contextmanager
-def _reported() -> Generator[None]:
-    """PostgreSQL's errors as ours. Connection strings, which may hold a password, stay out of the messages."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
-        raise StoreRefusedError("the database has no Refold schema; run: refold migrate") from error
-    except _GONE as error:
-        raise StoreUnreachableError(f"PostgreSQL: {str(error).strip()}") from None
-    except psycopg.Error as error:
-        raise StoreRefusedError(f"PostgreSQL: {str(error).strip()}") from error
-    except PersistenceError as error:
-        cause = error.__cause__
-        if isinstance(cause, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)):
-            raise StoreRefusedError("the database has no Refold schema; run: refold migrate") from error
-        raise StoreUnreachableError(f"PostgreSQL: {str(error).strip()}") from None

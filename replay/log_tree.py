@@ -173,7 +173,10 @@ def _check_same_log(store: Store, tree: TreeFolder) -> None:
         reason = f"the tree has {tree.size} events, up to position {tree.position}, and the log ends before that"
         raise AuditFault("log", "cut", reason)
     found = store.follow(tree.position - 1, 1)
-    if found and found[0].position == tree.position and leaf_of(found[0].record) != tree.read(0, tree.size - 1, 1):
+    if not found or found[0].position != tree.position:
+        reason = f"the log has no event at position {tree.position}, where the tree has leaf {tree.size - 1}"
+        raise AuditFault("log", "cut", reason)
+    if leaf_of(found[0].record) != tree.read(0, tree.size - 1, 1):
         record = found[0].record
         reason = f"event {record.version} of {record.stream} is not the one that the tree has as leaf {tree.size - 1}"
         raise AuditFault("log", "changed", reason)

@@ -210,6 +210,14 @@ def test_growth_is_no_difference(tampered: Tampered) -> None:
     assert verdict.ok and verdict.leaves == 600
 
 
+def test_an_update_refuses_a_log_that_was_cut_and_went_on(tampered: Tampered) -> None:
+    """After a restore positions leave a gap where the lost events were: the tree must not go on behind them."""
+    tampered.attack("DELETE FROM stored_events WHERE rowid = 600")
+    fill(tampered.store, 2, 10, "later")
+    with pytest.raises(AuditFault, match="the log has no event at position 600, where the tree has leaf 599"):
+        update(tampered.store, tampered.tree)
+
+
 def test_an_update_refuses_another_log(tampered: Tampered) -> None:
     other = open_store("memory:")
     fill(other, 1, 10)

@@ -153,7 +153,7 @@ def test_killed_readers_are_replaced(store: PostgresStore, url: str) -> None:
     store.read("default/a")
     with raw(url) as rival:
         others = "pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        rival.execute(f"SELECT pg_terminate_backend(pid) FROM (SELECT {others}) AS others".encode())
+        rival.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM (SELECT {others}) AS others".encode())
     assert len(store.read("default/a")) == 1
 
 

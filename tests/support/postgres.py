@@ -51,14 +51,23 @@ def temporary_postgres() -> Generator[str]:
 @contextmanager
 def temporary_server() -> Generator[PostgresServer]:
     """A running server of one's own; stopped, and its data deleted, at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="refold-postgres-", dir=_open_folder()))
-    try:
+    with temporary_folder() as folder:
         server = PostgresServer(folder)
         server.start()
         try:
             yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def temporary_folder() -> Generator[Path]:
+    """A folder that servers may use, whoever they run as; deleted at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="refold-postgres-", dir=_open_folder()))
+    try:
+        if os.geteuid() == 0:
+            folder.chmod(0o711)
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -80,33 +89,53 @@ class PostgresServer:
     PostgreSQL refuses to run as root: then it runs as `postgres` or, without such a user, as `nobody`.
     """
 
-    def __init__(self, folder: Path):
-        """Make an empty data folder; raises RuntimeError with what `initdb` said if that fails."""
+    def __init__(self, folder: Path, settings: tuple[str, ...] = (), *, made: bool = True):
+        """Make an empty data folder, if it is to be `made`; raises RuntimeError with what `initdb` said if that fails.
+
+        `settings` are further ones, such as "wal_level=logical".
+        """
         self._folder = folder
+        self.settings = settings
         self._identity = _identity()
         self._process: psutil.Popen | None = None
         if "user" in self._identity:
             shutil.chown(folder, self._identity["user"], self._identity["group"])
         self._programs = _reachable_programs(folder)
-        made = subprocess.run(
-            [self._programs / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"],
-            **self._surroundings(),
-            capture_output=True,
-            text=True,
-        )
-        if made.returncode:
-            raise RuntimeError(f"initdb failed: {made.stdout}{made.stderr}")
+        if made:
+            self.run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C")
 
     @property
     def url(self) -> str:
         """Where the maintenance database is."""
         return f"postgresql://postgres@/postgres?host={quote(str(self._folder))}"
 
+    def run(self, program: str, *arguments: str | Path) -> str:
+        """Run one of PostgreSQL's programs as the server's user; what it said. Raises RuntimeError if it fails."""
+        done = subprocess.run(
+            [self._programs / program, *arguments],
+            **self._surroundings(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement, in a transaction of its own."""
+        with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
     def start(self) -> None:
         """Start, and return when connections are accepted; after `kill` this includes crash recovery."""
         with (self._folder / "log").open("ab") as log:
             self._process = psutil.Popen(
-                [self._programs / "postgres", "-D", self._data, "-k", self._folder, *_as_options(_SETTINGS)],
+                [
+                    *(self._programs / "postgres", "-D", self.data, "-k", self._folder),
+                    *_as_options((*_SETTINGS, *self.settings)),
+                ],
                 **self._surroundings(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -141,7 +170,8 @@ class PostgresServer:
         self._process = None
 
     @property
-    def _data(self) -> Path:
+    def data(self) -> Path:
+        """The data folder."""
         return self._folder / "data"
 
     def _surroundings(self) -> dict[str, Any]:
