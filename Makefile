@@ -14,7 +14,7 @@ DEVELOPMENT := .venv/.development-$(PLACE)
 PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system system-deps screenshots check bench bench-peers crash chaos shadow determinism goldens canonical fleet sleepers emergency ha budgets fuzz-api readers wheel clean docs
+.PHONY: help demo test test-system system-deps screenshots check bench bench-peers crash chaos shadow soak determinism goldens canonical fleet sleepers emergency ha budgets fuzz-api readers wheel clean docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ chaos: $(DEVELOPMENT) ## kill and stop workers at random, MINUTES=10 on each sto
 shadow: MINUTES ?= 10
 shadow: $(DEVELOPMENT) ## run and prove workflows for MINUTES=10 while workers are killed, in refold-shadow/
 	@$(RUN) -m refold shadow run --hours $$(awk 'BEGIN { print $(MINUTES) / 60 }') --interval 5 --faults kills --json
+
+soak: MINUTES ?= 60
+soak: $(DEVELOPMENT) ## everything under load and faults for MINUTES=60, with real alerts; what came of it, in refold-soak/
+	@$(RUN) -m refold.tests.soak.campaign --minutes $(MINUTES)
 
 docs: $(RUNTIME) ## write the pages that follow from the code: docs/failures.md and its schema
 	@$(RUN) -m refold explain --markdown > docs/failures.md

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..canonical import Payload
 from ..decision import Named
-from ..errors import Failure, InvalidError, RefoldError
+from ..errors import Failure, InvalidError, RefoldError, StoreError
 from ..events import RunFailed, RunStarted
 from ..ids import child_of, stream_of
 from ..limits import Limits
@@ -49,7 +49,8 @@ class Children:
     async def admit(self, parent: RunState, step: Named, result: Result) -> Result:
         """`result`, which asks for a child, with that child's first event; or with the failure that there can be none.
 
-        The id may still be taken by somebody before the commit; that is then refused like any lost race.
+        The id may still be taken by somebody before the commit; that is then refused like any lost race. Raises
+        StoreError.
         """
         waiting = result.output
         child = waiting.wait.child if isinstance(waiting, Waiting) else None
@@ -68,6 +69,8 @@ class Children:
             return replace(result, output=Cause(error.step_code, str(error), retryable=False))
         except InvalidError as error:
             return replace(result, output=Cause(error.code, str(error), retryable=False))
+        except StoreError:  # that says nothing about the child: the run is taken up again when the store is there
+            raise
         except RefoldError as error:
             return replace(result, output=Cause(error.code, str(error), retryable=True))
         if child.detached:

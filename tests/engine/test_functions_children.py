@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from refold import (
     CallError,
     StepFailedError,
+    StoreUnreachableError,
     Worker,
     call,
     gather,
@@ -20,7 +22,7 @@ from refold import (
 )
 from refold.core.events import StepCompleted
 from refold.tests.support.functions import Stage
-from refold.tests.support.sites import Site
+from refold.tests.support.sites import Site, Through
 from refold.tests.support.workflows import soon, until
 
 pytestmark = pytest.mark.timeout(60)
@@ -266,6 +268,32 @@ async def test_an_embedded_parent_hears_of_a_child_that_a_worker_elsewhere_has_w
         assert (await soon(run)).output == [0, 2, 4, 6, 8]
     worker.drain()
     await soon(work)
+    await site.client.close()
+    site.store.close()
+
+
+async def test_a_store_that_is_away_as_a_child_begins_costs_time_and_does_not_fail_the_step(tmp_path: Any) -> None:
+    """Found by the soak: who had no connection in that moment recorded it as the step's own failure."""
+    site = Site(f"sqlite:///{tmp_path}/log.db")
+    missed: list[str] = []
+
+    def heads(streams: Sequence[str]) -> Any:
+        if streams == ["default/r~only"] and len(missed) < 2:
+            missed.extend(streams)
+            raise StoreUnreachableError("it is away for a moment")
+        return site.store.heads(streams)
+
+    plan = {"workflow_type": "t", "steps": [{"step_id": "a", "skill_id": "gated"}]}
+    spec = {
+        "workflow_type": "p",
+        "steps": [{"step_id": "only", "skill_id": "run_workflow", "inputs": {"spec": plan}}],
+    }
+    site.gates.open()
+    async with site.worker(store=Through(site.store, heads=heads)):
+        await site.client.start(spec, "r")
+        await site.ended("r")
+    assert len(missed) == 2
+    assert site.topics() == ["run.started", "step.waiting", "child.ended", "step.completed", "run.completed"]
     await site.client.close()
     site.store.close()
 
