@@ -12,8 +12,6 @@ from typing import Any, Literal
 State = Literal["ok", "warning", "failed"]
 """How a check came out: nothing to do, something that somebody should know, something that must be cured."""
 
-_WORSE: tuple[State, ...] = ("ok", "warning", "failed")
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -48,5 +46,5 @@ class Check:
 
 def overall(checks: Iterable[Check]) -> State:
     """The worst state among `checks`; `ok` if there are none."""
-    states: list[State] = [check.state for check in checks]
-    return max(states, key=_WORSE.index, default="ok")
+    states = {check.state for check in checks}
+    return "failed" if "failed" in states else "warning" if "warning" in states else "ok"
