@@ -20,6 +20,9 @@ def doctor(
     strict: Annotated[bool, typer.Option("--strict", help="Let warnings fail.")] = False,
     host: Annotated[str, typer.Option("--host", metavar="HOST", help="Where the server listens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="Its port; 0 for any free one.")] = 8080,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, max=600, metavar="SECONDS", help="For what does not answer.")
+    ] = 3.0,
     database: Database = None,
     json: Json = False,
 ) -> None:
@@ -29,4 +32,4 @@ def doctor(
     """
     from .doctoring import Wanted, see
 
-    raise typer.Exit(see(Wanted(fix, strict, host, port, database, json)))
+    raise typer.Exit(see(Wanted(fix, strict, host, port, timeout, database, json)))

@@ -29,6 +29,7 @@ class Wanted(NamedTuple):
     strict: bool
     host: str
     port: int
+    timeout: float
     database: str | None
     json: bool
 
@@ -38,7 +39,7 @@ def see(wanted: Wanted) -> int:
     url = database_url(wanted.database)
     hide = Hidden([url])
     given = wanted.database is not None
-    patient = Patient(url, given, host=wanted.host, port=wanted.port, hide=hide)
+    patient = Patient(url, given, host=wanted.host, port=wanted.port, seconds=wanted.timeout, hide=hide)
     found = examine(patient, LOOKS)
     done: list[str] = []
     if wanted.fix and not found.hung and overall(found.checks) != "ok":

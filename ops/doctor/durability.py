@@ -44,7 +44,7 @@ def _postgres(patient: Patient) -> Check:
     name = wrong[0]
     (who, where), *_ = patient.ask("SELECT quote_ident(current_user), quote_ident(current_database())")
     reset = _reset(name, rows[name][1], who, where)
-    fix = f'psql {shlex.quote(patient.url)} -c "{reset}" -c "SELECT pg_reload_conf()"'
+    fix = f"psql {shlex.quote(patient.url)} -c {shlex.quote(reset)} -c 'SELECT pg_reload_conf()'"
     return Check("durability", "failed", detail=f"{told}: what is acknowledged could be lost", fix=fix)
 
 
@@ -81,7 +81,7 @@ def latency(patient: Patient) -> Check:
         return Check("sync", "warning", value, SLOW_SECONDS * 1000, "ms", detail, "lsblk -o NAME,MOUNTPOINT,TYPE,MODEL")
     if seconds > SLOW_SECONDS:
         detail = f"{place} is slow: each append waits for it"
-        return Check("sync", "warning", value, SLOW_SECONDS * 1000, "ms", detail, "iostat -x 1 5")
+        return Check("sync", "warning", value, SLOW_SECONDS * 1000, "ms", detail, "cat /proc/pressure/io")
     return Check("sync", "ok", value, SLOW_SECONDS * 1000, "ms")
 
 

@@ -52,8 +52,10 @@ def settings(_patient: Patient) -> Check:
     if not unknown:
         return Check("settings", "ok", 0, 0, "unknown")
     name = unknown[0]
-    near = get_close_matches(name, KNOWN, 1, 0.0)[0] if get_close_matches(name, KNOWN, 1, _ALIKE) else ""
+    near = next(iter(get_close_matches(name, KNOWN, 1, _ALIKE)), "")
     fix = f'export {near}="${name}"; unset {name}' if near else f"unset {name}"
+    if not name.isidentifier():  # A shell could neither read nor unset it.
+        fix = f"env -u {shlex.quote(name)} refold doctor"
     told = f"{', '.join(unknown)}: no such setting" + (f"; {near} is meant?" if near else "")
     return Check("settings", "warning", len(unknown), 0, "unknown", told, fix)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from ...core.checks import Check
 from ...projections.standings import Standing, standings
 from .patient import Patient
@@ -82,5 +84,5 @@ def webhooks(patient: Patient) -> Check:
         return Check("webhooks", "ok", 0, 0, "dead")
     tenant, number = next(iter(dead.items()))
     detail = f"{number} messages of tenant {tenant} were given up: refold webhooks dead says why"
-    fix = patient.command(f"webhooks replay --all --tenant {tenant}")
+    fix = patient.command(f"webhooks replay --all --tenant {shlex.quote(tenant)}")
     return Check("webhooks", "warning", sum(dead.values()), 0, "dead", detail, fix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def packages(_patient: Patient) -> Check:
     if not wrong:
         return Check("packages", "ok", 0, 0, "misfits")
     told = ", ".join(f"{name} {found or 'is missing'} (needs {wanted})" for name, found, wanted in wrong)
-    fix = "pip install " + " ".join(f"'{name}{wanted}'" for name, _, wanted in wrong)
+    fix = "pip install " + " ".join(shlex.quote(f"{name}{wanted}") for name, _, wanted in wrong)
     return Check("packages", "failed", len(wrong), 0, "misfits", told, fix)
 
 
@@ -84,7 +85,7 @@ def telemetry(_patient: Patient) -> Check:
         return Check("telemetry", "ok", detail=f"sdk {found[f'{_TELEMETRY}sdk'].version}")
     owner, name, version, wanted = wrong[0]
     detail = f"{owner} {found[owner].version} needs {name}{wanted}, {version or 'nothing'} is installed"
-    packages = " ".join(sorted(found))
+    packages = " ".join(map(shlex.quote, sorted(found)))
     fix = f"pip install --upgrade --upgrade-strategy eager {packages}"
     return Check("telemetry", "failed", len(wrong), 0, "misfits", detail, fix)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 
 from ...core.checks import Check
@@ -39,7 +40,7 @@ def workers(patient: Patient) -> Check:
     names = ", ".join(f"process {worker.pid} on {worker.host}" for worker in lost[:3])
     more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
     detail = f"silent for over {LOST_SECONDS} s without a goodbye: {names}{more}; {len(live)} others are alive"
-    queues = " ".join(f"--queue {queue}" for queue in lost[0].queues)
+    queues = " ".join(f"--queue {shlex.quote(queue)}" for queue in lost[0].queues)
     return Check(
         "workers", "warning", len(lost), 0, "lost", detail, patient.command(f"worker --skills MODULE {queues}")
     )
@@ -74,5 +75,5 @@ def queues(patient: Patient) -> Check:
     queue, runs = waiting.most_common(1)[0]
     others = f"; so do {len(waiting) - 1} other queues" if len(waiting) > 1 else ""
     detail = f"{runs} runs wait in queue {queue}: {reasons[queue]}{others}"
-    fix = patient.command(f"worker --skills MODULE --queue {queue}")
+    fix = patient.command(f"worker --skills MODULE --queue {shlex.quote(queue)}")
     return Check("queues", "failed", sum(waiting.values()), 0, "unserved", detail, fix)
