@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
+from ..core.checks import Check
 from ..core.errors import RefoldError
 from ..core.failures import FAILURES
 from ..eventstore.store import Store
@@ -41,29 +42,6 @@ class _Migrated(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at. `value` and `limit` are in `unit`; `detail` says what is wrong."""
-
-    name: str
-    ok: bool
-    value: float | None = None
-    limit: float | None = None
-    unit: str = ""
-    detail: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """As a JSON object."""
-        return {
-            "name": self.name,
-            "status": "ok" if self.ok else "failed",
-            "value": self.value,
-            "limit": self.limit,
-            "unit": self.unit,
-            "detail": self.detail,
-        }
-
-
 class Readiness:
     """The checks, asked on a thread of their own: whatever else asks the store does not delay them."""
 
@@ -85,7 +63,7 @@ class Readiness:
         if self._known is not None and time.monotonic() - self._known[0] < KEPT_SECONDS:
             return self._known[1]
         late = f"no answer within {self.limits.seconds:g} s"
-        return [Check("store", False, self.limits.seconds, self.limits.seconds, "s", late)]
+        return [Check("store", "failed", self.limits.seconds, self.limits.seconds, "s", late)]
 
     def close(self) -> None:
         """Look no more."""
@@ -100,9 +78,9 @@ class Readiness:
         began = time.perf_counter()
         store = self._tried("store", self._reached)
         checks = [store]
-        if store.ok:
+        if not store.failed:
             took = round(time.perf_counter() - began, 6)
-            checks[0] = Check("store", True, took, self.limits.seconds, "s")
+            checks[0] = Check("store", "ok", took, self.limits.seconds, "s")
             checks += [self._tried("schema", self._schema), self._tried("projections", self._projections)]
         for name, folder in self.limits.folders.items():
             checks.append(self._tried(f"disk:{name}", partial(self._disk, f"disk:{name}", folder)))
@@ -112,31 +90,42 @@ class Readiness:
         try:
             return check()
         except RefoldError as error:
-            return Check(name, False, detail=FAILURES[error.code].meaning)  # The message may tell where the store is.
+            return Check(
+                name, "failed", detail=FAILURES[error.code].meaning
+            )  # The message may tell where the store is.
         except OSError as error:
-            return Check(name, False, detail=error.strerror or "cannot be looked at")
+            return Check(name, "failed", detail=error.strerror or "cannot be looked at")
 
     def _reached(self) -> Check:
         self._store.last_position()
-        return Check("store", True)
+        return Check("store", "ok")
 
     def _schema(self) -> Check:
         lacking = len(self._store.migrate(dry_run=True)) if isinstance(self._store, _Migrated) else 0
-        return Check("schema", not lacking, lacking, 0, "migrations", "run refold migrate" if lacking else "")
+        return Check(
+            "schema", "failed" if lacking else "ok", lacking, 0, "migrations", "run refold migrate" if lacking else ""
+        )
 
     def _projections(self) -> Check:
         active = [each for each in standings(self._store) if each.of.active]
         if not active:
-            return Check("projections", True, detail="none is kept")
+            return Check("projections", "ok", detail="none is kept")
         worst = max(active, key=lambda each: each.lag.seconds)
         seconds, limit = round(worst.lag.seconds, 3), self.limits.lag_seconds
         ok = not limit or seconds <= limit
-        return Check("projections", ok, seconds, limit, "s", "" if ok else f"{worst.of.name} is behind the log")
+        return Check(
+            "projections",
+            "ok" if ok else "failed",
+            seconds,
+            limit,
+            "s",
+            "" if ok else f"{worst.of.name} is behind the log",
+        )
 
     def _disk(self, name: str, folder: Path) -> Check:
         free, limit = shutil.disk_usage(_nearest(folder)).free, self.limits.free_bytes
         ok = free >= limit
-        return Check(name, ok, free, limit, "bytes", "" if ok else "little is free")
+        return Check(name, "ok" if ok else "failed", free, limit, "bytes", "" if ok else "little is free")
 
 
 def _nearest(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import typer
 
-from .key_commands import app
+from .doctor_commands import app
 from .signals import StoppedError, stragglers
 from .streams import ReaderGoneError, UnwritableError, drop, flush, make_usable, note
 

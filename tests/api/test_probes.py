@@ -57,7 +57,7 @@ async def test_a_disk_that_is_full_and_a_schema_that_is_old_are_told(tmp_path: P
     with closing(open_store(f"sqlite:///{tmp_path / 'new.db'}", migrate=False)) as store:
         limits = ReadyLimits(free_bytes=2**62, folders={"store": tmp_path / "not" / "yet"})
         with closing(Readiness(store, limits)) as readiness:
-            failed = {check.name: check.detail for check in await readiness.look() if not check.ok}
+            failed = {check.name: check.detail for check in await readiness.look() if check.failed}
     assert failed["disk:store"] == "little is free" and failed.keys() & {"store", "schema"}
 
 
@@ -76,11 +76,11 @@ async def test_a_store_that_hangs_makes_the_server_unready_in_bounded_time(monke
         monkeypatch.setattr(readiness_module, "KEPT_SECONDS", 60)
         with closing(Readiness(store, ReadyLimits(seconds=0.05))) as readiness:
             found = await asyncio.gather(*[readiness.look() for _ in range(20)])
-            assert all([(check.name, check.ok) for check in checks] == [("store", False)] for checks in found)
+            assert all([(check.name, check.state) for check in checks] == [("store", "failed")] for checks in found)
             assert asked == 1
             go.set()
             async with asyncio.timeout(20):
-                while not (await readiness.look())[0].ok:  # noqa: ASYNC110
+                while (await readiness.look())[0].failed:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             await asyncio.gather(*[readiness.look() for _ in range(20)])
             assert asked == 1
