@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from .core.emergency import Stop
 from .core.errors import CallError, Problem
+from .core.histogram import Histogram
 from .core.ids import check_queue
 from .core.limits import Limits
 from .core.policy.document import Policy
@@ -222,6 +223,11 @@ class WorkflowEngine(Engine):
         )
         self.schedules = Schedules(self, log, self._streams_needing)
 
+    @property
+    def append_seconds(self) -> Histogram:
+        """How long appends of this process took."""
+        return self._own_journal.seconds
+
     def _streams_needing(self, needs: str) -> list[str]:
         return [row.stream for row in self.store.dispatch.rows() if row.needs == needs]
 
@@ -303,6 +309,11 @@ class Worker:
             secrets=secrets,
         )
         self._loop = self._engine.work_loop([check_queue(queue) for queue in queues], concurrency, BUILD, pins)
+
+    @property
+    def append_seconds(self) -> Histogram:
+        """How long appends of this process took."""
+        return self._engine.append_seconds
 
     @property
     def running(self) -> int:

@@ -1,51 +1,17 @@
-"""What `/metrics` tells, in the text format of Prometheus: of this process, read when it is asked for."""
+"""What `/metrics` tells of the server itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .admission import Admission
+from .metrics_text import Source
 from .rates import Rates
 from .traffic import BOUNDS, Traffic
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
-
-Source = Callable[[], "Iterator[Metric]"]
-"""Metrics as they are at the moment. Labels must be bounded: never a run id, never what a client made up."""
-
-
-@dataclass
-class Metrics:
-    """The sources of what is told; whoever has more to tell adds another one. They are asked on a thread."""
-
-    sources: list[Source] = field(default_factory=list[Source])
-
-    def text(self) -> tuple[bytes, str]:
-        """All metrics, and the content type."""
-        # Loaded when first asked for: who only tries Refold out should not wait for it.
-        from prometheus_client import CollectorRegistry, generate_latest
-        from prometheus_client.exposition import CONTENT_TYPE_LATEST
-
-        registry = CollectorRegistry(auto_describe=False)
-        for source in self.sources:
-            registry.register(_Collector(source))
-        return generate_latest(registry), CONTENT_TYPE_LATEST
-
-
-class _Collector:
-    def __init__(self, source: Source):
-        self._source = source
-
-    def collect(self) -> Iterator[Metric]:
-        """What the registry asks for."""
-        yield from self._source()
-
-    def describe(self) -> Iterator[Metric]:
-        """Nothing: names are not checked against each other, or every source would be asked twice."""
-        return iter(())
 
 
 def http_metrics(traffic: Traffic, admission: Admission, rates: Rates) -> Source:

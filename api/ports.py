@@ -19,7 +19,7 @@ from .admission import Admission
 from .gathered import Gathered
 from .kept import Kept
 from .live import LiveLog
-from .metrics import Metrics
+from .metrics_text import Metrics
 from .places import Places
 from .readiness import Readiness
 from .run_looks import LongRunError, Seen, Wanted, look, looks
@@ -85,6 +85,7 @@ class Ports:
         """Begin nothing more: the server has stopped."""
         self.close()
         self.readiness.close()
+        self.metrics.close()
         self.admission.close()
 
     @property

@@ -22,7 +22,7 @@ from .archive_packer import Packer
 from .codec import open_envelope
 from .sealing import Sealer
 from .store import Notification, Store
-from .tables import Generation
+from .tables import COUNTING, Generation
 from .tiered import TieredStore
 
 RUNS = 50
@@ -150,7 +150,7 @@ class Archiving:
         every = self._store.tables.generations()
         read = {each.name: each.generation for each in every if each.active}
         # What was replaced is not followed any more; read again, it would find archived events where they are.
-        followed = [each for each in every if each.generation >= read.get(each.name, 0)]
+        followed = [each for each in every if each.generation >= read.get(each.name, 0) and each.name != COUNTING]
         return min(followed, key=lambda each: each.position, default=None)
 
     def _held(self, streams: Sequence[str]) -> set[str]:

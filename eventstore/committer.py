@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from ..core.errors import OwnershipLostError, RefoldError, StoreError, StoreUnreachableError
+from ..core.histogram import Histogram
 from ..core.ports import Ack
 from .hints import makes_due
 from .sealing import SealedUnit
@@ -51,6 +52,8 @@ class Committer:
         self._queue: SimpleQueue[Sequence[Work] | None] = SimpleQueue()
         self._deferred: deque[Work] = deque()
         self._closed = self._closing = False
+        self.seconds = Histogram()
+        """How long transactions took that the store answered."""
         self._thread = threading.Thread(target=self._run, name="refold-committer", daemon=True)
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL))
         self._thread.start()
@@ -137,7 +140,9 @@ class Committer:
         pause = 0.02
         while True:
             try:
+                began = time.perf_counter()
                 stored = self._store.commit(units, self._owner)
+                self.seconds.observe(time.perf_counter() - began)
                 return [self._ack(unit, ok, resubmitted) for unit, ok in zip(units, stored, strict=True)]
             except StoreUnreachableError:
                 if time.monotonic() + pause > give_up:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..core.errors import RefoldError
+from ..core.histogram import Histogram
 from ..core.ports import Ack, Head, Unit
 from .committer import Committer, Work, refusal
 from .hints import makes_due
@@ -28,6 +29,11 @@ class Journal:
         self._sealer = sealer
         self._committer = Committer(store, owner, patience=patience)
         self._turn: list[Work] = []
+
+    @property
+    def seconds(self) -> Histogram:
+        """How long appends took."""
+        return self._committer.seconds
 
     def append(self, unit: Unit, done: Callable[[Ack], None]) -> None:
         """Hand over `unit`; `done` is called on this event loop with the answer."""
@@ -62,11 +68,14 @@ class DirectJournal:
         self._store = store
         self._sealer = sealer
         self._owner = owner
+        self.seconds = Histogram()
 
     def append(self, unit: Unit, done: Callable[[Ack], None]) -> None:
         """Store `unit` and let `done` know on this event loop."""
         sealed = self._sealer.seal(unit)
+        began = time.perf_counter()
         stored = self._store.commit([sealed], self._owner)[0]
+        self.seconds.observe(time.perf_counter() - began)
         ack: Ack = [append.head for append in sealed.appends] if stored else refusal(sealed)
         asyncio.get_running_loop().call_soon(done, ack)
         if makes_due([sealed], time.time_ns() // 1000):

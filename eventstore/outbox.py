@@ -95,6 +95,14 @@ class Lookup(NamedTuple):
     failed: bool = False
 
 
+class Totals(NamedTuple):
+    """Deliveries that are `waiting` for their first attempt, that failed and are tried again, and that are given up."""
+
+    waiting: int
+    failing: int
+    dead: int
+
+
 class OutboxStore(Protocol):
     """The outbox in a store. All calls block and are thread-safe; they raise StoreError."""
 
@@ -146,6 +154,10 @@ class OutboxStore(Protocol):
 
     def counts(self, tenant: str) -> dict[tuple[str, Status], int]:
         """How many deliveries each endpoint has, by status."""
+        ...
+
+    def totals(self) -> Totals:
+        """How many deliveries, of all tenants, have not come to their end, or to a bad one."""
         ...
 
     def replay(self, of: Lookup, now: int) -> int:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from .outbox import Delivery, EndpointRow, Lookup, NewDelivery, OutboxPosition, Outcome, Status
+from .outbox import Delivery, EndpointRow, Lookup, NewDelivery, OutboxPosition, Outcome, Status, Totals
 
 
 @dataclass(slots=True)
@@ -138,6 +138,12 @@ class MemoryOutbox:
         """See `OutboxStore.counts`."""
         with self._lock:
             return dict(Counter((row.endpoint_id, row.status) for row in self._found(Lookup(tenant))))
+
+    def totals(self) -> Totals:
+        """See `OutboxStore.totals`."""
+        with self._lock:
+            found = Counter((row.status, row.attempts > 0) for row in self._rows.values())
+        return Totals(found["waiting", False], found["waiting", True], found["dead", False] + found["dead", True])
 
     def replay(self, of: Lookup, now: int) -> int:
         """See `OutboxStore.replay`."""

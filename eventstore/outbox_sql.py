@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from .dispatch import Dialect, Query
-from .outbox import Delivery, EndpointRow, Lookup, NewDelivery, OutboxPosition, Outcome, Status
+from .outbox import Delivery, EndpointRow, Lookup, NewDelivery, OutboxPosition, Outcome, Status, Totals
 from .tables_sql import Transaction, in_dialect
 
 _MOVE = """
@@ -53,6 +53,10 @@ UPDATE webhook_deliveries SET status = ?, attempts = ?, due = ?, code = ?, error
 WHERE endpoint_id = ? AND position = ?
 """
 _GIVE_UP = "UPDATE webhook_deliveries SET status = 'dead', error = ? WHERE endpoint_id = ? AND status = 'waiting'"
+_WAITING = "SELECT count(*) FROM webhook_deliveries WHERE status = 'waiting' AND attempts"
+_TOTALS = f"""
+SELECT ({_WAITING} = 0), ({_WAITING} > 0), (SELECT count(*) FROM webhook_deliveries WHERE status = 'dead')
+"""
 _FREE = "UPDATE webhook_endpoints SET owner = NULL, lease_until = 0 WHERE owner = ?"
 _LEASE_SECONDS = 30.0
 
@@ -151,6 +155,11 @@ class SQLOutbox:
         """See `OutboxStore.counts`."""
         sql = "SELECT endpoint_id, status, count(*) FROM webhook_deliveries WHERE tenant = ? GROUP BY 1, 2"
         return {(row[0], row[1]): row[2] for row in self._read(self._sql(sql), (tenant,))}
+
+    def totals(self) -> Totals:
+        """See `OutboxStore.totals`."""
+        ((waiting, failing, dead),) = self._read(_TOTALS, ())
+        return Totals(waiting, failing, dead)
 
     def replay(self, of: Lookup, now: int) -> int:
         """See `OutboxStore.replay`."""

@@ -98,6 +98,14 @@ class Generation(NamedTuple):
         return next(table for table in self.tables if table.name == name)
 
 
+COUNTING = "metrics"
+"""The projection that counts what happens, once, and never looks back: nothing has to wait until it has seen it."""
+
+LEASES = ("gauges", "patrol")
+"""Names that are no projections': rows of theirs hold leases of what one process does for all. `generations` tells of
+them only when they are named."""
+
+
 class Parked(NamedTuple):
     """A stream that a generation has left aside: event `version` at `position` could not be taken in, for `reason`.
 
@@ -164,7 +172,7 @@ class TableStore(Protocol):
     """The projections' tables in a store. All calls block and are thread-safe; they raise StoreError."""
 
     def generations(self, name: str | None = None) -> list[Generation]:
-        """All generations, or those of one projection, by name and number."""
+        """All generations, or those of one projection, by name and number; see `LEASES`."""
         ...
 
     def create(self, name: str, version: int, tables: Sequence[Table], number: int | None = None) -> int:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any
 
 from .parts_memory import Kept, MemoryParts
-from .tables import Batch, Between, By, Generation, Parked, Per, Row, Table, check_table, following_one, nothing
+from .tables import LEASES, Batch, Between, By, Generation, Parked, Per, Row, Table, check_table, following_one, nothing
 
 
 class MemoryTables:
@@ -31,7 +31,7 @@ class MemoryTables:
                     parts=len(self.parts.list(*key)),
                 )
                 for key, kept in sorted(self._kept.items(), key=itemgetter(0))
-                if name in (None, key[0])
+                if name == key[0] or (name is None and key[0] not in LEASES)
             ]
 
     def create(self, name: str, version: int, tables: Sequence[Table], number: int | None = None) -> int:

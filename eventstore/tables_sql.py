@@ -15,6 +15,7 @@ import orjson
 
 from .dispatch import Dialect, Query
 from .tables import (
+    LEASES,
     Batch,
     Between,
     By,
@@ -69,8 +70,9 @@ _GENERATION = """
 SELECT name, generation, version, tables, active, position, position_at, owner,
 CASE WHEN owner IS NULL OR lease_until < {now} THEN 0 ELSE lease_until - {now} END, paused, error, updated,
 (SELECT count(*) FROM projection_parts c WHERE c.name = projections.name AND c.generation = projections.generation)
-FROM projections WHERE (? IS NULL OR name = ?) ORDER BY name, generation
+FROM projections WHERE name = ? OR (? IS NULL AND name NOT IN ({leases})) ORDER BY name, generation
 """
+_LEASES = ", ".join(f"'{name}'" for name in LEASES)
 _ONE = "name = ? AND generation = ?"
 _FREE = "(owner IS NULL OR owner = ? OR owner = ? OR lease_until <= {now})"
 
@@ -117,7 +119,7 @@ class SQLTables:
                 updated=row[11],
                 parts=row[12],
             )
-            for row in self._read(self._sql(_GENERATION), (name, name))
+            for row in self._read(self._sql(_GENERATION.replace("{leases}", _LEASES)), (name, name))
         ]
 
     def create(self, name: str, version: int, tables: Sequence[Table], number: int | None = None) -> int:

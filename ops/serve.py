@@ -18,6 +18,7 @@ from ..api.access.issuer import Issuer
 from ..api.access.tokens import IssuedTokens
 from ..api.access.uses import NotedUses
 from ..api.app import ApiLimits, create_app
+from ..api.metrics_text import Metrics
 from ..api.places import NOWHERE, Places
 from ..api.ports import Ports
 from ..compose import BUILD, WorkflowEngine
@@ -73,6 +74,11 @@ class HttpServer:
         self._server = _Server(self.app, begun, self._serving)
         self._ports: Ports = self.app.state.ports
         self._ports.traffic.logs = self._serving.access_log
+
+    @property
+    def metrics(self) -> Metrics:
+        """What it tells Prometheus; whoever has more to tell adds another source."""
+        return self._ports.metrics
 
     async def run(self) -> None:
         """Serve until stopped."""

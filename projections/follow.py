@@ -6,16 +6,17 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..core.errors import CallError, IntegrityError, StoreError
 from ..core.events import END_TOPICS, Event
-from ..core.ids import run_of
+from ..core.ids import CONTROL, run_of
 from ..core.ports import Record
 from ..core.state import evolve, start
 from ..eventstore.codec import references
 from ..eventstore.store import Notification, Store
 from ..eventstore.tables import Parked, Row, RunKey
-from .model import FollowedRun, GrowingProjection, Projection
+from .model import CountingProjection, FollowedRun, GrowingProjection, Projection
 from .opened import OpenedEvents, opened_of
 
 CACHED_RUNS = 10_000
@@ -41,6 +42,8 @@ class Changes:
     grown: dict[str, dict[Row, Row]] = field(default_factory=dict[str, dict[Row, Row]])
     parked: list[Parked] = field(default_factory=list[Parked])
     unparked: list[str] = field(default_factory=list[str])
+    noted: list[Any] = field(default_factory=list[Any])
+    """What a `CountingProjection` is to count once the position has moved."""
 
     def rows(self) -> dict[str, list[Row]]:
         """The rows of all runs, by table; no two of a table have the same key."""
@@ -57,10 +60,13 @@ class _Filler:
     def __init__(self, projection: Projection):
         self.projection = projection
         self.growing = projection if isinstance(projection, GrowingProjection) else None
+        self.counting = projection if isinstance(projection, CountingProjection) else None
         self._keys = {table.name: table.key for table in projection.tables}
 
     def note(self, run: FollowedRun, event: Event, changes: Changes) -> None:
-        """Note the rows that a growing projection makes of an event."""
+        """Note the rows that a growing projection makes of an event, and what is to be counted."""
+        if self.counting is not None:
+            changes.noted.extend(self.counting.noted(run, event))
         if self.growing is None:
             return
         for table, added in self.growing.taken(run, event).items():
@@ -70,7 +76,7 @@ class _Filler:
     def rows(self, run: FollowedRun, is_last: bool, ends: bool) -> Mapping[str, Sequence[Row]] | None:
         """The run's rows, if this is a moment, and no later one of the page will replace them for certain."""
         projection = self.projection
-        if self.growing is not None or not (is_last or not (projection.always or ends)):
+        if self.growing or self.counting or not (is_last or not (projection.always or ends)):
             return None
         return projection.rows(run) if projection.always or projection.is_due(run) else None
 
@@ -107,6 +113,7 @@ class Follower:
         self._load(streams, ())
         for stream, numbered in streams.items():
             self._take(stream, numbered, changes)
+        self._look_beside(page, changes)
         self._shrink()
         return changes
 
@@ -135,7 +142,8 @@ class Follower:
                 bad.append(error)
         if bad and self._fillers[0].projection.strict:
             raise min(bad, key=lambda error: error.position)
-        for error in bad:
+        self._look_beside(page, [changes])
+        for error in bad if self._fillers[0].counting is None else ():
             self._park(error, streams[error.stream][-1].record.version, changes)
         self._shrink()
         return changes
@@ -144,6 +152,17 @@ class Follower:
         hashes = references(each.record for each in page)
         self._large = self._store.large(sorted(hashes)) if hashes else {}
         return _by_stream(page)
+
+    def _look_beside(self, page: Sequence[Notification], changes: Sequence[Changes]) -> None:
+        """Note what is to be counted of control streams; what cannot be read of them is for proofs to find."""
+        for filler, changed in zip(self._fillers, changes, strict=True):
+            if filler.counting is None:
+                continue
+            for each in page:
+                if each.record.topic in filler.counting.beside and each.record.stream.startswith(f"{CONTROL}/"):
+                    with suppress(IntegrityError):
+                        event, _ = self._open(each.record, self._large)
+                        changed.noted.extend(filler.counting.noted_beside(event))
 
     def _shrink(self) -> None:
         """Forget runs beyond those that may be kept; after a page, for among them are those that it goes on with."""

@@ -111,6 +111,51 @@ class GrowingProjection(ABC):
         """See `Projection.settle`: all of it lies in the tables."""
 
 
+class CountingProjection(ABC):
+    """A projection without tables, which counts what happens, in the memory of the process that carries it on; fulfils
+    `Projection`.
+
+    It begins where the log ends when it is first carried on: what is long past is no news. Each event is counted once,
+    by the process that moves the position over it. A run that cannot be read is not counted, and never left aside: it
+    could not be tried again without counting twice. There is nothing to build anew.
+    """
+
+    name: str
+    version = 1
+    tables: Sequence[Table] = ()
+    strict = False
+    always = False
+    beside: frozenset[str] = frozenset()
+    """The topics in control streams that it wants to be told of."""
+
+    @abstractmethod
+    def noted(self, run: FollowedRun, event: Event) -> Sequence[Any]:
+        """What is to be counted of `event`, `run` having taken it in.
+
+        Asked for every event of a run in order, also while a run is folded again to go on, when nothing is counted:
+        `run.notes` may be kept that way, and nothing else.
+        """
+
+    @abstractmethod
+    def noted_beside(self, event: Event) -> Sequence[Any]:
+        """What is to be counted of an event in a control stream, whose topic is one of `beside`."""
+
+    @abstractmethod
+    def count(self, noted: Sequence[Any]) -> None:
+        """Count that: the position has moved over it, and will not come back."""
+
+    def is_due(self, run: FollowedRun) -> bool:
+        """See `Projection.is_due`: it has no moments."""
+        return False
+
+    def rows(self, run: FollowedRun) -> Mapping[str, Sequence[Row]]:
+        """See `Projection.rows`."""
+        return {}
+
+    def settle(self) -> None:  # noqa: B027 - there is nothing to be made durable
+        """See `Projection.settle`."""
+
+
 class TakenOver(NamedTuple):
     """What came of comparing what was built aside with what is there, and of taking it over.
 

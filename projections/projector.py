@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Protocol
 from uuid import uuid4
 
 from ..core.errors import RefoldError, StoreError
@@ -45,6 +46,18 @@ def known_projections(goldens: GoldenPlace | None = None) -> dict[str, Projectio
     return {each.name: each for each in every}
 
 
+class Watch(Protocol):
+    """Who is told how projections fare, by their names; called on threads."""
+
+    def wrote(self, name: str, seconds: float) -> None:
+        """A page was written, or refused; it took so long."""
+        ...
+
+    def failed(self, name: str) -> None:
+        """It could not go on, and will try again."""
+        ...
+
+
 class Projector:
     """Follows the log for several projections, each on its own; what others own already is left to them.
 
@@ -59,7 +72,10 @@ class Projector:
         *,
         batch: int = BATCH,
         lease_seconds: float = LEASE_SECONDS,
+        watch: Watch | None = None,
     ):
+        """`watch` is told of what is written, and of what fails."""
+        self._watch = watch
         self._store = store
         self._projections = list(known_projections().values()) if projections is None else list(projections)
         self._owner = this_process(uuid4().hex)
@@ -111,7 +127,13 @@ class Projector:
             batch=self._batch,
             lease_seconds=self._lease_seconds,
             opened=self._opened,
+            wrote=None if self._watch is None else self._watch.wrote,
         )
+
+    def failed(self, projection: Projection) -> None:
+        """Tell who watches that a projection could not go on."""
+        if self._watch is not None:
+            self._watch.failed(projection.name)
 
     def switch(self, runner: Runner) -> None:
         """Make a generation that has caught up the active one, if it is of newer code than that."""
@@ -210,6 +232,7 @@ class _Turns:
         """
         trace = None if isinstance(error, RefoldError | LookupError) else error
         _log.warning("projection %s stands still: %s", self.projection.name, error, exc_info=trace)
+        self._projector.failed(self.projection)
         self._looked = 0.0
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
         self._rests_until = time.monotonic() + self._pause

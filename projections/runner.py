@@ -6,9 +6,10 @@ lock: what was read up to a position is all there will ever be up to there, gaps
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..core.errors import IntegrityError, StoreError, StoreRefusedError
 from ..eventstore.codec import open_envelope
@@ -16,7 +17,7 @@ from ..eventstore.owner import is_dead
 from ..eventstore.store import Notification, Store
 from ..eventstore.tables import Batch, Generation
 from .follow import CACHED_RUNS, BadEventError, Changes, Follower
-from .model import Projection
+from .model import CountingProjection, Projection
 from .opened import OpenedEvents
 
 BATCH = 2000
@@ -99,7 +100,9 @@ class Runner:
         lease_seconds: float = LEASE_SECONDS,
         reached: Reached = unheeded,
         opened: OpenedEvents | None = None,
+        wrote: Callable[[str, float], None] | None = None,
     ):
+        """`wrote` is told the projection's name and how many seconds it took whenever a page was written."""
         self.projection = projection
         self.of = of
         self.owns = False
@@ -111,6 +114,9 @@ class Runner:
         self._follower = Follower(store, projection, cached=cached, opened=opened)
         self._turn = nullcontext() if opened is None else opened.turn
         self._stop_at: int | None = None
+        self._counting = projection if isinstance(projection, CountingProjection) else None
+        self._unsure: tuple[int, Sequence[Any]] | None = None
+        self._wrote = wrote
 
     def claim(self) -> bool:
         """Take or prolong the lease, in the place of a dead owner at once; False while somebody else holds it."""
@@ -121,7 +127,19 @@ class Runner:
         if self.owns and not (had and of.owner == self._owner and of.position == self.of.position):
             self._follower.forget()
         self.of = generation(self.store, of.name, of.generation)
+        if self._counting is not None:
+            self._settle_count(self._counting, of)
         return self.owns
+
+    def _settle_count(self, counting: CountingProjection, found: Generation) -> None:
+        """Count what was written although the answer was lost; begin where the log ends if nobody has begun yet."""
+        unsure, self._unsure = self._unsure, None
+        if unsure is not None and (found.owner, found.position) == (self._owner, unsure[0]):
+            counting.count(unsure[1])
+        if self.owns and not self.of.position_at:
+            begin = Batch(self.of.position, self.store.last_position(), self.store.tables.now())
+            if self.store.tables.write(self.of.name, self.of.generation, self._owner, self._lease_seconds, begin):
+                self.of = self.of._replace(position=begin.position, position_at=begin.position_at)
 
     @property
     def goes_on(self) -> bool:
@@ -179,10 +197,16 @@ class Runner:
         self.projection.settle()
         self._reached(BEFORE_WRITE)
         with self._turn:
+            began = time.perf_counter()
             self.owns = self._write(page, changes)
+            if self._wrote is not None:
+                self._wrote(self.projection.name, time.perf_counter() - began)
         if not self.owns:
             self._follower.forget()
             return False
+        if self._counting is not None:
+            self._unsure = None
+            self._counting.count(changes.noted)
         self._reached(AFTER_COMMIT)
         return True
 
@@ -210,6 +234,7 @@ class Runner:
             changes.parked,
             changes.unparked,
         )
+        self._unsure = (position, changes.noted) if self._counting is not None else None
         written = self.store.tables.write(
             of.name, of.generation, self._owner, self._lease_seconds, batch, lambda: self._reached(BEFORE_COMMIT)
         )

@@ -36,13 +36,13 @@ from ..core.events import (
     StepStarted,
     StepWaiting,
 )
-from ..core.paths import order_of
 from ..core.run_state import RunState
 from ..core.spec_state import SpecState
 from ..core.step_events import StepIndex
 from ..eventstore.tables import Row, Table
 from .model import FollowedRun, GrowingProjection
 from .runs import error_code_of
+from .step_times import StepTimes
 from .texts import column_text
 
 TIMELINE = Table(
@@ -106,42 +106,13 @@ def place_of(index: StepIndex) -> str:
 
 
 @dataclass(slots=True)
-class _Notes:
-    """What a timeline remembers of a run: when steps began and ended, how often they were tried, what is open.
+class _Notes(StepTimes):
+    """What a timeline remembers of a run: when steps began and ended, how often they were tried, what is open."""
 
-    `ended` holds ends by branch and number in it: of the steps of a spec, which are all in one, and of calls.
-    """
-
-    begun: dict[StepIndex, int] = field(default_factory=dict[StepIndex, int])
-    ended: dict[tuple[int, ...], dict[int, int]] = field(default_factory=dict[tuple[int, ...], dict[int, int]])
     tries: dict[StepIndex, int] = field(default_factory=dict[StepIndex, int])
     waits: dict[StepIndex, Span] = field(default_factory=dict[StepIndex, Span])
     children: dict[str, StepIndex] = field(default_factory=dict[str, StepIndex])
     rests: list[Span] = field(default_factory=list[Span])
-
-    def end(self, index: StepIndex, at: int) -> None:
-        """Note an end; of a call also for the gathers that it is in."""
-        if isinstance(index, int):
-            self.ended.setdefault((), {})[index] = at
-            return
-        parts = order_of(index)
-        for length in range(len(parts), 0, -2):
-            numbered = self.ended.setdefault(parts[: length - 1], {})
-            numbered[parts[length - 1]] = max(at, numbered.get(parts[length - 1], at))
-
-    def asked_at(self, path: str, started: int) -> int:
-        """When a function came to ask for a call: when what is before it in its branch, or its gather's, had ended."""
-        parts = order_of(path)
-        # Every other part numbers the branches of a gather, which wait for nothing of each other.
-        for length in range(len(parts), 0, -2):
-            numbered = self.ended.get(parts[: length - 1], {})
-            number = parts[length - 1]
-            if number - 1 in numbered:
-                return numbered[number - 1]
-            earlier = max((each for each in numbered if each < number), default=None)
-            if earlier is not None:
-                return numbered[earlier]
-        return started
 
 
 class TimelineProjection(GrowingProjection):
@@ -230,7 +201,7 @@ class _Telling:
             step_id, skill = state.calls[str(index)]
         else:
             step_id, skill = _planned_step(state, index)
-        begun = None if status == "pending" else self._began(index)
+        begun = None if status == "pending" else self._notes.began(self._run.state, index)
         took = max(run.at - begun, 0) if ended and begun is not None else None
         # By position, once for each: this is done for every event.
         return Span(
@@ -252,17 +223,6 @@ class _Telling:
             run.build,
             run.version,
         )
-
-    def _began(self, index: StepIndex) -> int:
-        state, notes = self._run.state, self._notes
-        known = notes.begun.get(index)
-        if known is not None:
-            return known
-        if not isinstance(state, SpecState):
-            return notes.asked_at(str(index), state.started.at)
-        ended = notes.ended.get((), {})
-        needed = state.plan.steps[int(index)].dependencies
-        return max((ended[each] for each in needed), default=state.started.at)
 
     def _outcome(self, event: StepCompleted | StepFailed | StepSkipped) -> list[Span]:
         notes, index = self._notes, event.index
@@ -286,7 +246,7 @@ class _Telling:
         if isinstance(event, StepStarted):
             notes.begun.setdefault(index, event.at)
         else:
-            notes.begun.setdefault(index, self._began(index))
+            notes.begun.setdefault(index, notes.began(self._run.state, index))
         notes.tries[index] = event.attempt
         if isinstance(event, StepAttemptFailed):
             retrying = self._step(index, "retrying")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -23,7 +23,7 @@ class WorkerReport:
     """What a worker last said of itself, how many seconds ago, and whether it is lost: silent, or known to be dead.
 
     `stops_seen` is how many events of the control stream of emergency stops it goes by; `stopped_here` says that its
-    environment or a file on its host stops it."""
+    environment or a file on its host stops it, and `up_seconds` for how long it had been up then."""
 
     host: str
     pid: int
@@ -39,6 +39,7 @@ class WorkerReport:
     stopped_here: bool
     beat_seconds_ago: float
     lost: bool
+    up_seconds: float = 0.0
 
 
 def reports(store: Store) -> list[WorkerReport]:
@@ -66,9 +67,34 @@ def _report(row: WorkerRow) -> WorkerReport | None:
             stopped_here=bool(said.get("stopped_here", False)),
             beat_seconds_ago=round(row.seconds_ago, 3),
             lost=lost,
+            up_seconds=float(said.get("up_seconds", 0.0)),
         )
     except (ValueError, KeyError, TypeError):
         return None
+
+
+class WorkerCount(NamedTuple):
+    """How many workers are `alive`, and how many `lost`: silent for over 10 s without having said goodbye, and nobody
+    has started since who does at least the same."""
+
+    alive: int
+    lost: int
+
+
+def count_workers(workers: Iterable[WorkerReport]) -> WorkerCount:
+    """How many of the workers there are still, and how many nobody has replaced."""
+    alive: list[WorkerReport] = []
+    silent: list[WorkerReport] = []
+    for each in workers:
+        (silent if each.beat_seconds_ago > LOST_SECONDS else alive).append(each)
+    return WorkerCount(len(alive), sum(not any(_replaces(new, old) for new in alive) for old in silent))
+
+
+def _replaces(new: WorkerReport, old: WorkerReport) -> bool:
+    """Whether `new` has started after `old` was heard for the last time, and serves all that it served."""
+    began = new.beat_seconds_ago + new.up_seconds
+    serves = set(new.queues) >= set(old.queues) and set(new.skills) >= set(old.skills)
+    return began < old.beat_seconds_ago and serves and set(new.workflows) >= set(old.workflows)
 
 
 def live_offers(workers: Iterable[WorkerReport]) -> list[Offer]:

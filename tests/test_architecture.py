@@ -45,6 +45,7 @@ LATE_IMPORTS = [
     ("refold.core.runtime.registry", "importlib", "users name the module of their skills when they start a worker"),
     ("refold.core.sandbox.loose", "re2", "only those who judge plans need a compiled library of expressions"),
     ("refold.api.metrics", "prometheus_client", "only those who are asked for metrics need it; `refold dev` is quick"),
+    ("refold.api.metrics_text", "prometheus_client", "the same"),
     ("refold.core.skills.http", "httpx2", "50 ms that only those pay who call HTTP servers"),
 ]
 

@@ -41,8 +41,8 @@ async def ready(ports: Given) -> Response:
 
 @router.get("/metrics", response_class=Response, summary="What this process has done, for Prometheus")
 async def metrics(ports: Given, _caller: ServiceReader) -> Response:
-    """In the text format of Prometheus, of this process since it began."""
-    text, kind = await ports.ask(ports.metrics.text)
+    """In the text format of Prometheus: of this process, and of the whole service where it is this one's turn."""
+    text, kind = await ports.metrics.told()
     return Response(text, media_type=kind)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
@@ -59,6 +60,7 @@ class WorkLoop:
         self._hinted = self._saturated = False
         self._draining = False
         self._freed = 0
+        self._began = time.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -232,6 +234,7 @@ class WorkLoop:
                 "draining": self._draining,
                 "stops_seen": stops.version,
                 "stopped_here": bool(stops.local),
+                "up_seconds": round(time.monotonic() - self._began, 3),
             }
         ).decode()
 

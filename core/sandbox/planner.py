@@ -62,6 +62,10 @@ class PlannerSandbox:
             check.strings(strings)
         return SandboxReport(tuple(check.violations), tuple(check.warnings), self.rules.version)
 
+    def forbids(self, skill: str) -> bool:
+        """Whether no plan may name the skill, or none but those listed."""
+        return bool(self._skill(skill, ""))
+
     def _step(self, step: Mapping[Any, Any], at: str, check: _Check, strings: Strings) -> None:
         skill = step.get("skill_id")
         if isinstance(skill, str):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .measuring import MetricsAddress
 from .origins import Agent, Origin, PolicyOption, Source
 from .serving_options import (
     AccessLog,
@@ -201,6 +202,7 @@ def worker(
             show_default=False,
         ),
     ] = None,
+    metrics: MetricsAddress = None,
     database: Database = None,
 ) -> None:
     """Work on started runs until a signal comes.
@@ -209,7 +211,7 @@ def worker(
     """
     from .working import work
 
-    raise typer.Exit(work(skills or [], queue or ["default"], concurrency, pin or [], database))
+    raise typer.Exit(work(skills or [], queue or ["default"], concurrency, pin or [], database, metrics))
 
 
 @app.command("serve")

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from typing import TypedDict
 
 from ...compose import Worker, WorkflowEngine, check_process_policy, database_url, open_store
 from ...core.runtime.registry import SkillRegistry
+from ...projections.golden_patrol import ROUND_SECONDS
+from ...projections.metrics import MetricsProjection
 from ...projections.projector import Projector, known_projections
 from ..loopback import loopback_socket, url_of
-from ..settings import store_patience, webhook_key_file
+from ..settings import golden_folder, store_patience, webhook_key_file
 from .faults import OK, Hidden
 from .goldens import golden_place
 from .logs import log_to_stderr
+from .measuring import folders_kept
 from .output import console, plain, stdout_for_json_only, write_json
+from .projecting import patrol_of
 from .reading import read_skills
 from .signals import run_until_drained
 from .streams import note
@@ -50,6 +54,7 @@ def develop(
         projections = known_projections(golden_place(store, folder, keys))
         # What can be refused is refused before a second goes into loading the web framework.
         from ..job_keeper import JobKeeper
+        from ..metrics.telling import Counting, telling
         from ..places import places
         from ..serve import HttpServer
 
@@ -64,7 +69,10 @@ def develop(
         engine = WorkflowEngine(store, skills, patience=patience, parks=True)
         server = HttpServer(engine, bound, begun, places=places(folder, keys))
         worker = Worker(store, skills, queues=queues, patience=patience)
-        projector = Projector(store, list(projections.values()))
+        counting = Counting.begun()
+        kept = [*projections.values(), MetricsProjection(counting.counts)]
+        projector = Projector(store, kept, watch=counting.watch)
+        patrol = patrol_of(store, kept, ROUND_SECONDS, counting)
         sender = None if webhooks is None else webhooks(store, engine)
 
         async def work() -> None:
@@ -82,7 +90,9 @@ def develop(
             if sender is not None:
                 sender.drain()
 
-        with JobKeeper(store, url):
+        folders = folders_kept(url, golden_folder(folder) if patrol else None)
+        told = telling(server.metrics, store, folders, appends=worker.append_seconds, counting=counting, patrol=patrol)
+        with told, nullcontext() if patrol is None else patrol, JobKeeper(store, url):
             run_until_drained(work, drain, lambda: None)
     note("drained")
     return OK

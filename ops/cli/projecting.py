@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from rich.box import SIMPLE_HEAD
@@ -16,27 +18,39 @@ from ...core.errors import CallError, Problem, StoreUnreachableError
 from ...core.ids import stream_of
 from ...eventstore.owner import this_process
 from ...eventstore.store import Store
+from ...projections.golden_patrol import ROUND_SECONDS, GoldenPatrol
 from ...projections.goldens import GoldensProjection
+from ...projections.metrics import Count, MetricsProjection
 from ...projections.model import Projection, TakenOver
 from ...projections.projector import Projector, known_projections
 from ...projections.rebuild import Progress as Done
 from ...projections.rebuild import Rebuild, Rebuilt, drop_old
 from ...projections.standings import Standing, check_name, missing, standings
-from ..settings import GOLDEN_KEYS
+from ..settings import GOLDEN_KEYS, golden_folder
 from .faults import FAILED, OK, Hidden
 from .goldens import check_key_file, golden_place
 from .helping import helpers_of
 from .logs import log_to_stderr
+from .measuring import bound_for, tell
 from .output import console, duration, plain, write_json
 from .reading import existing_store, missing_file
 from .signals import run_until_drained
 from .streams import note
+
+if TYPE_CHECKING:
+    from ..metrics.telling import Counting
 
 _TELL_SECONDS = 5.0
 
 
 def _check(name: str) -> str:
     return check_name(name, [*known_projections(), GoldensProjection.name])
+
+
+def _check_any(name: str) -> str:
+    """Raises CallError unless it is a projection's name, or that of the counts, which can be neither chosen nor built
+    anew."""
+    return check_name(name, [*known_projections(), GoldensProjection.name, MetricsProjection.name])
 
 
 def _known(names: list[str], store: Store, folder: str | None, keys: str | None) -> list[Projection]:
@@ -47,30 +61,65 @@ def _known(names: list[str], store: Store, folder: str | None, keys: str | None)
     return [known[name] for name in names] or list(known.values())
 
 
-def project(names: list[str], folder: str | None, keys: str | None, database: str | None) -> int:
+def project(
+    names: list[str],
+    folder: str | None,
+    keys: str | None,
+    database: str | None,
+    metrics: str | None = None,
+    patrol_seconds: float = ROUND_SECONDS,
+) -> int:
     """Keep projections up with the log until a signal asks for an end; returns the exit code."""
     for name in names:
         _check(name)
+    counting = None
+    if metrics is not None:
+        from ..metrics.telling import Counting
+
+        counting = Counting.begun()
     url = database_url(database)
     hide = Hidden([url])
     log_to_stderr(hide)
     tune_process()
-    with closing(open_store(url)) as store:
+    with bound_for(metrics) as bound, closing(open_store(url)) as store, ExitStack() as told:
         chosen = _known(names, store, folder, keys)
-        projector = Projector(store, chosen)
+        if counting is not None:
+            chosen.append(MetricsProjection(counting.counts))
+        projector = Projector(store, chosen, watch=None if counting is None else counting.watch)
+        patrol = patrol_of(store, chosen, patrol_seconds, counting)
         me = f"projector {os.getpid()}"
         hello = f"{me} keeps {', '.join(each.name for each in chosen)} of {plain(hide(url))}"
         if not names and GoldensProjection.name not in [each.name for each in chosen]:
             hello += f"; goldens are not kept, for no key file is named by --keys or {GOLDEN_KEYS}"
+        if patrol is not None:
+            told.enter_context(patrol)
+        if bound is not None:
+            goldens = None if patrol is None else golden_folder(folder)
+            hello += f"; metrics: {tell(told, bound, store, url, goldens=goldens, counting=counting, patrol=patrol)}"
         run_until_drained(projector.run, projector.drain, lambda: note(hello))
     note(f"{me} is drained: {projector.taken} events taken in")
     return OK
 
 
+def patrol_of(
+    store: Store, chosen: Sequence[Projection], seconds: float, counting: Counting | None
+) -> GoldenPatrol | None:
+    """The patrol over the goldens that are kept here; None where none are, or none is wanted (0 seconds)."""
+    place = next((each.place for each in chosen if isinstance(each, GoldensProjection)), None)
+    if place is None or not seconds:
+        return None
+
+    def found() -> None:
+        if counting is not None:
+            counting.counts.add([Count("workflow_golden_mismatches")])
+
+    return GoldenPatrol(store, place, this_process(uuid4().hex), seconds, found)
+
+
 def show_standings(name: str | None, database: str | None, json: bool, *, every: bool = False) -> int:
     """Write how projections stand, or `every` generation; returns the exit code: FAILED if one is stopped."""
     if name is not None:
-        _check(name)
+        _check_any(name)
     with existing_store(database) as store:
         found = standings(store, name)
         known = known_projections(golden_place(store, None, None)).values()
@@ -184,7 +233,7 @@ class _Bar:
 
 def set_paused(name: str, paused: bool, database: str | None, json: bool) -> int:
     """Let a projection stand still, or go on; returns the exit code."""
-    _check(name)
+    _check_any(name)
     _check_there(database)
     with existing_store(database) as store:
         if not store.tables.generations(name):

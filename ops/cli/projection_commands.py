@@ -8,6 +8,7 @@ import typer
 
 from .commands import Database, Folder, Json, Keys, Tenant
 from .golden_commands import app
+from .measuring import MetricsAddress
 
 __all__ = ["app"]
 
@@ -31,6 +32,10 @@ def projector(
     ] = None,
     folder: Folder = None,
     keys: Keys = None,
+    metrics: MetricsAddress = None,
+    patrol: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Verify all goldens again in so long; 0: never.")
+    ] = 3600,
     database: Database = None,
 ) -> None:
     """Keep the projections up with the log until a signal comes; goldens too where their keys are named.
@@ -39,7 +44,7 @@ def projector(
     """
     from .projecting import project
 
-    raise typer.Exit(project(only or [], folder, keys, database))
+    raise typer.Exit(project(only or [], folder, keys, database, metrics, patrol))
 
 
 @projections.command("list")

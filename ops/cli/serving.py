@@ -54,6 +54,7 @@ def serve_api(
     with closing(loopback_socket(host, port, keyed)) as bound, closing(open_store(url)) as store:
         # What can be refused is refused before a second goes into loading the web framework.
         from ..job_keeper import JobKeeper
+        from ..metrics.telling import telling
         from ..places import places
         from ..serve import HttpServer
 
@@ -74,6 +75,9 @@ def serve_api(
             async with engine:
                 await server.run()
 
-        with JobKeeper(store, url):
+        with (
+            telling(server.metrics, store, serving.api.ready.folders, appends=engine.append_seconds),
+            JobKeeper(store, url),
+        ):
             run_until_drained(work, server.stop, lambda: None)
     return OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from ...compose import Worker, check_process_policy, database_url, open_store, tune_process
 from ...core.catalog import is_name
@@ -15,6 +15,7 @@ from ...core.ids import check_queue
 from ...core.runtime.registry import SkillRegistry
 from .faults import OK, Hidden
 from .logs import log_to_stderr
+from .measuring import bound_for, tell
 from .output import plain
 from .reading import read_skills
 from .signals import run_until_drained
@@ -30,7 +31,12 @@ def check_queues(queues: Sequence[str]) -> None:
 
 
 def work(
-    modules: Sequence[str], queues: Sequence[str], concurrency: int, pins: Sequence[str], database: str | None
+    modules: Sequence[str],
+    queues: Sequence[str],
+    concurrency: int,
+    pins: Sequence[str],
+    database: str | None,
+    metrics: str | None = None,
 ) -> int:
     """Work on runs until a signal asks for an end; returns the exit code."""
     check_queues(queues)
@@ -47,7 +53,7 @@ def work(
         done["events"] += 1
         done["runs"] += isinstance(event, RunEnd)
 
-    with closing(open_store(url)) as store:
+    with bound_for(metrics) as bound, closing(open_store(url)) as store, ExitStack() as told:
         worker = Worker(store, skills, queues=queues, concurrency=concurrency, observer=count, pins=pinned)
         me = f"worker {os.getpid()}"
         functions = len(skills.workflows()) - len(SkillRegistry().workflows())
@@ -55,6 +61,8 @@ def work(
         many = f"{len(skills.names())} skills{some}, at most {concurrency} runs at a time"
         place = "queue" if len(queues) == 1 else "queues"
         hello = f"{me} serves {place} {', '.join(queues)} of {plain(hide(url))} with {many}"
+        if bound is not None:
+            hello += f"; metrics: {tell(told, bound, store, url, appends=worker.append_seconds)}"
         run_until_drained(worker.run, worker.drain, lambda: note(hello))
     note(f"{me} is drained: {done['runs']} runs ended here, {done['events']} events written")
     return OK

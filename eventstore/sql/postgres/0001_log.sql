@@ -250,6 +250,8 @@ CREATE TABLE webhook_deliveries (
 
 CREATE INDEX webhook_deliveries_waiting ON webhook_deliveries (endpoint_id, position) WHERE status = 'waiting';
 
+CREATE INDEX webhook_deliveries_dead ON webhook_deliveries (endpoint_id, position) WHERE status = 'dead';
+
 CREATE INDEX webhook_deliveries_of_tenant ON webhook_deliveries (tenant, position);
 
 CREATE INDEX webhook_deliveries_done ON webhook_deliveries (tried_at) WHERE status = 'delivered';

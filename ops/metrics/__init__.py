@@ -1,0 +1,3 @@
+"""What Refold tells Prometheus: see docs/metrics.md."""
+
+from __future__ import annotations
