@@ -25,11 +25,11 @@ demo: $(RUNTIME) ## run a workflow, kill it in the middle, resume it, prove the 
 test: $(DEVELOPMENT) ## run the whole suite; it starts a PostgreSQL of its own
 	@$(PYTEST) -q -n 2 --ignore tests/browser --ignore tests/system
 
-test-system: $(DEVELOPMENT) ## the tests that need Debian's packages: the console in a real browser, clocks that jump
+test-system: $(DEVELOPMENT) ## the tests that need Debian's packages: the console in a real browser, clocks that jump, metrics
 	@$(PYTEST) -q --timeout 300 tests/browser tests/system
 
-system-deps: ## install those packages by apt-get, with sudo unless root: chromium, faketime
-	@.ci/system-deps chromium faketime
+system-deps: ## install those packages by apt-get, with sudo unless root: chromium, faketime, prometheus
+	@.ci/system-deps chromium faketime prometheus
 
 screenshots: $(DEVELOPMENT) ## take the console's pictures for the documentation, into docs/images/
 	@$(RUN) -m refold.tests.browser.screenshots
