@@ -25,11 +25,11 @@ demo: $(RUNTIME) ## run a workflow, kill it in the middle, resume it, prove the 
 test: $(DEVELOPMENT) ## run the whole suite; it starts a PostgreSQL of its own
 	@$(PYTEST) -q -n 2 --ignore tests/browser --ignore tests/system
 
-test-system: $(DEVELOPMENT) ## the tests that need Debian's packages: the console in a real browser, clocks that jump, metrics
+test-system: $(DEVELOPMENT) ## the tests that need Debian's packages: a real browser, clocks that jump, Prometheus, Alertmanager
 	@$(PYTEST) -q --timeout 300 tests/browser tests/system
 
-system-deps: ## install those packages by apt-get, with sudo unless root: chromium, faketime, prometheus
-	@.ci/system-deps chromium faketime prometheus
+system-deps: ## install those packages by apt-get, with sudo unless root
+	@.ci/system-deps chromium prometheus prometheus-alertmanager faketime
 
 screenshots: $(DEVELOPMENT) ## take the console's pictures for the documentation, into docs/images/
 	@$(RUN) -m refold.tests.browser.screenshots
@@ -61,7 +61,8 @@ soak: MINUTES ?= 60
 soak: $(DEVELOPMENT) ## everything under load and faults for MINUTES=60, with real alerts; what came of it, in refold-soak/
 	@$(RUN) -m refold.tests.soak.campaign --minutes $(MINUTES)
 
-docs: $(RUNTIME) ## write the pages that follow from the code: docs/failures.md and its schema
+docs: $(RUNTIME) ## write what follows from the code: docs/failures.md and its schema, the dashboard
+	@$(RUN) -m refold.ops.grafana.panels
 	@$(RUN) -m refold explain --markdown > docs/failures.md
 	@$(RUN) -m refold explain --schema > docs/failures.schema.json
 
