@@ -6,7 +6,6 @@ for people.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -15,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import CallError, Problem, RunOwnedError
-from ..eventstore.owner import this_process
+from ..core.errors import CallError, Problem
 from ..projections.times import iso
+from .pid_file import PidFile
 
 FORMAT = 1
 """The version of the records' shape, in each of them."""
@@ -38,8 +37,7 @@ class ShadowBook:
         """Bytes of half a line at the end of the records, which a kill had left; they were removed."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._held = os.open(folder / PID, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            self._take()
+            self._held = PidFile(folder / PID, "shadow run")
             self._log = open(folder / LOG, "a", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
             self.records = self._mended()
             self._out = os.open(folder / RECORDS, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -83,23 +81,9 @@ class ShadowBook:
 
     def close(self) -> None:
         """Let go of the folder; `shadow.pid` stays, and the summary says that it has ended."""
-        for number in (self._out, self._held):
-            os.close(number)
+        os.close(self._out)
+        self._held.close()
         self._log.close()
-
-    def _take(self) -> None:
-        try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            told = os.pread(self._held, 1000, 0).decode(errors="replace").strip()
-            os.close(self._held)
-            raise RunOwnedError(f"another shadow run holds {self.folder}: {told}") from None
-        me = json.loads(this_process(""))
-        # The host and start time of leases, and of the host the part that people know.
-        told = {"host": os.uname().nodename, "pid": me["pid"], "start": me["start"], "owner": me["host"], "at": now()}
-        os.ftruncate(self._held, 0)
-        os.pwrite(self._held, json.dumps(told).encode() + b"\n", 0)
-        os.fsync(self._held)
 
     def _mended(self) -> list[dict[str, Any]]:
         """The records there are; a half line at the end is removed."""
@@ -112,13 +96,6 @@ class ShadowBook:
         if self.dropped:
             os.truncate(path, whole)
         return list(_parsed(data[:whole], path))
-
-
-def read_records(folder: Path) -> list[dict[str, Any]]:
-    """The whole records in a folder, also while they are being written. Raises CallError for what is none."""
-    path = folder / RECORDS
-    data = path.read_bytes() if path.exists() else b""
-    return list(_parsed(data[: data.rfind(b"\n") + 1], path))
 
 
 def now() -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from .commands import Json
-from .shadow_commands import app
+from .incident_commands import app
 
 __all__ = ["app"]
 

@@ -50,6 +50,14 @@ def test_a_quick_simulation_proves_every_kind(refold: Refold, folder: Path) -> N
     assert len(list((folder / "kept" / "goldens").glob("cycle-*/*.jsonl"))) == summary["workflows"]
     assert json.loads((folder / "kept" / PID).read_text())["pid"] == os.getpid()
     assert "mismatches: 0" in (folder / "kept" / LOG).read_text()
+    sane = refold("shadow", "sanity", "--folder", "kept", "--json")
+    assert (sane.code, sane.lines[-1]["failed"]) == (0, 0), sane.lines
+    full = refold("shadow", "debug", "full", "--folder", "kept", "--json")
+    views = {each["view"] for each in full.lines}
+    assert full.code == 0 and views == {"checks", "process", "cycles", "golden", "tail"}
+    assert sum(each["goldens"] for each in full.lines if each["view"] == "golden") == summary["workflows"]
+    next((folder / "kept" / "goldens").glob("cycle-000002/*.jsonl")).write_bytes(b"{}\n")
+    assert refold("shadow", "debug", "golden", "--folder", "kept").code == 4, "an altered golden verifies"
 
 
 def test_a_planted_mismatch_is_found_recorded_and_told(refold: Refold, folder: Path, write: Write) -> None:
@@ -68,6 +76,13 @@ def test_a_planted_mismatch_is_found_recorded_and_told(refold: Refold, folder: P
     assert any("UNSEEDED_RANDOMNESS" in each["message"] for each in found), found
     assert summary["webhooks"] == {"sent": 3, "failed": 0} and len(taken) == 4
     assert taken[0]["event"] == "shadow.mismatch" and taken[0]["mismatches"] == 2
+    again = refold("shadow", "debug", "replay", "own-test", "--folder", "kept", "--skills", "drift.py", "--json")
+    assert again.code == 3 and again.lines[0]["proofs"]["execution"]["divergence"]["kind"] == "UNSEEDED_RANDOMNESS"
+    listed = refold("shadow", "debug", "mismatches", "--folder", "kept", "--json")
+    assert {(each["run_id"], each["check"]) for each in listed.lines} == {
+        ("own-test", "proof"),
+        ("own-test", "elsewhere"),
+    }
 
 
 async def test_a_server_that_is_away_is_tried_again_and_never_named() -> None:
