@@ -176,7 +176,7 @@ async def soak(plan: Plan) -> Verdict:
     plan.folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(plan.folder / "journal.jsonl")
     say(f"soak of {plan.seconds:.0f} s, seed {plan.seed}, in {plan.folder}\n")
-    megabytes = 600 + int(plan.seconds / 60 * plan.rate * 8)
+    megabytes = 600 + int(plan.seconds / 60 * plan.rate * 2)
     async with site(plan.folder, megabytes, plan.alerts) as at:
         journal.write("begin", seed=plan.seed, seconds=plan.seconds, without=sorted({"disk", "clock"} - at.can))
         await at.prepare()

@@ -99,7 +99,7 @@ async def _store_full(site: Site, fault: Fault, random: Random) -> Doing:
 
 
 async def _jumped(site: Site, fault: Fault, random: Random) -> Doing:
-    seconds = random.choice([-300, -90, 90, 300])
+    seconds = random.choice([-120, -60, 60, 120])
     fault.notes.append(f"{seconds:+d} s")
     site.shift_clock(seconds)
     yield
