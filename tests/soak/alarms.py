@@ -1,8 +1,8 @@
 """Real Prometheus and Alertmanager beside a soak, with the project's rules, and a receiver of what they tell.
 
-Prometheus asks every three seconds, and all spans of time in the rules are shorter by FASTER, so that an alert that comes
-after a minute comes after three seconds. What the rules say about time in the service's own figures (a projection that
-is 300 s behind) is shorter as well.
+Prometheus asks every three seconds, and all spans of time in the rules are shorter by FASTER, so that an alert that
+comes after a minute comes after three seconds. What the rules say about time in the service's own figures (a projection
+that is 300 s behind) is shorter as well.
 """
 
 from __future__ import annotations
