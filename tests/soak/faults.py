@@ -107,11 +107,8 @@ async def _jumped(site: Site, fault: Fault, random: Random) -> Doing:
 
 
 async def _corrupted(site: Site, fault: Fault, random: Random) -> Doing:
-    run_id = await asyncio.to_thread(_flip, site.goldens.folder, random)
-    if run_id is None:
-        fault.notes.append("there was no golden yet")
-        yield
-        return
+    while (run_id := await asyncio.to_thread(_flip, site.goldens.folder, random)) is None:
+        await asyncio.sleep(1)  # the first one will be written
     fault.notes.append(run_id)
     told = await _command(site, "golden", "verify", run_id)
     if told[0] != 4:
