@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,7 @@ async def _jumped(site: Site, fault: Fault, random: Random) -> Doing:
 
 async def _corrupted(site: Site, fault: Fault, random: Random) -> Doing:
     while (run_id := await asyncio.to_thread(_flip, site.goldens.folder, random)) is None:
-        await asyncio.sleep(1)  # the first one will be written
+        await asyncio.to_thread(time.sleep, 1)  # the first one will be written
     fault.notes.append(run_id)
     told = await _command(site, "golden", "verify", run_id)
     if told[0] != 4:
