@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.errors import RefoldError, RunNotFoundError
+from ..core.errors import RefoldError, RunNotFoundError, StoreError
 from ..core.ids import stream_of
 from ..core.state import fold
 from ..eventstore.log import EventLog
@@ -28,7 +28,10 @@ def recorded(store: Store, run_id: str, tenant: str) -> Golden | None:
 
 
 def verdict_by_log(recorder: GoldenRecorder, store: Store | None, run_id: str, tenant: str) -> GoldenVerdict:
-    """The verdict on a golden by its signature, and by the log where there is a `store`. Raises GoldenStoreError."""
+    """The verdict on a golden by its signature, and by the log where there is a `store`.
+
+    Raises StoreError: a store that does not answer says nothing about a golden.
+    """
     expected = None
     fault = None
     if store is not None:
@@ -38,6 +41,8 @@ def verdict_by_log(recorder: GoldenRecorder, store: Store | None, run_id: str, t
             fault = GoldenFault(0, "log", "by the log, the run has not ended") if golden is None else None
         except RunNotFoundError:
             fault = GoldenFault(0, "log", "the log knows no such run")
+        except StoreError:
+            raise
         except RefoldError as error:
             fault = GoldenFault(0, "log", f"the log cannot be read: {error}")
     verdict = recorder.verify_golden(run_id, tenant, expected)

@@ -7,19 +7,23 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refold import CallError, IntegrityError
+from refold import CallError, IntegrityError, StoreUnreachableError
 from refold.core.seeds import step_seed
+from refold.eventstore.memory import MemoryStore
 from refold.projections.golden_files import GoldenFolder, Signed, Stored
 from refold.projections.golden_keys import GoldenKeys
 from refold.projections.golden_lines import Golden
 from refold.projections.golden_names import GOLDEN, safe_name
+from refold.projections.golden_proof import verdict_by_log
 from refold.projections.golden_recorder import BaseGoldenRecorder, GoldenRecorder, InMemoryGoldenRecorder, MemoryGoldens
 from refold.tests.support.goldens import NOW, golden, goldens, keys, rewritten, small
+from refold.tests.support.sites import Outage
 
 TAMPERINGS = int(os.environ.get("REFOLD_GOLDEN_TAMPERINGS", "2000"))
 
@@ -320,3 +324,13 @@ def test_runs_and_tenants_may_be_called_anything(tmp_path: Path, run_ids: list[s
 def test_a_batch_is_one_of_signed_and_unsigned_ones(make: Make) -> None:
     make().storage.write([Signed(small("a"), None)])
     assert kinds(make(), small("a")) == [(0, "unsigned")]
+
+
+def test_a_store_that_is_away_says_nothing_about_a_golden(tmp_path: Path) -> None:
+    """Found by the soak: a lost connection was told as a golden that is not intact, with exit code 4."""
+    recorder = GoldenRecorder(tmp_path / "goldens", keys(), lambda: NOW)
+    there = small("r")
+    recorder.write([there])
+    away: Any = Outage(MemoryStore(), lambda: True)
+    with pytest.raises(StoreUnreachableError):
+        verdict_by_log(recorder, away, there.run_id, there.tenant)

@@ -1,8 +1,8 @@
 """Real Prometheus and Alertmanager beside a soak, with the project's rules, and a receiver of what they tell.
 
-Prometheus looks every second, and all spans of time in the rules are shorter by FASTER, so that an alert that comes
-after a minute comes after three seconds. What the rules say about time in the service's own figures (a projection that
-is 300 s behind) is shorter as well.
+Prometheus asks every three seconds, and all spans of time in the rules are shorter by FASTER, so that an alert that
+comes after a minute comes after three seconds. What the rules say about time in the service's own figures (a projection
+that is 300 s behind) is shorter as well.
 """
 
 from __future__ import annotations
@@ -160,12 +160,12 @@ def _write(at: Site, ports: tuple[int, int], receiver: str) -> list[Place]:
     _put(at.work / "rules.yaml", rules)
     jobs = {name: f"refold-{name.partition('-')[0]}" for name in at.ports}
     targets = [
-        {"job_name": name, "scrape_timeout": "1s", "static_configs": [{"targets": [
+        {"job_name": name, "static_configs": [{"targets": [
             f"127.0.0.1:{port}" for place, port in at.ports.items() if jobs[place] == name]}]}
         for name in sorted(set(jobs.values()))
     ]  # fmt: skip
     alerting = {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{ports[1]}"]}]}]}
-    times = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    times = {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "1s"}
     prometheus = {"global": times, "rule_files": ["rules.yaml"], "alerting": alerting, "scrape_configs": targets}
     _put(at.work / "prometheus.yaml", prometheus)
     route = {"receiver": "soak", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s"}

@@ -31,8 +31,11 @@ from .places import Place, Supervisor
 from .report import write_report
 from .soak_site import Site, site
 
-ALERT_SECONDS = 240
-"""How long a fault waits at most for its alert."""
+ALERT_SECONDS = 120
+"""How long a fault waits at most for its alert, while no other one hides it."""
+
+WARM_SECONDS = 180
+"""How long processes may take to begin."""
 
 RESOLVED_SECONDS = 180
 """How long an alert may stay after the cure."""
@@ -134,7 +137,10 @@ class Campaign:
         await asyncio.sleep(kind.seconds * self.plan.shortened if self.alarms is None else kind.seconds)
         if self.alarms is None or kind.alert is None:
             return
-        alert = await self.alarms.until_fires(kind.alert, fault.begun, ALERT_SECONDS)
+        alert, left = None, ALERT_SECONDS
+        while alert is None and left > 0:
+            alert = await self.alarms.until_fires(kind.alert, fault.begun, 1)
+            left -= not self._hidden(fault)
         since = None if alert is None else self.alarms.since(alert)
         if alert is None or since is None:
             self.site.find(f"fault {fault.number} ({kind.name} {fault.target}): {kind.alert} did not fire")
@@ -142,6 +148,11 @@ class Campaign:
         self._alerts[fault.number] = alert
         fault.already = since < fault.begun
         fault.fired = None if fault.already else since
+
+    def _hidden(self, fault: Fault) -> bool:
+        """Whether another fault keeps those from telling who would: its alert may take longer then."""
+        others = [each.target for each in self.faults if each.cured is None and each is not fault]
+        return any(target in ("database", "projector", "server") for target in others)
 
     async def _resolve(self, fault: Fault) -> None:
         alert = self._alerts.get(fault.number)
@@ -176,7 +187,7 @@ async def soak(plan: Plan) -> Verdict:
     plan.folder.mkdir(parents=True, exist_ok=True)
     journal = Journal(plan.folder / "journal.jsonl")
     say(f"soak of {plan.seconds:.0f} s, seed {plan.seed}, in {plan.folder}\n")
-    megabytes = 600 + int(plan.seconds / 60 * plan.rate * 8)
+    megabytes = 600 + int(plan.seconds / 60 * plan.rate * 2)
     async with site(plan.folder, megabytes, plan.alerts) as at:
         journal.write("begin", seed=plan.seed, seconds=plan.seconds, without=sorted({"disk", "clock"} - at.can))
         await at.prepare()
@@ -205,10 +216,23 @@ async def _supervised(campaign: Campaign) -> AsyncGenerator[None]:
             await watching
 
 
+async def _warm(campaign: Campaign, load: Load) -> None:
+    """Wait until the processes are there, and no alert says that they are not."""
+    give_up = campaign.journal.now + WARM_SECONDS
+    calm_since: float | None = None
+    while calm_since is None or campaign.journal.now < calm_since + 5:
+        await asyncio.sleep(0.5)
+        calm = load.started and (campaign.alarms is None or not campaign.alarms.firing())
+        calm_since = None if not calm else campaign.journal.now if calm_since is None else calm_since
+        if campaign.journal.now > give_up:
+            raise RuntimeError("the processes do not begin: " + " ".join(p.said() for p in campaign.site.places))
+
+
 async def _run(campaign: Campaign, load: Load) -> None:
     """Load and faults for the time that it shall take; then no faults, and what was begun is told to the server."""
-    campaign.journal.began = asyncio.get_running_loop().time()
     starting = asyncio.create_task(load.run())
+    await _warm(campaign, load)
+    campaign.journal.began = asyncio.get_running_loop().time()
     telling = asyncio.create_task(campaign.progress(load))
     try:
         await campaign.torment()

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,7 @@ async def _store_full(site: Site, fault: Fault, random: Random) -> Doing:
 
 
 async def _jumped(site: Site, fault: Fault, random: Random) -> Doing:
-    seconds = random.choice([-300, -90, 90, 300])
+    seconds = random.choice([-120, -60, 60, 120])
     fault.notes.append(f"{seconds:+d} s")
     site.shift_clock(seconds)
     yield
@@ -107,11 +108,8 @@ async def _jumped(site: Site, fault: Fault, random: Random) -> Doing:
 
 
 async def _corrupted(site: Site, fault: Fault, random: Random) -> Doing:
-    run_id = await asyncio.to_thread(_flip, site.goldens.folder, random)
-    if run_id is None:
-        fault.notes.append("there was no golden yet")
-        yield
-        return
+    while (run_id := await asyncio.to_thread(_flip, site.goldens.folder, random)) is None:
+        await asyncio.to_thread(time.sleep, 1)  # the first one will be written
     fault.notes.append(run_id)
     told = await _command(site, "golden", "verify", run_id)
     if told[0] != 4:

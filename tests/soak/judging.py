@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from refold import Client, StoreUnreachableError
+from refold.api.client.gateway import ListedRun
 from refold.projections.standings import standings
 from refold.replay.shadow_workload import MODULE
 
@@ -86,7 +87,15 @@ async def judge(campaign: Campaign, load: Load) -> Verdict:
         if campaign.alarms is not None and fault.alert is not None and fault.raised and fault.resolved is None
     ]
     campaign.journal.write("judged", failures=failures)
+    if failures:
+        await asyncio.to_thread(_keep, campaign)
     return verdict
+
+
+def _keep(campaign: Campaign) -> None:
+    """Keep the log of all runs, to look into what failed: `refold --database … store import log.ndjson.gz`."""
+    words = ["store", "export", str(campaign.plan.folder / "log.ndjson.gz")]
+    subprocess.run(command(*words), capture_output=True, env={**os.environ, **campaign.site.direct})
 
 
 def _quiet(campaign: Campaign) -> list[str]:
@@ -120,7 +129,7 @@ async def _calm(campaign: Campaign) -> list[str]:
 
 async def _look_at_runs(campaign: Campaign, load: Load, verdict: Verdict) -> None:
     """Whether every run that was acknowledged is there, and ended as its kind does."""
-    statuses: dict[str, str] = {}
+    runs: dict[str, ListedRun] = {}
     async with Client(campaign.site.url) as client:
         cursor: str | None = None
         while True:
@@ -129,16 +138,19 @@ async def _look_at_runs(campaign: Campaign, load: Load, verdict: Verdict) -> Non
             except StoreUnreachableError as error:
                 verdict.failures.append(f"the store is not there in the calm: {error}")
                 return
-            statuses.update({run.run_id: run.status for run in page.runs})
+            runs.update({run.run_id: run for run in page.runs})
             cursor = page.next_cursor
             if cursor is None:
                 break
-    verdict.ended = dict(Counter(statuses.values()))
+    verdict.ended = dict(Counter(run.status for run in runs.values()))
     for run_id, kind in load.started.items():
-        status = statuses.get(run_id)
+        run = runs.get(run_id)
         ends = (kind.status, "continued") if kind.name == "continue-as-new" else (kind.status,)
-        if status not in ends:
-            verdict.failures.append(f"the run {run_id} is {status}, not {kind.status}")
+        if run is None:
+            verdict.failures.append(f"the run {run_id} was acknowledged and is not there")
+        elif run.status not in ends:
+            told = f"{run.error_code}, begun {run.started_at}, ended {run.ended_at}"
+            verdict.failures.append(f"the run {run_id} is {run.status}, not {kind.status}: {told}")
     with psycopg.connect(campaign.site.url) as connection:
         row = connection.execute("SELECT count(*) FROM stored_events").fetchone()
         verdict.events = 0 if row is None else row[0]
