@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from ...core.checks import Check
 from ...core.errors import CallError, Problem, RefoldError, RunOwnedError
 from ...replay.pid_file import Holder, PidFile, holder_of
 from ...replay.shadow_sanity import health_of
+from ..loopback import url_of
 from ..monitor_place import MONITOR_LOG, MONITOR_PID, last_result
 from ..settings import webhook_secret
 from .checks_told import tell_checks
@@ -100,25 +101,25 @@ def _started(folder: Path, words: MonitorWords, url: str | None) -> int:
 
 def _be(folder: Path, words: MonitorWords, url: str | None, secret: bytes | None) -> int:
     """Watch until a signal asks for an end."""
-    from ..monitor_metrics import MonitorMetrics, address_of, bound_to, serve_metrics
+    from ...api.metrics_text import Metrics
+    from ..metrics.server import MetricsServer, metrics_socket
+    from ..monitor_metrics import MonitorMetrics
     from ..shadow_monitor import Monitor, Watch
 
-    bound = None if words.metrics is None else bound_to(words.metrics)
+    bound = None if words.metrics is None else metrics_socket(words.metrics)
     metrics = MonitorMetrics()
-    more = {} if bound is None else {"metrics": address_of(bound)}
+    more = {} if bound is None else {"metrics": url_of(bound)}
     try:
         held = PidFile(folder / MONITOR_PID, "monitor", more)
     except OSError as error:
         reason = f"{folder / MONITOR_PID} cannot be written: {error.strerror}"
         raise CallError(Problem("", reason, "make room, or name another folder by --folder")) from None
-    server = None if bound is None else serve_metrics(bound, metrics)
     monitor = Monitor(Watch(folder, words.interval, words.stale, url, secret), lambda line: note(plain(line)), metrics)
     at = f", metrics at {more['metrics']}" if more else ""
-    run_until_drained(
-        monitor.run, monitor.stop, lambda: note(f"monitor {os.getpid()} watches {plain(str(folder))}{at}")
-    )
-    if server is not None:
-        server.shutdown()
+    with nullcontext() if bound is None else MetricsServer(bound, Metrics([metrics])):
+        run_until_drained(
+            monitor.run, monitor.stop, lambda: note(f"monitor {os.getpid()} watches {plain(str(folder))}{at}")
+        )
     held.close()
     return OK
 

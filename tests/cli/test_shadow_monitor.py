@@ -56,7 +56,7 @@ def test_a_change_of_state_and_nothing_else_is_told_once_and_signed(
         assert (again.json["from"], again.json["to"]) == ("HEALTHY", "CRITICAL")
         assert [each["name"] for each in again.json["checks"]] == ["mismatches"]
         at = json.loads((folder / "kept" / MONITOR_PID).read_text())["metrics"]
-        with urllib.request.urlopen(f"http://{at}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"{at}/metrics", timeout=10) as answer:
             lines = answer.read().decode().splitlines()
         assert {"refold_shadow_up 1.0", "refold_shadow_mismatches 1.0"} <= set(lines)
         assert any(line.startswith("refold_shadow_log_age_seconds ") for line in lines)
