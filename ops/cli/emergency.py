@@ -71,7 +71,11 @@ def status(database: str | None, json: bool) -> int:
             async with WorkflowEngine(store, patience=store_patience()) as engine:
                 return await engine.emergency.status()
 
-    _tell(asyncio.run(work()), json)
+    stops = asyncio.run(work())
+    if not stops.all() and (missing := missing_file(database)) is not None:
+        # Whoever asks about the wrong database must not be told that nothing is stopped.
+        raise StoreUnreachableError(f"there is no database {missing}")
+    _tell(stops, json)
     return OK
 
 

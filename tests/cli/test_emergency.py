@@ -35,6 +35,11 @@ def test_the_first_word_of_the_status_is_stopped_or_running(refold: Refold) -> N
     assert first_word(refold) == "RUNNING"
 
 
+def test_the_status_of_a_database_that_is_not_there_is_not_that_nothing_is_stopped(refold: Refold) -> None:
+    done = refold("emergency-stop", "status", "--database", "sqlite:///none.db", "--json")
+    assert done.code == 5 and "none.db" in done.err and "RUNNING" not in done.out
+
+
 def test_the_status_as_json_names_scopes_who_when_and_why(refold: Refold) -> None:
     refold("emergency-stop", "enable", "--tenant", "acme", "--cancel-running", "--reason", "leak", "--by", "ada")
     refold("emergency-stop", "enable", "--workflow", "hello")
