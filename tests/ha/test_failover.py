@@ -7,6 +7,7 @@ REFOLD_HA_ROUNDS says how often, REFOLD_HA_SEED begins another series. How soon 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -106,6 +107,10 @@ class Campaign:
                 assert (now.status, now.workflow_hash) == (then.status, then.workflow_hash), run_id
         proved = refold(self._pair.url, "verify", "--all")
         assert proved.returncode == 0, proved.stdout + proved.stderr
+        looks = [json.loads(line) for line in refold(self._pair.url, "doctor", "--json").stdout.splitlines()]
+        assert {"store": "ok", "schema": "ok"}.items() <= {
+            each.get("name"): each.get("state") for each in looks
+        }.items()
         assert refold(self._pair.url, "migrate").stdout == "the schema is up to date\n"
 
     def report(self) -> str:
