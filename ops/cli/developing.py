@@ -64,7 +64,8 @@ def develop(
         engine = WorkflowEngine(store, skills, patience=patience, parks=True)
         server = HttpServer(engine, bound, begun, places=places(folder, keys))
         worker = Worker(store, skills, queues=queues, patience=patience)
-        projector = Projector(store, list(projections.values()))
+        worker.trace_skills()
+        projector = Projector(store, list(projections.values()), tracer=engine.tracer)
         sender = None if webhooks is None else webhooks(store, engine)
 
         async def work() -> None:

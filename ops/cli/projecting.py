@@ -23,6 +23,7 @@ from ...projections.rebuild import Progress as Done
 from ...projections.rebuild import Rebuild, Rebuilt, drop_old
 from ...projections.standings import Standing, check_name, missing, standings
 from ..settings import GOLDEN_KEYS
+from ..tracing import process_tracer
 from .faults import FAILED, OK, Hidden
 from .goldens import check_key_file, golden_place
 from .helping import helpers_of
@@ -55,9 +56,9 @@ def project(names: list[str], folder: str | None, keys: str | None, database: st
     hide = Hidden([url])
     log_to_stderr(hide)
     tune_process()
-    with closing(open_store(url)) as store:
+    with closing(open_store(url)) as store, process_tracer() as tracer:
         chosen = _known(names, store, folder, keys)
-        projector = Projector(store, chosen)
+        projector = Projector(store, chosen, tracer=tracer)
         me = f"projector {os.getpid()}"
         hello = f"{me} keeps {', '.join(each.name for each in chosen)} of {plain(hide(url))}"
         if not names and GoldensProjection.name not in [each.name for each in chosen]:

@@ -49,6 +49,7 @@ def work(
 
     with closing(open_store(url)) as store:
         worker = Worker(store, skills, queues=queues, concurrency=concurrency, observer=count, pins=pinned)
+        worker.trace_skills()
         me = f"worker {os.getpid()}"
         functions = len(skills.workflows()) - len(SkillRegistry().workflows())
         some = f" and {functions} workflow{'s' if functions > 1 else ''}" if functions else ""
