@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import re
@@ -27,6 +28,7 @@ from .core.runtime.registry import SkillRegistry
 from .core.runtime.scheduling.schedules import Schedules
 from .core.runtime.secret_sources import Vault
 from .core.runtime.services import Observer
+from .core.runtime.tracing import Tracer
 from .eventstore.archive_files import ArchiveFolder
 from .eventstore.data_keys import DataKeys
 from .eventstore.journal import DirectJournal, Journal
@@ -37,6 +39,7 @@ from .eventstore.owner import this_process
 from .eventstore.sealing import Sealer
 from .eventstore.store import Store
 from .eventstore.tiered import TieredStore
+from .ops.tracing import open_tracer
 from .projections.checkpoints import RunCheckpoints
 
 DEFAULT_URL = "sqlite:///refold.db"
@@ -187,11 +190,13 @@ class WorkflowEngine(Engine):
         policy: str | Path | Policy | None = None,
         secrets: Vault | Mapping[str, str] | None = None,
         data_keys: str | Path | None = None,
+        tracer: Tracer | None = None,
     ):
         """`patience` is for how many seconds a store that does not answer is asked again. `policy` is the policy of
         this process, or the file that it is in (and that is looked at again and again), else REFOLD_POLICY names it.
         `secrets` are those that steps may ask for, by name, or where they come from; else REFOLD_SECRETS says so.
-        `data_keys` is the file of keys for sensitive data, else REFOLD_DATA_KEYS names it."""
+        `data_keys` is the file of keys for sensitive data, else REFOLD_DATA_KEYS names it. `tracer` is told of runs and
+        steps; without one, OpenTelemetry's environment variables say where traces go, if anywhere."""
         vault = secret_vault() if secrets is None else Vault.of(secrets)
         self._opened_here = store is None or isinstance(store, str)
         self.store = open_store(store) if store is None or isinstance(store, str) else store
@@ -199,10 +204,12 @@ class WorkflowEngine(Engine):
         self.data_keys = data_keys_of(self.store, data_keys)
         sealer = Sealer(f"{BUILD} {label}" if label else BUILD, cipher=self.data_keys)
         owner = this_process(sealer.writer)
+        self._own_tracer = open_tracer() if tracer is None else None
+        tracer = tracer or self._own_tracer
         self._own_journal = (
             DirectJournal(self.store, sealer, owner)
             if isinstance(self.store, MemoryStore)
-            else Journal(self.store, sealer, owner, patience=patience)
+            else Journal(self.store, sealer, owner, patience=patience, tracer=tracer)
         )
         log = EventLog(self.store, owner, self.data_keys)
         super().__init__(
@@ -220,6 +227,7 @@ class WorkflowEngine(Engine):
             by=f"{socket.gethostname()}, process {os.getpid()}",
             vault=vault,
             keys=self.data_keys,
+            tracer=tracer,
         )
         self.schedules = Schedules(self, log, self._streams_needing)
 
@@ -237,6 +245,14 @@ class WorkflowEngine(Engine):
         self._own_journal.close()
         if self._opened_here:
             self.store.close()
+        if self._own_tracer is not None:
+            await asyncio.to_thread(self._own_tracer.close)
+
+    def trace_skills(self) -> None:
+        """Have spans that skills begin by OpenTelemetry's own interface go where the engine's go, unless the process
+        has said already where: for processes that do little else than run workflows."""
+        if self._own_tracer is not None:
+            self._own_tracer.serve_skills()
 
     async def __aenter__(self) -> Self:
         return self
@@ -309,6 +325,10 @@ class Worker:
             secrets=secrets,
         )
         self._loop = self._engine.work_loop([check_queue(queue) for queue in queues], concurrency, BUILD, pins)
+
+    def trace_skills(self) -> None:
+        """See `WorkflowEngine.trace_skills`."""
+        self._engine.trace_skills()
 
     @property
     def append_seconds(self) -> Histogram:

@@ -26,6 +26,7 @@ from .rates import Rate, Rates
 from .readiness import Readiness, ReadyLimits
 from .resources import RESOURCES
 from .routes import approvals, keys, messages, plans, run_events, run_forks, run_lists, run_views, runs, service
+from .tracing import Traced
 from .traffic import Turnstile
 from .watch import EndWatch
 
@@ -88,5 +89,7 @@ def create_app(
     install_console(app)
     complete(app)
     app.add_middleware(Heads)
+    if engine.tracer is not None:
+        app.add_middleware(Traced, tracer=engine.tracer)
     app.add_middleware(Turnstile, traffic=ports.traffic, admission=admission, rates=rates)  # The outermost: added last.
     return app

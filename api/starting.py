@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import Request
@@ -23,6 +24,7 @@ from .callers import Caller
 from .idempotency import claim, idempotency_key, run_id_of
 from .names import Name, Queue, RunId, Seed
 from .ports import Ports
+from .tracing import trace_of
 
 
 class StartBody(Body):
@@ -53,6 +55,8 @@ async def start(ports: Ports, caller: Caller, body: StartBody, request: Request)
     named = await _named(ports, tenant, body)
     run_id = body.run_id if body.run_id is not None or key is None else run_id_of(key)
     started = await ports.ask(_first_event, named, tenant, run_id, body)
+    if (asked_in := trace_of(request.scope["headers"])) is not None:
+        started = replace(started, trace=asked_in.header())
     fresh = await claim(ports, caller, request, key, body)
     if not fresh and body.run_id is None and await ports.ask(ports.store.heads, [stream_of(tenant, started.run_id)]):
         return started.run_id, None  # What the name of a workflow stands for may be another version by now.

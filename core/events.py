@@ -181,11 +181,12 @@ class RunStarted:
     time limit. `parent` is the run that started this one, and `awaited` the id under which it waits for its end;
     `continues` is the run whose work this one continues, and `forked` says whose outcomes it took over, which follow as
     `step.reused`. `origin` is "planner" for a plan of an untrusted planner, else "", and `policy` a policy that holds
-    for this run besides that of the process.
+    for this run besides that of the process. `trace` is the W3C `traceparent` of whoever started the run, if there was
+    one; it is for traces alone, and no part of what determines the run.
     """
 
     topic: ClassVar = "run.started"
-    schema: ClassVar = 5
+    schema: ClassVar = 6
 
     at: int
     run_id: str
@@ -207,6 +208,7 @@ class RunStarted:
     forked: Fork | None = None
     origin: str = ""
     policy: Payload | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,7 @@ def _started(parent: Parent, state: RunState, wanted: Wanted) -> RunStarted:
         awaited=None,
         continues=None,
         forked=Fork(old.run_id, len(parent.events), parent.hash, began, wanted.by),
+        trace=None,
     )
 
 

@@ -26,6 +26,8 @@ UPCASTERS: dict[tuple[str, int], Upcaster] = {
     ("run.started", 3): lambda data: {**data, "forked": None},
     # No run said where its plan came from, or brought a policy.
     ("run.started", 4): lambda data: {**data, "origin": "", "policy": None},
+    # No run knew of traces.
+    ("run.started", 5): lambda data: {**data, "trace": None},
     # Every index was a position in a plan, and the inputs followed from it.
     ("step.started", 1): lambda data: {**data, "skill_id": ""},
     ("step.attempt_failed", 1): lambda data: data,

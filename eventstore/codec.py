@@ -52,7 +52,8 @@ class Cipher(Protocol):
 class _Shape(NamedTuple):
     """What the codec knows of an event class: its stored fields and which of them need a hand.
 
-    `names` are "at" and the fields, `values` gives what is in them. `signatures` holds every sequence of types that
+    `names` are "at" and the fields, `values` gives what is in them. `newest` are fields without which an event is
+    written in an earlier version, for programs that know no later one. `signatures` holds every sequence of types that
     the fields may have, for Python itself checks none of them.
     """
 
@@ -65,7 +66,12 @@ class _Shape(NamedTuple):
     optional: frozenset[str]
     floats: tuple[str, ...]
     parts: tuple[tuple[str, type[Any]], ...]
+    newest: tuple[tuple[str, int], ...]
     signatures: frozenset[tuple[type, ...]]
+
+
+_NEWEST = {"run.started": (("trace", 5),)}
+"""By topic: a field that is left out while it is None, and the version that such an event then has."""
 
 
 def _shape(cls: type[Event]) -> _Shape:
@@ -87,6 +93,7 @@ def _shape(cls: type[Event]) -> _Shape:
         optional,
         of(float),
         tuple((name, part) for part in (Cut, Fork) for name in of(part)),
+        _NEWEST.get(cls.topic, ()),
         signatures,
     )
 
@@ -137,7 +144,12 @@ def encode(
             data[name] = orjson.Fragment(canonical_json(data[name]))
     for name, _ in shape.parts:
         data[name] = None if data[name] is None else asdict(data[name])
-    envelope = {"at": at, "build": build, "data": data, "nonce": nonce, "prev": prev, "v": shape.version}
+    version = shape.version
+    for name, without in shape.newest:
+        if data[name] is None:
+            del data[name]
+            version = without
+    envelope = {"at": at, "build": build, "data": data, "nonce": nonce, "prev": prev, "v": version}
     try:
         # With payloads and floats already canonical, nothing is left on which orjson and RFC 8785 differ.
         return orjson.dumps(envelope, option=0 if in_order else orjson.OPT_SORT_KEYS)

@@ -21,6 +21,8 @@ from typing import NamedTuple
 from ..core.errors import OwnershipLostError, RefoldError, StoreError, StoreUnreachableError
 from ..core.histogram import Histogram
 from ..core.ports import Ack
+from ..core.runtime.tracing import Tracer
+from .append_spans import AppendSpans
 from .hints import makes_due
 from .sealing import SealedUnit
 from .store import Store
@@ -45,8 +47,9 @@ class Work(NamedTuple):
 class Committer:
     """The thread. `patience` is for how many seconds an unanswering database is asked again."""
 
-    def __init__(self, store: Store, owner: str, *, patience: float = 30.0):
+    def __init__(self, store: Store, owner: str, *, patience: float = 30.0, tracer: Tracer | None = None):
         self._store = store
+        self._spans = None if tracer is None else AppendSpans(tracer)
         self._owner = owner
         self._patience = patience
         self._queue: SimpleQueue[Sequence[Work] | None] = SimpleQueue()
@@ -74,7 +77,8 @@ class Committer:
     def _run(self) -> None:
         while batch := self._gather():
             units = [work.unit for work in batch]
-            _deliver(batch, self._answers(units))
+            acks = self._answers(units) if self._spans is None else self._spans.around(self._answers, units)
+            _deliver(batch, acks)
             self._hint(units)
 
     def _hint(self, units: list[SealedUnit]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from ..core.errors import RefoldError
 from ..core.histogram import Histogram
 from ..core.ports import Ack, Head, Unit
+from ..core.runtime.tracing import Tracer
 from .committer import Committer, Work, refusal
 from .hints import makes_due
 from .sealing import Sealer
@@ -25,9 +26,11 @@ class Journal:
     committer for a batch of one while the turn goes on, and the two threads would fight for the interpreter's lock.
     """
 
-    def __init__(self, store: Store, sealer: Sealer, owner: str, *, patience: float = 30.0):
+    def __init__(
+        self, store: Store, sealer: Sealer, owner: str, *, patience: float = 30.0, tracer: Tracer | None = None
+    ):
         self._sealer = sealer
-        self._committer = Committer(store, owner, patience=patience)
+        self._committer = Committer(store, owner, patience=patience, tracer=tracer)
         self._turn: list[Work] = []
 
     @property

@@ -11,6 +11,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from ..core.errors import RefoldError, StoreError
+from ..core.runtime.tracing import Tracer
 from ..eventstore.owner import this_process
 from ..eventstore.store import Store
 from .approvals import ApprovalsProjection
@@ -73,10 +74,12 @@ class Projector:
         batch: int = BATCH,
         lease_seconds: float = LEASE_SECONDS,
         watch: Watch | None = None,
+        tracer: Tracer | None = None,
     ):
         """`watch` is told of what is written, and of what fails."""
         self._watch = watch
         self._store = store
+        self._tracer = tracer
         self._projections = list(known_projections().values()) if projections is None else list(projections)
         self._owner = this_process(uuid4().hex)
         self._batch = batch
@@ -104,9 +107,13 @@ class Projector:
     async def _follow(self, group: Sequence[_Turns]) -> None:
         crew = Crew(self._store, self._batch, self._opened)
         while not self._drained.is_set():
+            began = time.time_ns() // 1000
             taken = await asyncio.to_thread(_round, group, crew)
             self.taken += taken
             if taken:
+                if self._tracer is not None:
+                    about = {"refold.projections": ",".join(each.projection.name for each in group)}
+                    self._tracer.begin("projection batch", about, at=began).end({"refold.events": taken})
                 continue
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._drained.wait(), IDLE_SECONDS)

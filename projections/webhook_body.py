@@ -27,7 +27,7 @@ from .times import iso
 MAX_BODY_BYTES = 64 * 1024
 """The largest body."""
 
-_LEFT_OUT = {"at", "document", "spec", "source", "inputs", "semantics"}
+_LEFT_OUT = {"at", "document", "spec", "source", "inputs", "semantics", "trace"}
 """Fields of no use to a receiver, or that say more than what happened: specs, inputs, whole policies."""
 
 _MESSAGES = {"comment", "message", "note", "reason"}

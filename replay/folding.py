@@ -48,6 +48,7 @@ from ..core.run_state import FIRST, RunState
 from ..core.spec_state import SpecState
 from ..core.state import evolve, start
 from ..core.step_events import StepIndex
+from ..core.traces import parse_traceparent
 from ..eventstore.codec import decode, open_all
 from .approval_faults import is_unasked, unasked_fault
 from .chain import Opened
@@ -130,6 +131,8 @@ def _identity(state: RunState, stream: str) -> Fault | None:
         return "impossible", f"plans do not come from {started.origin!r}"
     if fault is None and started.policy is not None:
         Policy.parse(started.policy.value)
+    if fault is None and started.trace is not None and parse_traceparent(started.trace) is None:
+        return "impossible", "it was started in a trace that is none"
     if fault is None and started.forked is not None and started.run_id == started.forked.run_id:
         return "impossible", "it cannot be a fork of itself"
     if fault is None and isinstance(state, SpecState):

@@ -44,6 +44,8 @@ LATE_IMPORTS = [
     ("refold.core.runtime", "pydantic", "25 ms that `import refold` need not wait for"),
     ("refold.core.runtime.registry", "importlib", "users name the module of their skills when they start a worker"),
     ("refold.core.sandbox.loose", "re2", "only those who judge plans need a compiled library of expressions"),
+    ("refold.ops.tracing", "refold.ops.opentelemetry_tracer", "who wants no traces loads nothing of OpenTelemetry"),
+    ("refold.ops.opentelemetry_tracer", "opentelemetry.exporter", "who has spans printed needs no HTTP library"),
     ("refold.api.metrics", "prometheus_client", "only those who are asked for metrics need it; `refold dev` is quick"),
     ("refold.api.metrics_text", "prometheus_client", "the same"),
     ("refold.core.skills.http", "httpx2", "50 ms that only those pay who call HTTP servers"),
@@ -82,7 +84,7 @@ def test_the_package_imports_itself_relatively_and_the_rest_imports_refold() -> 
     forbid([*absolute_imports(product(), inside=True), *absolute_imports(around(), inside=False)])
 
 
-@pytest.mark.parametrize("library", ["fastapi", "psycopg"])
+@pytest.mark.parametrize("library", ["fastapi", "opentelemetry", "psycopg", "structlog"])
 def test_importing_refold_does_not_load(library: str) -> None:
     program = f"import refold, sys; print([name for name in sys.modules if name.startswith({library!r})])"
     loaded = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)

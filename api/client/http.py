@@ -21,6 +21,7 @@ from ...core.errors import CallError, NotCanonicalError, RefoldError, StoreUnrea
 from ...core.ids import check_run_id
 from ...core.runtime.functions.workflow import Workflow
 from ...core.runtime.payloads import payload_of
+from ...core.runtime.tracing import current_traceparent
 from ...core.spec import WorkflowSpec
 from .filters import Wanted
 from .gateway import ListedRun, Order, Origin, RunList, Verb
@@ -195,6 +196,8 @@ class HttpGateway:
         headers = {} if body is None else {"content-type": "application/json"}
         if key is not None:
             headers["idempotency-key"] = key
+        if (trace := current_traceparent()) is not None:
+            headers["traceparent"] = trace
         patience = Patience(self._patience)
         while True:
             wait = None

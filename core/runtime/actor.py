@@ -30,6 +30,7 @@ from .decider import Decider
 from .outcomes import approval_requested, outcome_event
 from .pricing import Step, time_limit
 from .relations import Letter, beginnings, children_awaited, handover, letters
+from .run_spans import spans_of, work_of
 from .services import Family, Services
 
 PARK_MICROSECONDS = 1_000_000
@@ -43,8 +44,9 @@ class RunActor:
         """`floor` is a time, in microseconds since the epoch, before which it certainly is not."""
         self.stream = stream
         self.rest: int | None = None
-        self.brake = Brake(services.emergency, decider.state.started)
         self.state = state = decider.state
+        self.brake = Brake(services.emergency, state.started)
+        self._spans = spans_of(services.tracer, stream, state)
         self.head = head
         self._decider = decider
         self.done: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
@@ -110,8 +112,7 @@ class RunActor:
     async def taken(self, version: int) -> None:
         """Wait until the inbox message of `version` is taken and that is durable, or until the run is done."""
         while self._stored < version and not self.done.done():
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
+            self._waiters.append(waiter := asyncio.get_running_loop().create_future())
             await waiter
 
     def abandon(self, error: BaseException) -> None:
@@ -230,8 +231,7 @@ class RunActor:
             event = outcome_event(self.state, decider.step(index), result, at)
             if isinstance(result, Result) and result.begins is not None and not isinstance(event, StepFailed):
                 begun.append(result.begins)
-            asked = approval_requested(event, result)
-            self._apply((event,) if asked is None else (event, asked), events)
+            self._apply((event,) if (asked := approval_requested(event, result)) is None else (event, asked), events)
         self._results.clear()
 
     def _take_progress(self, at: int, events: list[Event]) -> None:
@@ -247,8 +247,7 @@ class RunActor:
             self._apply((take(self.state, at, version, message),), events)
 
     def _announce(self, execute: Execute, at: int, events: list[Event]) -> None:
-        skill = self._decider.skill(execute.index)
-        if skill is not None and skill.at_most_once:
+        if (skill := self._decider.skill(execute.index)) is not None and skill.at_most_once:
             step = self._decider.step(execute.index)
             self._apply((StepStarted(at, step.index, step.step_id, step.skill_id, execute.attempt),), events)
 
@@ -300,7 +299,7 @@ class RunActor:
 
     def _stored_now(self, ack: Sequence[Head], appends: Sequence[Append], decision: Decision) -> None:
         self.head = ack[0]
-        self._services.stored(appends)
+        self._services.stored(appends, self._spans)
         self._stored = self.state.taken
         if self._rests():
             self._finish()
@@ -324,19 +323,21 @@ class RunActor:
 
     def _start(self, index: StepIndex, attempt: int) -> None:
         services = self._services
-        recorded = services.recorded.get(index)
-        if recorded is not None:
+        if (recorded := services.recorded.get(index)) is not None:
             self._results.append(recorded)
             return
         call = self._decider.prepare(index, attempt, services.limits)
         if not isinstance(call, Call):
             self._results.append(call)
-        elif call.skill.inline and call.secrets is None and call.given is None:
+            return
+        step = self._decider.step(index)
+        call.work = work_of(self._spans, self.stream, self.state, step, call.skill, attempt)
+        if call.skill.inline and call.secrets is None and call.given is None:
             self._ended(call_inline(call, services.limits))
         else:
             if call.given is not None and services.keys is not None:
                 call.erased = partial(services.keys.is_destroyed, self.stream)
-            timeout = time_limit(self._decider.step(index), call.skill)
+            timeout = time_limit(step, call.skill)
             self._running[index] = Attempt(
                 call, timeout, services.limits, services.pool, self._attempt_ended, self._progressed, services.vault
             )
@@ -379,8 +380,7 @@ class RunActor:
 
     def _cancel(self, indexes: Sequence[StepIndex]) -> None:
         for index in indexes:
-            attempt = self._running.pop(index, None)
-            if attempt is not None:
+            if (attempt := self._running.pop(index, None)) is not None:
                 attempt.cancel()
 
     def _stop(self) -> None:

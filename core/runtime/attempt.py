@@ -37,6 +37,7 @@ from .revealing import NO_SECRETS, bound_secretly, check_sensitive_wait, check_w
 from .secret_sources import Vault
 from .skill import Skill
 from .threads import ThreadPool
+from .tracing import Work, enter, leave
 from .wait import Wait
 
 _BUILT_IN = FailureCatalog()
@@ -96,6 +97,8 @@ class Call:
     """What comes of it is sensitive."""
     erased: Callable[[], bool] | None = None
     """Tells whether `given` was erased since it was read. May block."""
+    work: Work | None = None
+    """What the skill is current in, for traces and logs."""
 
 
 class Outputs(Mapping[str, Any]):
@@ -170,6 +173,7 @@ def told_before(state: RunState, index: StepIndex) -> Any:
 
 def call_inline(call: Call, limits: Limits, vault: Vault = NO_SECRETS) -> Result:
     """Call the skill on this thread and wait for it; only for `inline` skills, or from a thread of its own."""
+    entered = enter(call.work)
     try:
         arguments = _bound(call, vault)
         output = _outcome(call, call.skill.function(**arguments), limits)
@@ -178,10 +182,13 @@ def call_inline(call: Call, limits: Limits, vault: Vault = NO_SECRETS) -> Result
         if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
             raise
         return _failed(call, error, limits)
+    finally:
+        leave(call.work, entered)
     return _ended(call, output)
 
 
 async def _call_async(call: Call, limits: Limits, vault: Vault, pool: ThreadPool) -> Result:
+    enter(call.work)  # For good: the task has a context of its own.
     try:
         # Where secrets come from may take its time.
         at_once = call.secrets is None and call.erased is None
@@ -196,6 +203,8 @@ async def _call_async(call: Call, limits: Limits, vault: Vault, pool: ThreadPool
 
 def _ended(call: Call, output: Payload | Cause | Waiting) -> Result:
     charged = None if call.context is None else call.context.pulse.charged
+    if call.work is not None and call.work.span is not None:
+        call.work.span.stop()
     return Result(call.index, call.attempt, call.skill, call.inputs, output, executed=True, charged=charged)
 
 
@@ -230,9 +239,9 @@ def _masked(call: Call, payload: Payload) -> Payload:
 
 def _failed(call: Call, error: BaseException, limits: Limits) -> Result:
     failure = failure_of(error, limits, call.skill.failures, call.mask)
-    if failure.code in _NOT_CALLED:
-        return Result(call.index, call.attempt, call.skill, call.inputs, failure, executed=False)
-    return _ended(call, failure)
+    result = _ended(call, failure)
+    result.executed = failure.code not in _NOT_CALLED
+    return result
 
 
 _NOT_CALLED = {"DATA_ERASED", "SKILL_INPUT_INVALID", "SECRET_MISSING", "SECRET_REFUSED", "SECRET_UNAVAILABLE"}

@@ -20,6 +20,8 @@ from .admission import Target, first_event
 from .attempt import Cause, Result, Waiting
 from .history import History
 from .registry import SkillRegistry
+from .run_spans import child_trace
+from .tracing import Tracer
 from .wait import Child
 
 Resolve = Callable[[str, str | None, str], Awaitable[Target]]
@@ -38,8 +40,10 @@ class Children:
         resolve: Resolve,
         skills: SkillRegistry | None,
         judged: Callable[[RunStarted], Awaitable[RunFailed | None]],
+        tracer: Tracer | None = None,
     ):
         self._judged = judged
+        self._tracer = tracer
         self._skills = skills
         self._history = history
         self._clock = clock
@@ -57,7 +61,7 @@ class Children:
         if child is None:
             return result
         try:
-            started = await self._started(parent.started, step, child)
+            started = await self._started(parent.started, step, child, result.attempt)
             if isinstance(waiting, Waiting) and waiting.sensitive and started.inputs.hidden is None:
                 reason = "sensitive data would be recorded in the inputs of the child: declare them there, as sensitive"
                 return replace(result, output=Cause("SENSITIVE_UNDECLARED", reason, retryable=False))
@@ -77,7 +81,7 @@ class Children:
             return replace(result, output=Payload.of({"run_id": started.run_id}), begins=started)
         return replace(result, begins=started)
 
-    async def _started(self, parent: RunStarted, step: Named, child: Child) -> RunStarted:
+    async def _started(self, parent: RunStarted, step: Named, child: Child, attempt: int) -> RunStarted:
         target: Target | Mapping[str, Any]
         if child.workflow is not None:
             target = await self._resolve(child.workflow, child.version, parent.tenant)
@@ -99,8 +103,18 @@ class Children:
             at=self._clock.now(),
         )
         awaited = None if child.detached else started.run_id
+        # One that goes on by itself has a trace of its own: a schedule's would never end.
+        stream = stream_of(parent.tenant, parent.run_id)
+        trace = None if child.detached else child_trace(self._tracer, stream, parent, step.index, attempt)
         # A child is of the same plan, and under the same policy.
-        begun = replace(started, parent=parent.run_id, awaited=awaited, origin=parent.origin, policy=parent.policy)
+        begun = replace(
+            started,
+            parent=parent.run_id,
+            awaited=awaited,
+            origin=parent.origin,
+            policy=parent.policy,
+            trace=trace,
+        )
         refusal = await self._judged(begun)
         if refusal is not None:
             raise Failure(refusal.error_code, f"run {begun.run_id}: {refusal.message}", retryable=False)

@@ -11,6 +11,7 @@ from ..canonical import Payload
 from ..errors import CallError, Problem
 from ..spec import MAX_CENTS
 from .payloads import inputs_payload
+from .tracing import current_traceparent
 
 MAX_DETAILS = 100_000
 """Bytes of JSON that a heartbeat may carry."""
@@ -63,6 +64,11 @@ class StepContext:
     def pulse(self) -> Pulse:
         """Where `heartbeat` is felt."""
         return self._pulse
+
+    @property
+    def traceparent(self) -> str | None:
+        """The W3C `traceparent` of the attempt, or of the span begun in it, to hand on; None if there is no trace."""
+        return current_traceparent()
 
     def charge(self, cents: float) -> None:
         """Tell what the attempt has really cost, in cents, in place of what was expected; called again, it adds up.

@@ -38,6 +38,7 @@ from .secret_sources import Vault
 from .services import Observer, Services
 from .steering import Steering
 from .threads import ThreadPool
+from .tracing import Tracer, current_traceparent
 from .workloop import WorkLoop
 
 LEASE_SECONDS = 30.0
@@ -67,11 +68,12 @@ class Engine(Controls, Steering):
         by: str = "",
         vault: Vault = NO_SECRETS,
         keys: DataKeyring | None = None,
+        tracer: Tracer | None = None,
     ):
         """With `parks`, runs with nothing to do for a while leave memory: for workers, to whom they come back. With
         `checkpoints`, long runs of specs are taken up from theirs. `policies` is where the policy of this process comes
         from, and `by` who it is. From `vault` steps get the secrets that they ask for, and `keys` are for
-        sensitive data."""
+        sensitive data. `tracer` is told of runs and steps."""
         if not 0.1 <= lease_seconds <= 86_400:
             raise CallError(Problem("", f"a lease of {lease_seconds} s is not possible", "give 0.1 s to a day"))
         self.skills = skills
@@ -82,7 +84,13 @@ class Engine(Controls, Steering):
         history = History(log, checkpoints, self.refusals)
         self._kin = Kin(
             Children(
-                history, clock, limits, partial(self._resolved, here=not parks), None if parks else skills, gate.judged
+                history,
+                clock,
+                limits,
+                partial(self._resolved, here=not parks),
+                None if parks else skills,
+                gate.judged,
+                tracer,
             ),
             Outbox(journal, history),
         )
@@ -101,6 +109,7 @@ class Engine(Controls, Steering):
             emergency=self.emergency.watch,
             vault=vault,
             keys=keys,
+            tracer=tracer,
         )
         self._gate = gate
         Steering.__init__(self, services, history, Host(services, history))
@@ -154,6 +163,7 @@ class Engine(Controls, Steering):
             limits=services.limits,
             at=services.clock.now(),
         )
+        started = replace(started, trace=current_traceparent())
         stream = stream_of(started.tenant, started.run_id)
         if replay:
             events = await self._history.events(stream)
@@ -275,9 +285,10 @@ class Engine(Controls, Steering):
         return await self.begin(started, subject)
 
     async def begin(self, started: RunStarted, subject: str | None = None) -> tuple[WorkflowResult, bool]:
-        """As `record`, for a first event that `first_event` has made, wherever that was; its time is now."""
+        """As `record`, for a first event that `first_event` has made, wherever that was; its time is now, and if there
+        is a current span here it is in that one's trace."""
         services = self._services
-        started = replace(started, at=services.clock.now())
+        started = replace(started, at=services.clock.now(), trace=current_traceparent() or started.trace)
         stream = stream_of(started.tenant, started.run_id)
         await begin_keys(self._keys, services.skills, started, subject)
         refusal = await self._host.judged(started)

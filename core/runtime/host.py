@@ -36,6 +36,7 @@ from .functions.code_decider import decider_of
 from .history import History, Past
 from .relations import beginning, children_awaited
 from .services import Services
+from .tracing import Work, at_work
 
 POLL_SECONDS = 0.2
 """How often the inboxes of live runs are looked at."""
@@ -89,7 +90,8 @@ class Host:
         future = asyncio.get_running_loop().create_future()
         self._live[stream] = future
         try:
-            state = await drive()
+            with at_work(Work(stream)):
+                state = await drive()
             future.set_result(state)
             return state
         except BaseException as error:
@@ -141,7 +143,9 @@ class Host:
         run exists."""
         append, row = beginning(started, lease_seconds, following)
         ended = bool(following) and isinstance(following[-1], RunEnd)
-        return await self._services.journal.commit(Unit((append,), () if ended else (row,)))
+        heads = await self._services.journal.commit(Unit((append,), () if ended else (row,)))
+        self._services.ended(stream, started, following)
+        return heads
 
     async def work_on(self, stream: str, at: int) -> RunState:
         """Work on a run whose lease was claimed at the database's time `at`, until it ends or rests."""

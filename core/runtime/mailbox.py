@@ -77,6 +77,7 @@ class Mailbox:
                 break
             finally:
                 await self._history.release(stream)
+            self._services.ended(stream, state.started, taken)
             if self._services.observer is not None:
                 for number, event in enumerate(taken, version + 1):
                     self._services.observer(stream, number, event)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from .masking import Mask
 
@@ -50,8 +50,31 @@ def masked_text(text: str) -> str:
     return text
 
 
+def masked_value(value: Any) -> Any:
+    """The same for any value: what is no plain data is its text if there is a secret in that."""
+    if not _known or value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return masked_text(value)
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).items()
+        return {masked_value(key): masked_value(item) for key, item in items}
+    if isinstance(value, list | tuple):
+        found = [masked_value(item) for item in cast("Sequence[Any]", value)]
+        return found if isinstance(value, list) else tuple(found)
+    try:
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        clean, shown = masked_text(text), repr(value)
+        return value if clean == text and masked_text(shown) == shown else clean
+    except Exception:  # an object of a user's, which may fail at each of them
+        return f"<{type(value).__name__}>"
+
+
 def _mask(record: logging.LogRecord) -> None:
     """Mask a record that holds a secret; all others stay as they are."""
+    told: object = record.msg
+    if isinstance(told, dict):  # structlog's, which is rendered later
+        record.msg = masked_value(cast("dict[str, Any]", told))
     try:
         message = record.getMessage()
     except Exception:  # logging would print the parts as they are
@@ -67,3 +90,10 @@ def _mask(record: logging.LogRecord) -> None:
             record.exc_info, record.exc_text = None, clean
     if record.stack_info:
         record.stack_info = masked_text(record.stack_info)
+    # What is given as `extra` is put in later, past all that the class could say about it.
+    record.__dict__ = _Masked(record.__dict__)
+
+
+class _Masked(dict[str, Any]):
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, masked_value(value))

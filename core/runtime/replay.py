@@ -119,6 +119,7 @@ async def replay(services: Services, events: Sequence[Event], recorded: RunState
         journal=NoJournal(),
         clock=time,
         timers=time,
+        tracer=None,
         observer=None,
         family=None,
         recorded=from_log,

@@ -16,6 +16,7 @@ from .mailbox import Mailbox
 from .relations import NO_BODY
 from .services import Services
 from .telling import signal_body, tell
+from .tracing import Tracer
 
 
 class Steering:
@@ -27,6 +28,11 @@ class Steering:
         self._host = host
         self._mailbox = Mailbox(services, history)
         self.approvals = Approvals(services, history, host, self._mailbox)
+
+    @property
+    def tracer(self) -> Tracer | None:
+        """Who is told of runs and steps, if anybody is."""
+        return self._services.tracer
 
     async def signal(
         self, run_id: str, name: str, payload: Any = None, *, key: str | None = None, tenant: str = "default"

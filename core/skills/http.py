@@ -49,7 +49,8 @@ async def http_call(
 ) -> dict[str, Any]:
     """Call an HTTP server; return status, a few stable headers, and `json` (when it is exact JSON) or text as `body`.
 
-    POST, PUT, PATCH and DELETE carry the step's key as `Idempotency-Key`. `timeout_seconds` bounds the whole call.
+    POST, PUT, PATCH and DELETE carry the step's key as `Idempotency-Key`, a step that is in a trace its `traceparent`.
+    `timeout_seconds` bounds the whole call.
     Statuses from 400 fail the step unless `accept_status` lists them. Proxies and credentials of the environment
     are not used. Messages name the server only, never the path, query or headers, for those may hold secrets.
     """
@@ -60,6 +61,8 @@ async def http_call(
         raise _refused(f"input 'timeout_seconds' is {timeout_seconds:g}, wanted more than 0 to {MAX_TIMEOUT_SECONDS}")
     if method in _CHANGES:
         sent.setdefault("idempotency-key", quote(context.idempotency_key, safe="!#$%&'()*+,/:;=?@[]^`{|}~ "))
+    if context.traceparent is not None:
+        sent.setdefault("traceparent", context.traceparent)
     import httpx2  # here and not above: `import refold` must be quick
 
     try:

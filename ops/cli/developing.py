@@ -69,9 +69,10 @@ def develop(
         engine = WorkflowEngine(store, skills, patience=patience, parks=True)
         server = HttpServer(engine, bound, begun, places=places(folder, keys))
         worker = Worker(store, skills, queues=queues, patience=patience)
+        worker.trace_skills()
         counting = Counting.begun()
         kept = [*projections.values(), MetricsProjection(counting.counts)]
-        projector = Projector(store, kept, watch=counting.watch)
+        projector = Projector(store, kept, watch=counting.watch, tracer=engine.tracer)
         patrol = patrol_of(store, kept, ROUND_SECONDS, counting)
         sender = None if webhooks is None else webhooks(store, engine)
 

@@ -27,6 +27,7 @@ from ...projections.rebuild import Progress as Done
 from ...projections.rebuild import Rebuild, Rebuilt, drop_old
 from ...projections.standings import Standing, check_name, missing, standings
 from ..settings import GOLDEN_KEYS, golden_folder
+from ..tracing import process_tracer
 from .faults import FAILED, OK, Hidden
 from .goldens import check_key_file, golden_place
 from .helping import helpers_of
@@ -81,11 +82,12 @@ def project(
     hide = Hidden([url])
     log_to_stderr(hide)
     tune_process()
-    with bound_for(metrics) as bound, closing(open_store(url)) as store, ExitStack() as told:
+    with bound_for(metrics) as bound, closing(open_store(url)) as store, process_tracer() as tracer, ExitStack() as told:
         chosen = _known(names, store, folder, keys)
         if counting is not None:
             chosen.append(MetricsProjection(counting.counts))
-        projector = Projector(store, chosen, watch=None if counting is None else counting.watch)
+        watch = None if counting is None else counting.watch
+        projector = Projector(store, chosen, watch=watch, tracer=tracer)
         patrol = patrol_of(store, chosen, patrol_seconds, counting)
         me = f"projector {os.getpid()}"
         hello = f"{me} keeps {', '.join(each.name for each in chosen)} of {plain(hide(url))}"

@@ -127,6 +127,7 @@ def drive(work: Work, run: Run, store: Store, skills: SkillRegistry, json: bool)
 
     async def main() -> WorkflowResult:
         async with WorkflowEngine(store, skills, observer=watch, patience=run.patience) as engine:
+            engine.trace_skills()
             if json:
                 watch.watcher = json_line
                 return await work(engine)

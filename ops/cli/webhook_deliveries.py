@@ -118,7 +118,9 @@ def prepared(
     poster = Poster(webhook_allowed(allow, allow_http), tls=tls_context(webhook_authorities()))
 
     def made(store: Store, engine: WorkflowEngine) -> WebhookSender:
-        return WebhookSender(store, engine.webhooks, lambda: WebhookKeys.load(path), poster, SystemClock())
+        return WebhookSender(
+            store, engine.webhooks, lambda: WebhookKeys.load(path), poster, SystemClock(), engine.tracer
+        )
 
     return made
 

@@ -55,6 +55,7 @@ def work(
 
     with bound_for(metrics) as bound, closing(open_store(url)) as store, ExitStack() as told:
         worker = Worker(store, skills, queues=queues, concurrency=concurrency, observer=count, pins=pinned)
+        worker.trace_skills()
         me = f"worker {os.getpid()}"
         functions = len(skills.workflows()) - len(SkillRegistry().workflows())
         some = f" and {functions} workflow{'s' if functions > 1 else ''}" if functions else ""

@@ -34,11 +34,12 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class Message(NamedTuple):
-    """What is sent: a body under an id, signed with each of `secrets`."""
+    """What is sent: a body under an id, signed with each of `secrets`; `trace` is the `traceparent` of the attempt."""
 
     message_id: str
     body: bytes
     secrets: Sequence[bytes]
+    trace: str | None = None
 
 
 class Sent(NamedTuple):
@@ -146,6 +147,7 @@ class _Attempt:
             "user-agent": "refold-webhooks",
             # Compressed answers would have to be unpacked before their size is known.
             "accept-encoding": "identity",
+            **({} if message.trace is None else {"traceparent": message.trace}),
             **signed_headers(message.secrets, message.message_id, now // 1_000_000, message.body),
         }
         self.answered: Sent | None = None

@@ -14,6 +14,7 @@ import orjson
 from ...core.errors import CallError, IntegrityError, Problem, RefoldError, StoreError
 from ...core.hashing import sha256_hex
 from ...core.ports import Clock
+from ...core.runtime.tracing import Tracer
 from ...core.runtime.webhook_control import WebhookControl
 from ...core.webhook_log import Endpoint
 from ...eventstore.outbox import Delivery, Outcome
@@ -23,6 +24,7 @@ from ...projections.webhook_body import body_of
 from ...projections.webhook_keys import WebhookKeys
 from ...projections.webhook_outbox import OutboxFollower
 from .post import Message, Poster, Sent
+from .spans import delivery_ended, delivery_span
 
 DELAYS_SECONDS = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
 """How long to wait after each failed attempt, give or take a tenth; after the last of them it is given up."""
@@ -55,9 +57,17 @@ class WebhookSender:
     """
 
     def __init__(
-        self, store: Store, control: WebhookControl, keys: Callable[[], WebhookKeys], poster: Poster, clock: Clock
+        self,
+        store: Store,
+        control: WebhookControl,
+        keys: Callable[[], WebhookKeys],
+        poster: Poster,
+        clock: Clock,
+        tracer: Tracer | None = None,
     ):
-        """`keys` reads the key file; it is asked for every message, since keys are rotated while senders run."""
+        """`keys` reads the key file; it is asked for every message, since keys are rotated while senders run. `tracer`
+        is told of attempts."""
+        self._tracer = tracer
         self._outbox = store.outbox
         self._store = store
         self._control = control
@@ -171,7 +181,15 @@ class WebhookSender:
             return Outcome("waiting", delivery.attempts, due, None, told, delivery.body_hash, now)
         except IntegrityError as error:
             return Outcome("dead", delivery.attempts, delivery.due, None, f"{error.code}: {error}", "", now)
-        sent = await self._poster.send(endpoint.url, Message(delivery.message_id, body, secrets), now)
+        message = Message(delivery.message_id, body, secrets)
+        if self._tracer is None:
+            sent = await self._poster.send(endpoint.url, message, now)
+        else:
+            span = await asyncio.to_thread(delivery_span, self._tracer, self._store, delivery)
+            place = span.place
+            message = message._replace(trace=None if place is None else place.header())
+            sent = await self._poster.send(endpoint.url, message, now)
+            delivery_ended(span, sent)
         if sent.failure == "WEBHOOK_GONE":
             await self._control.disable(endpoint.endpoint_id, "the receiver answered 410 Gone", tenant=endpoint.tenant)
             while await self._note():  # Else the next message would be sent before the outbox knows.

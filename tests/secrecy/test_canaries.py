@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from refold.tests.support.canaries import (
     leaking,
     leaking_spec,
 )
+from refold.tests.support.sink import Sink, sink
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -33,7 +35,7 @@ MODULE = "refold.tests.support.canaries"
 class Place:
     """A folder, a database and commands run there as real processes; all that they say is kept."""
 
-    def __init__(self, folder: Path, url: str):
+    def __init__(self, folder: Path, url: str, collector: str):
         self.folder = folder
         self.said = b""
         (folder / "leaking.json").write_text(json.dumps(leaking_spec()))
@@ -44,6 +46,7 @@ class Place:
             "REFOLD_GOLDEN_KEYS": "keys.json",
             "REFOLD_AUDIT_KEY": "log.pem",
             "REFOLD_TRACEBACK": "1",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
         }
 
     def refold(self, *words: str, expect: tuple[int, ...] = (0,)) -> str:
@@ -75,10 +78,16 @@ def dumped(url: str) -> bytes:
     return b"\n".join(rows)
 
 
-def test_no_canary_is_found_anywhere(tmp_path: Path, url: str) -> None:
+@pytest.fixture
+def collector() -> Iterator[Sink]:
+    with sink() as made:
+        yield made
+
+
+def test_no_canary_is_found_anywhere(tmp_path: Path, url: str, collector: Sink) -> None:
     folder = tmp_path / "place"
     folder.mkdir()
-    place = Place(folder, url)
+    place = Place(folder, url, collector.url(""))
     place.refold("golden", "rotate-key", "--by", "Ada")
     # While somebody has the file open, SQLite does not tidy its write-ahead log away.
     with closing(sqlite3.connect(folder / "log.db" if url.startswith("sqlite") else ":memory:")) as reader:
@@ -109,6 +118,9 @@ def test_no_canary_is_found_anywhere(tmp_path: Path, url: str) -> None:
     assert found_in(gzip.decompress((folder / "export.gz").read_bytes())) == []
     assert b"token see [secret CANARY_" in place.said and b"RuntimeError: see [secret CANARY_" in place.said
     assert found_in(place.said) == []
+    sent = b"".join(taken.body for taken in collector.taken)
+    assert found_in(sent) == [] and sent.count(b"with see [secret CANARY_") >= 2, "from the spec and the function"
+    assert b"RuntimeError: see [secret CANARY_" in sent and b"used [secret CANARY_" in sent
 
 
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -77,7 +78,23 @@ def logs(value: str) -> str:
         except RuntimeError:
             log.exception("it went wrong")
         log.warning(*("two %s %s", value))
+        log.warning("more", extra={"token": value, value: [{"deep": value}]})
     return "logged"
+
+
+@skill
+def traces(value: str) -> str:
+    """Tell a secret in traces: as a span's name, attribute, event, exception and status."""
+    from opentelemetry import trace
+
+    span = trace.get_current_span()
+    span.set_attribute("token", value)
+    with suppress(RuntimeError), trace.get_tracer("leaky").start_as_current_span(f"with {value}") as own:
+        own.set_attributes({"tokens": ["x", value], f"key {value}": json.dumps([value])})
+        own.add_event(f"used {value}", {"token": quote(value, safe="")})
+        raise RuntimeError(f"see {value}")
+    span.set_status(trace.Status(trace.StatusCode.ERROR, value))
+    return "traced"
 
 
 @skill
@@ -96,7 +113,7 @@ def misfit(value: int) -> int:
     return value
 
 
-LEAKY = [leak, raises, refuses, logs, beats, misfit]
+LEAKY = [leak, raises, refuses, logs, traces, beats, misfit]
 """All of them."""
 
 
@@ -107,7 +124,7 @@ async def leaking() -> list[Any]:
     found: list[Any] = []
     for place, way in enumerate(WAYS):
         found.append(await leak(secret(names[place % 10]), way))
-    for place, each in enumerate(["logs", "beats"]):
+    for place, each in enumerate(["logs", "beats", "traces"]):
         found.append(await call(each, value="see " + secret(names[place]) + "!"))
     for place, each in enumerate(["raises", "refuses", "misfit"]):
         try:
@@ -131,7 +148,7 @@ def leaking_spec() -> dict[str, Any]:
             "inputs": {"value": f"see ${{secrets.{names[n]}}}!"},
             "on_error": "continue",
         }
-        for n, name in enumerate(("raises", "refuses", "logs", "beats", "misfit"))
+        for n, name in enumerate(("raises", "refuses", "logs", "beats", "misfit", "traces"))
     ]
     steps.append({"step_id": "all", "skill_id": "echo", "inputs": {way: f"${{{way}}}" for way in WAYS}})
     return {"workflow_type": "leaking-spec", "steps": steps}

@@ -76,6 +76,7 @@ NULLABLE = {
     "signal",
     "child",
     "remind_every",
+    "trace",
 }
 """Fields that may be null."""
 

@@ -7,17 +7,21 @@ import base64
 from datetime import UTC, datetime
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from refold import SkillRegistry, WorkflowEngine
 from refold.core.addresses import Allowed
 from refold.core.emergency import Scope
 from refold.core.errors import AddressRefusedError, CallError, Failure
+from refold.core.events import RunStarted
 from refold.core.hashing import sha256_hex
 from refold.core.ids import webhooks_of
 from refold.core.runtime.skill import skill
+from refold.core.traces import run_trace
 from refold.eventstore.log import EventLog
 from refold.eventstore.outbox import Lookup
+from refold.ops.opentelemetry_tracer import OpenTelemetryTracer
 from refold.ops.webhooks.sender import DAY_SECONDS, DELAYS_SECONDS
 from refold.projections.webhook_body import MAX_BODY_BYTES
 from refold.replay.webhook_control import verify_webhooks
@@ -353,3 +357,21 @@ async def test_a_sender_runs_until_it_is_drained(world: World) -> None:
     world.sender.drain()
     await soon(running)
     assert world.sender.delivered == 2
+
+
+async def test_an_attempt_has_a_span_in_the_trace_of_its_run_and_says_so_to_the_receiver(world: World) -> None:
+    memory = InMemorySpanExporter()
+    tracer = OpenTelemetryTracer(memory)
+    world.sender._tracer = tracer  # pyright: ignore[reportPrivateUsage]
+    await world.subscribe("run.completed")
+    await world.run("a")
+    await world.sender.once()
+    tracer.close()
+    (span,) = memory.get_finished_spans()
+    started = events_of(world.store, "a")[0]
+    assert isinstance(started, RunStarted) and span.context is not None and span.parent is not None
+    of_run = run_trace("default/a", started)
+    assert (f"{span.context.trace_id:032x}", f"{span.parent.span_id:016x}") == (of_run.trace_id, of_run.span_id)
+    assert world.sink.taken[0].headers["traceparent"] == f"00-{of_run.trace_id}-{span.context.span_id:016x}-01"
+    about = dict(span.attributes or {})
+    assert about["http.response.status_code"] == 204 and "127.0.0.1" not in str(about)

@@ -164,7 +164,16 @@ class CodeDecider:
         started = self.state.started
         run_id = successor_of(started.run_id, continued=started.continues is not None)
         seed = derive(f"{started.seed}:continued")
-        return replace(started, at=at, run_id=run_id, inputs=inputs, seed=seed, continues=started.run_id, forked=None)
+        return replace(
+            started,
+            at=at,
+            run_id=run_id,
+            inputs=inputs,
+            seed=seed,
+            continues=started.run_id,
+            forked=None,
+            trace=None,  # A trace that goes on for ever helps nobody.
+        )
 
     def query(self, name: str, arguments: Mapping[str, Any]) -> Payload:
         """What the function answers to a query as it stands. Raises CallError."""
