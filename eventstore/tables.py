@@ -209,8 +209,8 @@ class TableStore(Protocol):
         """
         ...
 
-    def fail(self, name: str, generation: int, owner: str, error: str) -> None:
-        """Record why the owner stands still."""
+    def fail(self, name: str, generation: int, owner: str, error: str | None) -> None:
+        """Record why the owner stands still; None: it does not any more."""
         ...
 
     def pause(self, name: str, paused: bool) -> None:

@@ -94,7 +94,7 @@ class MemoryTables:
             kept.until = self._seconds() + seconds
             return True
 
-    def fail(self, name: str, generation: int, owner: str, error: str) -> None:
+    def fail(self, name: str, generation: int, owner: str, error: str | None) -> None:
         """See `TableStore.fail`."""
         with self._lock:
             kept = self._kept.get((name, generation))

@@ -256,11 +256,11 @@ class SQLTables:
             rows = [(name, generation, *parked) for parked in batch.parked]
             change.each(self._sql(sql + "(?, ?, ?, ?, ?, ?, ?, ?)"), rows)
 
-    def fail(self, name: str, generation: int, owner: str, error: str) -> None:
+    def fail(self, name: str, generation: int, owner: str, error: str | None) -> None:
         """See `TableStore.fail`."""
         sql = "UPDATE projections SET error = ? WHERE name = ? AND generation = ? AND owner = ?"
         with self._transaction() as change:
-            change.run(self._sql(sql), (error.replace("\0", "␀"), name, generation, owner))
+            change.run(self._sql(sql), (error and error.replace("\0", "␀"), name, generation, owner))
 
     def pause(self, name: str, paused: bool) -> None:
         """See `TableStore.pause`."""

@@ -225,10 +225,12 @@ class _Turns:
         """Note that all went well; where nothing was to be taken in, a generation of newer code may be put in place."""
         self._pause = IDLE_SECONDS
         runner = self.runner
-        if taken or runner is None or not runner.owns or runner.of.active:
+        if taken or runner is None or not runner.owns:
             return
         try:
-            self._projector.switch(runner)
+            runner.went_on()
+            if not runner.of.active:
+                self._projector.switch(runner)
         except Exception as error:
             self.failed(error)
 

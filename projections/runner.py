@@ -250,6 +250,15 @@ class Runner:
         except StoreError:
             self.owns = False
 
+    def went_on(self) -> None:
+        """Take back what `fail` has recorded, once nothing is in the way although there was nothing to take in.
+
+        Raises StoreError.
+        """
+        if self.owns and not self.of.paused and self.of.error is not None:
+            self.store.tables.fail(self.of.name, self.of.generation, self._owner, None)
+            self.of = self.of._replace(error=None)
+
 
 def recorded_at(last: Notification) -> int | None:
     """When an event was recorded, in µs since the epoch; None if it cannot be read."""

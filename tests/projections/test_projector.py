@@ -81,6 +81,29 @@ async def test_a_store_that_goes_away_is_waited_for() -> None:
     assert rows_of(store, "runs") == wanted_rows(store, RunsProjection())
 
 
+async def test_a_projector_that_can_go_on_says_so_though_nothing_is_new(shared: Store) -> None:
+    projector = Projector(shared, [RunsProjection()])
+    task = asyncio.create_task(projector.run())
+
+    def standing() -> list[tuple[bool, str | None]]:
+        return [(each.owner is not None, each.error) for each in shared.tables.generations("runs")]
+
+    await until(lambda: standing() == [(True, None)])
+    follow, away = shared.follow, [True]
+
+    def unreachable(position: int, limit: int) -> list[object]:
+        if away[0]:
+            raise StoreUnreachableError("gone")
+        return follow(position, limit)  # pyright: ignore[reportReturnType]
+
+    shared.follow = unreachable  # pyright: ignore[reportAttributeAccessIssue]
+    await until(lambda: standing() == [(True, "gone")])
+    away[0] = False
+    await until(lambda: standing() == [(True, None)])
+    projector.drain()
+    await task
+
+
 async def test_a_generation_that_is_dropped_under_its_projector_is_made_again() -> None:
     store = MemoryStore()
     store.commit([Writer().run("a")], "w")
