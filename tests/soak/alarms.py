@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import urllib.request
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -29,8 +30,7 @@ FASTER = 20
 
 RULES = ROOT / "ops" / "alerts" / "refold.yaml"
 INHIBITING = ROOT / "ops" / "alerts" / "alertmanager.yaml"
-PROMETHEUS = "/usr/bin/prometheus"
-ALERTMANAGER = "/usr/bin/prometheus-alertmanager"
+PROMETHEUS, ALERTMANAGER = "prometheus", "prometheus-alertmanager"
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _SPAN = re.compile(r"(?<=[\[ ])(\d+)([smhd])(?=[\]\s)]|$)")
@@ -120,6 +120,9 @@ async def alarms_of(at: Site, journal: Journal, wanted: bool) -> AsyncGenerator[
     if not wanted:
         yield None
         return
+    missing = [name for name in (PROMETHEUS, ALERTMANAGER) if shutil.which(name) is None]
+    if missing:
+        raise RuntimeError(f"not installed: {', '.join(missing)}; on Debian: make system-deps")
     ports = free_port(), free_port()
     alarms = Alarms(f"http://127.0.0.1:{ports[0]}", journal)
     with sink() as receiver:

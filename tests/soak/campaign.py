@@ -54,7 +54,9 @@ class Plan:
     alerts: bool = True
     only: tuple[str, ...] = ()
     shortened: float = 1
-    """By what the time of faults without alerts is multiplied."""
+    """By what the time of faults is multiplied where alerts are not looked at."""
+    calm: int = 60
+    """For how many seconds no alert may fire in the end."""
 
 
 class Campaign:

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 QUIET_SECONDS = 600
 """How long runs may take to end, and projections to come up, when all is calm."""
 
-CALM_SECONDS = 60
-"""How long no alert may fire after that."""
-
 
 @dataclass
 class Verdict:
@@ -121,7 +118,7 @@ async def _calm(campaign: Campaign) -> list[str]:
     assert campaign.alarms is not None
     await campaign.alarms.until_quiet(QUIET_SECONDS)
     seen = set(campaign.alarms.firing())
-    for _ in range(CALM_SECONDS):
+    for _ in range(campaign.plan.calm):
         await asyncio.sleep(1)
         seen |= set(campaign.alarms.firing())
     return sorted(seen)
