@@ -105,13 +105,13 @@ class Monitoring:
     @contextmanager
     def fires(self, alert: str, **labels: str) -> Generator[dict[str, Any]]:
         """The alert, once the receiver was told of it; after the block, which cures it, it must be told to be over."""
-        self._await_message("firing", alert, **labels)
+        self._await_message("firing", alert, labels)
         begun = self.messages("firing", alert, **labels)[-1]
         assert begun["annotations"]["runbook_url"] == f"https://example.org/runbook#{alert.lower()}"
         assert "{{" not in str(begun["annotations"]) and "<no value>" not in str(begun["annotations"])
         before = len(self.messages("resolved", alert, **labels))
         yield begun
-        self._await_message("resolved", alert, before, **labels)
+        self._await_message("resolved", alert, labels, before)
 
     def await_silenced(self, alert: str, by: str, **labels: str) -> None:
         """Return when Alertmanager has the alert and tells nobody, because of another."""
@@ -143,7 +143,7 @@ class Monitoring:
         logs = [self._folder / "up.log", *sorted((self._folder / "data").glob("*.log"))]
         return "\n".join(f"{log.name}: {log.read_text()[-3000:]}" for log in logs if log.exists())
 
-    def _await_message(self, status: str, alert: str, before: int = 0, **labels: str) -> None:
+    def _await_message(self, status: str, alert: str, labels: dict[str, str], before: int = 0) -> None:
         def heard() -> str:
             alerts = [each["metric"] for each in self.ask("ALERTS")]
             return f"{alert} {status}; Prometheus has {alerts}; told: {[each.json for each in self._receiver.taken]}"
