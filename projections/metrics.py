@@ -26,7 +26,7 @@ from ..core.events import (
     StepWaiting,
 )
 from ..core.histogram import RUNS, STEPS, Counted, Histogram
-from ..core.metric_labels import Bounded, tenant_label
+from ..core.labels import Bounded, tenant_label
 from ..core.policy_events import PolicyDecided
 from ..core.sandbox.planner import PlannerSandbox
 from ..eventstore.tables import COUNTING

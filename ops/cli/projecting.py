@@ -82,7 +82,12 @@ def project(
     hide = Hidden([url])
     log_to_stderr(hide)
     tune_process()
-    with bound_for(metrics) as bound, closing(open_store(url)) as store, process_tracer() as tracer, ExitStack() as told:
+    with (
+        bound_for(metrics) as bound,
+        closing(open_store(url)) as store,
+        process_tracer() as tracer,
+        ExitStack() as told,
+    ):
         chosen = _known(names, store, folder, keys)
         if counting is not None:
             chosen.append(MetricsProjection(counting.counts))

@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from ...core.emergency import Stops
 from ...core.ids import EMERGENCY
-from ...core.metric_labels import Bounded
+from ...core.labels import Bounded
 from ...eventstore.codec import open_envelope
 from ...eventstore.log import EventLog
 from ...eventstore.named_lease import NamedLease

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from refold.core.errors import StoreUnreachableError
-from refold.core.metric_labels import tenant_label
+from refold.core.labels import tenant_label
 from refold.eventstore.memory import MemoryStore
 from refold.eventstore.named_lease import NamedLease
 from refold.eventstore.owner import this_process

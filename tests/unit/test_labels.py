@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 
 from refold.core.histogram import Histogram
-from refold.core.metric_labels import OTHER, Bounded, tenant_label
+from refold.core.labels import OTHER, Bounded, tenant_label
 
 
 def test_a_tenant_is_told_as_twelve_digits_of_its_hash() -> None:
