@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from rich.text import Text
@@ -39,7 +40,8 @@ def see(wanted: Wanted) -> int:
     url = database_url(wanted.database)
     hide = Hidden([url])
     given = wanted.database is not None
-    patient = Patient(url, given, host=wanted.host, port=wanted.port, seconds=wanted.timeout, hide=hide)
+    named = given or "REFOLD_DATABASE_URL" in os.environ
+    patient = Patient(url, given, named, wanted.host, wanted.port, wanted.timeout, hide)
     found = examine(patient, LOOKS)
     done: list[str] = []
     if wanted.fix and not found.hung and overall(found.checks) != "ok":
@@ -81,7 +83,7 @@ def _tell(checks: list[Check], done: list[str], json: bool) -> None:
             screen.print(f"         {plain(check.detail)}", soft_wrap=True)
             screen.print(Text("         fix: ").append(plain(check.fix), "bold"), soft_wrap=True)
     what = f"{counts['ok']} ok, {counts['warning']} warnings, {counts['failed']} failed"
-    if any(check.failed and check.name in (STORE, SCHEMA) for check in checks):
+    if any(check.state != "ok" and check.name in (STORE, SCHEMA) for check in checks):
         what += "; what stands on that was not looked at"
     screen.print(Text(_MARKS[state][0], _MARKS[state][1]).append(f"  {what}", "not bold default"), soft_wrap=True)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ...compose import DEFAULT_URL
 from ...core.checks import Check
 from ...core.errors import IntegrityError, StoreRefusedError
 from ...eventstore.migrate import Migration, pending
@@ -26,6 +27,10 @@ _CONNECT_SECONDS = 2
 def reached(patient: Patient) -> Check:
     """`store`: the database answers."""
     if patient.file is not None and not patient.file.exists():
+        if patient.url == DEFAULT_URL and not patient.named:
+            # Nobody has mistyped it: this is how everything begins.
+            detail = f"there is no database yet: the first run makes {patient.file} in this folder"
+            return Check("store", "warning", detail=detail, fix="refold migrate")
         detail = f"there is no database {patient.file}; it is made by migrate"
         return Check("store", "failed", detail=detail, fix=f"refold migrate --database {shlex.quote(patient.url)}")
     began = time.perf_counter()

@@ -25,7 +25,7 @@ class Examination(NamedTuple):
 
 
 def examine(patient: Patient, looks: Sequence[Look]) -> Examination:
-    """Have all looks done, each as soon as the one that it stands on has gone well.
+    """Have all looks done, each as soon as the one that it stands on is well.
 
     Returns after `patient.seconds` for each look that others stand on, and once more, at the latest.
     """
@@ -37,7 +37,7 @@ def examine(patient: Patient, looks: Sequence[Look]) -> Examination:
         for look in mine:
             if any(other.after == look.name for other in looks):
                 begun[look.name].wait()
-                if not any(check.failed for check in begun[look.name].checks()):
+                if all(check.state == "ok" for check in begun[look.name].checks()):
                     begin(look.name)
 
     begin("")

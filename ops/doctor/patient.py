@@ -28,12 +28,14 @@ def as_it_is(text: str) -> str:
 class Patient:
     """An installation, as the environment of this process describes it.
 
-    `given` says that the URL is not the environment's: commands to be typed then name it. `hide` takes the secrets out
+    `given` says that the URL is not the environment's: commands to be typed then name it; `named`, that anybody named
+    it at all. `hide` takes the secrets out
     of a text. A look that has not come back after `seconds` has failed.
     """
 
     url: str
     given: bool = False
+    named: bool = True
     host: str = "127.0.0.1"
     port: int = 8080
     seconds: float = 3.0

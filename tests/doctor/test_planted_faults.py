@@ -66,11 +66,19 @@ def typed(refold: Run, command: str) -> int:
     return refold(*words)
 
 
-def test_a_database_that_is_missing(folder: Path, doctor: Ask, refold: Run) -> None:
+def test_a_database_that_is_missing(folder: Path, doctor: Ask, refold: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFOLD_DATABASE_URL", "sqlite:///named.db")
     seen = doctor()
     assert seen.code == 5 and seen.named("failed") == {"store"}
     assert typed(refold, seen.fix("store")) == 0
     assert doctor().code == 0
+
+
+def test_an_empty_folder_is_no_fault(folder: Path, doctor: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REFOLD_DATABASE_URL", raising=False)
+    seen = doctor()
+    assert seen.code == 0 and seen.named("failed") == set() and seen.named("warning") == {"store"}
+    assert not list(folder.glob("refold.db*")), "looking makes nothing"
 
 
 def test_a_closed_port_of_the_database(doctor: Ask, listening: int) -> None:
