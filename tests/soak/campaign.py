@@ -102,7 +102,7 @@ class Campaign:
             if (early or not kind.early) and (not kind.needs or kind.needs in self.site.can)
             if not self.plan.only or kind.name in self.plan.only
             for target in kind.takes
-            if target not in self._taken
+            if self._taken.isdisjoint((target, *kind.spares))
         ]
         if not able:
             return None
@@ -113,7 +113,7 @@ class Campaign:
     def _begin(self, kind: Kind, target: str) -> None:
         fault = Fault(len(self.faults) + 1, kind.name, target, kind.alert, self.journal.now)
         self.faults.append(fault)
-        self._taken.add(target)
+        self._taken.update((target, *kind.spares))
         random = Random(f"{self.plan.seed} {fault.number}")
         task = asyncio.create_task(self._do(kind, fault, random))
         self._tasks.add(task)
@@ -131,7 +131,7 @@ class Campaign:
             self.site.find(f"fault {fault.number} ({kind.name}): {type(error).__name__}: {error}")
             self.journal.write("failed", number=fault.number, kind=kind.name, error=str(error))
         finally:
-            self._taken.discard(fault.target)
+            self._taken.difference_update((fault.target, *kind.spares))
         await self._resolve(fault)
 
     async def _last(self, kind: Kind, fault: Fault) -> None:

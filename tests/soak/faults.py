@@ -31,7 +31,7 @@ Doing = AsyncGenerator[None, None]
 class Kind:
     """A kind of fault. `takes` names what it is done to: no two at a time to the same. `alert` is whatever must fire
     while it lasts, and `seconds` how long it lasts where there is none to wait for. `early`: only in the first half, so
-    that somebody lives through the second."""
+    that somebody lives through the second. `spares`: to these nothing is done meanwhile."""
 
     name: str
     do: Callable[[Site, Fault, Random], Doing]
@@ -40,6 +40,7 @@ class Kind:
     alert: str | None = None
     early: bool = False
     needs: str = ""
+    spares: tuple[str, ...] = ()
 
 
 async def _killed(site: Site, fault: Fault, random: Random) -> Doing:
@@ -168,6 +169,6 @@ KINDS: tuple[Kind, ...] = (
     Kind("fill the disk of goldens", _goldens_full, ("goldens",), 10, "DiskFull", needs="disk"),
     Kind("fill the disk of the store", _store_full, ("database",), 10, needs="disk"),
     Kind("jump the clock", _jumped, ("worker-3",), 20, "ClockSkew", needs="clock"),
-    Kind("corrupt a golden", _corrupted, ("goldens",), 3, "GoldenMismatch"),
+    Kind("corrupt a golden", _corrupted, ("goldens",), 3, "GoldenMismatch", spares=("projector",)),
 )
 """Worker 1 is never killed, and only worker 3 has a clock that can be shifted."""
