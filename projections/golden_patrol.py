@@ -122,7 +122,8 @@ class GoldenPatrol:
             for each in list(self._bad):
                 self._verify(each)
         elif self._changed:
-            self._verify(self._changed.popleft())
+            self._verify(self._changed[0])  # kept if the store is away just now
+            self._changed.popleft()
         elif now >= self._next_at and self._count:
             each = next(self._round, None)
             if each is None:
