@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from ..core.events import Event
 from ..core.ports import Record
-from ..eventstore.codec import decode, open_envelope
+from ..eventstore.codec import decode, open_envelope, points_away
 
-KEPT = 20_000
-"""So many events are kept, the latest decoded."""
+KEPT, KEPT_BYTES = 10_000, 8 * 1024 * 1024
+"""So many events are kept, the latest decoded, and no more than so many bytes of them, as they are stored: some pages,
+for projections of one process are seldom farther apart."""
 
 
 class Opened(NamedTuple):
@@ -29,9 +30,11 @@ class OpenedEvents:
     another.
     """
 
-    def __init__(self, kept: int = KEPT):
+    def __init__(self, kept: int = KEPT, kept_bytes: int = KEPT_BYTES):
         self.turn = threading.Lock()
         self._kept = kept
+        self._kept_bytes = kept_bytes
+        self._bytes = 0
         self._known: OrderedDict[tuple[str, int], tuple[bytes, Opened]] = OrderedDict()
 
     def open(self, record: Record, large: Mapping[str, bytes]) -> Opened:
@@ -41,9 +44,15 @@ class OpenedEvents:
         if known is not None and known[0] == record.state:
             return known[1]
         opened = opened_of(record, large)
+        if points_away(record):  # What lies elsewhere because it is large is better read again.
+            return opened
+        if known is not None:
+            self._bytes -= len(known[0])
         self._known[key] = record.state, opened
-        if len(self._known) > self._kept:
-            self._known.popitem(last=False)
+        self._bytes += len(record.state)
+        while len(self._known) > self._kept or self._bytes > self._kept_bytes:
+            _, (state, _) = self._known.popitem(last=False)
+            self._bytes -= len(state)
         return opened
 
 
