@@ -31,9 +31,6 @@ PROMETHEUS = yaml.safe_load((DEPLOY / "prometheus.yaml").read_text())
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 OURS = {name: each for name, each in COMPOSE["services"].items() if each["image"] == IMAGE}
 
-COMING: frozenset[str] = frozenset({"--metrics", "monitor"})
-"""Words that are agreed upon, and may not be there yet."""
-
 
 def unit_of(path: Path) -> dict[str, dict[str, list[str]]]:
     """The sections of a unit; a directive may stand there several times."""
@@ -76,19 +73,9 @@ def test_every_command_is_one_of_ours_with_options_that_it_has(place: str, words
     context = command.make_context("refold", list(words))
     while isinstance(command, TyperGroup):
         rest = [*context._protected_args, *context.args]
-        if rest[0] in COMING and rest[0] not in command.commands:
-            return
         name, command, rest = command.resolve_command(context, rest)
         assert command is not None, f"{place}: there is no command {name}"
-        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        if not isinstance(command, TyperGroup) and COMING.isdisjoint(known):
-            rest = without(rest, COMING)
         context = command.make_context(name, rest, parent=context)
-
-
-def without(words: list[str], options: frozenset[str]) -> list[str]:
-    """The words but for these options and their values."""
-    return [word for before, word in pairwise(["", *words]) if not {before, word} & options]
 
 
 def port_of(words: list[str]) -> int:
@@ -211,13 +198,11 @@ def test_compose_starts_in_order_and_loses_nothing() -> None:
 def test_prometheus_has_the_jobs_that_the_rules_go_by() -> None:
     jobs = {job["job_name"] for job in PROMETHEUS["scrape_configs"]}
     assert jobs == {"refold-server", "refold-worker", "refold-projector"}
-    alerts = ROOT / "ops/alerts"
-    if alerts.exists():
-        named = yaml.safe_load((alerts / "prometheus.yaml").read_text())["scrape_configs"]
-        assert jobs <= {job["job_name"] for job in named}
-        mounted = [each for service in COMPOSE["services"].values() for each in service.get("volumes", [])]
-        for source in (each.partition(":")[0] for each in mounted if each.startswith(".")):
-            assert (DEPLOY / source).is_file(), source
+    named = yaml.safe_load((ROOT / "ops/alerts/prometheus.yaml").read_text())["scrape_configs"]
+    assert jobs <= {job["job_name"] for job in named}
+    mounted = [each for service in COMPOSE["services"].values() for each in service.get("volumes", [])]
+    for source in (each.partition(":")[0] for each in mounted if each.startswith(".")):
+        assert (DEPLOY / source).is_file(), source
 
 
 def test_the_image_holds_the_package_and_nothing_else() -> None:
