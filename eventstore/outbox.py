@@ -96,7 +96,7 @@ class Lookup(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Deliveries that are `waiting` for their first attempt, that failed and are tried again, and that are given up."""
+    """Deliveries that are `waiting` for a first attempt, those refused when last tried, those that were given up."""
 
     waiting: int
     failing: int
@@ -161,7 +161,8 @@ class OutboxStore(Protocol):
         ...
 
     def replay(self, of: Lookup, now: int) -> int:
-        """Let dead deliveries wait again, due at `now`; tells how many."""
+        """Let dead deliveries wait again, and those that wait for another attempt wait no longer: due at `now`; tells
+        how many that were. Status and `failed` of the lookup do not count."""
         ...
 
     def forget(self, before: int) -> int:

@@ -142,17 +142,22 @@ class MemoryOutbox:
     def totals(self) -> Totals:
         """See `OutboxStore.totals`."""
         with self._lock:
-            found = Counter((row.status, row.attempts > 0) for row in self._rows.values())
+            found = Counter((row.status, row.error != "") for row in self._rows.values())
         return Totals(found["waiting", False], found["waiting", True], found["dead", False] + found["dead", True])
 
     def replay(self, of: Lookup, now: int) -> int:
         """See `OutboxStore.replay`."""
         with self._lock:
-            dead = self._found(of._replace(status="dead"))
-            for row in dead:
-                again = row._replace(status="waiting", attempts=0, since=now, due=now)
-                self._rows[row.endpoint_id, row.position] = again
-            return len(dead)
+            found = self._found(of._replace(status=None, failed=False))
+            again = [
+                row._replace(status="waiting", attempts=0, since=now, due=now)
+                if row.status == "dead"
+                else row._replace(due=now)
+                for row in found
+                if row.status == "dead" or (row.status == "waiting" and row.error and row.due > now)
+            ]
+            self._rows.update(((row.endpoint_id, row.position), row) for row in again)
+            return len(again)
 
     def forget(self, before: int) -> int:
         """See `OutboxStore.forget`."""

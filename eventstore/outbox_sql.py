@@ -53,10 +53,12 @@ UPDATE webhook_deliveries SET status = ?, attempts = ?, due = ?, code = ?, error
 WHERE endpoint_id = ? AND position = ?
 """
 _GIVE_UP = "UPDATE webhook_deliveries SET status = 'dead', error = ? WHERE endpoint_id = ? AND status = 'waiting'"
-_WAITING = "SELECT count(*) FROM webhook_deliveries WHERE status = 'waiting' AND attempts"
+_WAITING = "SELECT count(*) FROM webhook_deliveries WHERE status = 'waiting' AND error"
 _TOTALS = f"""
-SELECT ({_WAITING} = 0), ({_WAITING} > 0), (SELECT count(*) FROM webhook_deliveries WHERE status = 'dead')
+SELECT ({_WAITING} = ''), ({_WAITING} <> ''), (SELECT count(*) FROM webhook_deliveries WHERE status = 'dead')
 """
+_REVIVE = "UPDATE webhook_deliveries SET status = 'waiting', attempts = 0, since = ?, due = ? WHERE status = 'dead'"
+_HURRY = "UPDATE webhook_deliveries SET due = ? WHERE status = 'waiting' AND error <> '' AND due > ?"
 _FREE = "UPDATE webhook_endpoints SET owner = NULL, lease_until = 0 WHERE owner = ?"
 _LEASE_SECONDS = 30.0
 
@@ -163,10 +165,10 @@ class SQLOutbox:
 
     def replay(self, of: Lookup, now: int) -> int:
         """See `OutboxStore.replay`."""
-        where, given = _where(of._replace(status="dead"))
-        sql = f"UPDATE webhook_deliveries SET status = 'waiting', attempts = 0, since = ?, due = ? WHERE {where}"
+        where, given = _where(of._replace(status=None, failed=False))
         with self._transaction() as change:
-            return change.run(self._sql(sql), (now, now, *given))
+            # Hurried first: what was dead a moment ago is due already, and counts once.
+            return sum(change.run(self._sql(f"{sql} AND {where}"), (now, now, *given)) for sql in (_HURRY, _REVIVE))
 
     def forget(self, before: int) -> int:
         """See `OutboxStore.forget`."""

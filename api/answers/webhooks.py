@@ -75,6 +75,6 @@ class DeliveryPage(BaseModel):
 
 
 class Replayed(BaseModel):
-    """So many deliveries that were given up wait to be sent again."""
+    """So many deliveries that were given up, or failed when last tried, are due now."""
 
     replayed: int

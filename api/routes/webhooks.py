@@ -75,7 +75,7 @@ class EmptyBody(Body):
 
 
 class ReplayBody(Body):
-    """Which message that was given up; without, all of the endpoint's."""
+    """Which message that was given up or failed; without, all of the endpoint's."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"message_id": "msg_5f3a9c0d1e2b4a6f8c7d"}]})
 
@@ -251,16 +251,16 @@ async def list_deliveries(
     "/{endpoint_id}/deliveries:replay",
     response_model=Replayed,
     openapi_extra=documented(ReplayBody),
-    summary="Have dead letters sent again",
+    summary="Have dead letters, and what failed when last tried, sent now",
 )
 async def replay_deliveries(request: Request, endpoint_id: str, ports: Given, caller: Operator) -> Response:
-    """One that was given up, or all. Those that wait or were taken are left alone."""
+    """One that was given up or failed when last tried, or all: they are due now. Others are left alone."""
     body = await read(request, ReplayBody)
     await _known(ports, endpoint_id, caller.tenant)
     message = body.message_id
     if message is not None and not (message.isascii() and message.isprintable()):
         raise missing("dead letter", message)
-    of = Lookup(caller.tenant, endpoint_id, message, "dead")
+    of = Lookup(caller.tenant, endpoint_id, message)
     count = await ports.ask(ports.store.outbox.replay, of, time.time_ns() // 1000)
     if message is not None and not count:
         raise missing("dead letter", message)

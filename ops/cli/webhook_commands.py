@@ -205,18 +205,20 @@ def dead(
 @webhooks.command("replay")
 def replay(
     message: Annotated[
-        str | None, typer.Argument(metavar="ID", help="A message, as dead names it.", show_default=False)
+        str | None, typer.Argument(metavar="ID", help="A message, as dead or deliveries names it.", show_default=False)
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="All that are dead.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="All that are dead, or wait after an attempt that failed.")
+    ] = False,
     endpoint: _OfEndpoint = None,
     tenant: Tenant = "default",
     database: Database = None,
     json: Json = False,
 ) -> None:
-    """Have dead messages sent again, under the same ids."""
-    from .webhook_deliveries import replay_dead
+    """Have dead messages sent again, under the same ids, and those that failed and are to be tried again now."""
+    from .webhook_deliveries import replay_failed
 
-    raise typer.Exit(replay_dead(message, all_, endpoint, tenant, database, json))
+    raise typer.Exit(replay_failed(message, all_, endpoint, tenant, database, json))
 
 
 @webhooks.command("deliver")

@@ -87,20 +87,20 @@ def list_deliveries(
     return OK
 
 
-def replay_dead(
+def replay_failed(
     message_id: str | None, all_: bool, endpoint_id: str | None, tenant: str, database: str | None, json: bool
 ) -> int:
-    """Let dead messages be sent again; returns the exit code."""
+    """Let dead messages, and those that wait after an attempt that failed, be sent now; returns the exit code."""
     check_tenant(tenant)
     if (message_id is None) is not all_:
         raise CallError(Problem("", "a message is named and --all is given, or neither", "name one, or give --all"))
     if (absent := missing_file(database)) is not None:
         raise StoreUnreachableError(f"there is no database {absent}")
     with existing_store(database) as store:
-        of = Lookup(tenant, endpoint_id, message_id, "dead")
+        of = Lookup(tenant, endpoint_id, message_id)
         count = store.outbox.replay(of, time.time_ns() // 1000)
     if message_id is not None and not count:
-        raise CallError(Problem("", f"there is no dead message {message_id[:60]!a}", "see: refold webhooks dead"))
+        raise CallError(Problem("", f"no message {message_id[:60]!a} is dead or failing", "see: refold webhooks dead"))
     if json:
         write_json({"replayed": count})
     else:

@@ -1,12 +1,16 @@
-"""Projections: how far behind, standing still, or with runs left aside; and what of webhooks was given up."""
+"""Projections: how far behind, standing still, or with runs left aside; and what of webhooks was not taken."""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 
 from ...core.checks import Check
+from ...eventstore.outbox import Lookup, Status
 from ...projections.standings import Standing, standings
 from .patient import Patient
+
+_BAD: Mapping[Status, str] = {"dead": "given up", "waiting": "not taken when last tried"}
 
 LAG_SECONDS = 600.0
 """Further behind is a fault, as for `/ready`."""
@@ -73,16 +77,17 @@ def retry(patient: Patient) -> str:
 
 
 def webhooks(patient: Patient) -> Check:
-    """`webhooks`: no message was given up."""
+    """`webhooks`: no message was given up, and none was refused when it was last tried."""
     outbox = patient.store.outbox
-    dead: dict[str, int] = {}
-    for tenant in sorted({row.tenant for row in outbox.endpoints()}):
-        found = sum(number for (_, status), number in outbox.counts(tenant).items() if status == "dead")
-        if found:
-            dead[tenant] = found
-    if not dead:
-        return Check("webhooks", "ok", 0, 0, "dead")
-    tenant, number = next(iter(dead.items()))
-    detail = f"{number} messages of tenant {tenant} were given up: refold webhooks dead says why"
-    fix = patient.command(f"webhooks replay --all --tenant {shlex.quote(tenant)}")
-    return Check("webhooks", "warning", sum(dead.values()), 0, "dead", detail, fix)
+    totals = outbox.totals()
+    for tenant in sorted({row.tenant for row in outbox.endpoints()}) if totals.dead or totals.failing else ():
+        for status, what in _BAD.items():
+            found = outbox.deliveries(Lookup(tenant, status=status, failed=status == "waiting"), 1)
+            if found:
+                detail = (
+                    f"{totals.dead} were given up, {totals.failing} are tried again; {found[0].message_id} of tenant "
+                    f"{tenant} to {found[0].endpoint_id} was {what}: {found[0].error}"
+                )
+                fix = patient.command(f"webhooks replay --all --tenant {shlex.quote(tenant)}")
+                return Check("webhooks", "warning", totals.dead + totals.failing, 0, "not taken", detail, fix)
+    return Check("webhooks", "ok", 0, 0, "not taken")

@@ -143,6 +143,33 @@ def test_what_is_dead_is_replayed_one_by_one_or_all_and_goes_first(store: Store)
     assert outbox.counts("t") == {("a", "waiting"): 4}
 
 
+def test_what_failed_and_waits_for_its_next_attempt_is_due_at_once_when_it_is_replayed(store: Store) -> None:
+    outbox = store.outbox
+    outbox.note(0, 9, [endpoint("a"), noted("a", 3), noted("a", 4)])
+    outbox.claim("one", 10, 30.0, 100)
+    (_, first) = outbox.first("a", "one", 30.0) or pytest.fail("nothing waits")
+    outbox.record(first, "one", Outcome("waiting", 3, 100 + HOUR, 500, "HTTP 500", "hash", 100))
+    outbox.release("a", "one")
+    assert outbox.replay(Lookup("t"), 200) == 1, "the other one was never refused"
+    assert outbox.replay(Lookup("t"), 200) == 0, "it is due already"
+    assert outbox.claim("one", 10, 30.0, 200) == ["a"]
+    (_, again) = outbox.first("a", "one", 30.0) or pytest.fail("nothing waits")
+    assert (again.position, again.attempts, again.since) == (3, 3, 100), "what it has behind it counts on"
+
+
+def test_a_delivery_fails_until_it_is_taken_whatever_kept_it_back(store: Store) -> None:
+    outbox = store.outbox
+    outbox.note(0, 9, [endpoint("a"), noted("a", 3), noted("a", 4)])
+    outbox.claim("one", 10, 30.0, 100)
+    (_, first) = outbox.first("a", "one", 30.0) or pytest.fail("nothing waits")
+    outbox.record(first, "one", Outcome("waiting", 0, 100 + HOUR, None, "WEBHOOK_KEY_MISSING: no key", "", 100))
+    assert outbox.totals() == (1, 1, 0), "without a key it is never sent, and that is no attempt"
+    outbox.record(first, "one", Outcome("dead", 0, 100, None, "INTEGRITY: altered", "", 100))
+    assert outbox.totals() == (1, 0, 1)
+    outbox.replay(Lookup("t"), 200)
+    assert outbox.totals() == (1, 1, 0), "to be sent again is not to be taken"
+
+
 def test_deliveries_are_looked_up_and_old_ones_forgotten(store: Store) -> None:
     outbox = store.outbox
     outbox.note(0, 9, [endpoint("a"), endpoint("b"), *(noted(of, position) for position in (1, 2, 3) for of in "ab")])

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 
 from refold.compose import open_store
+from refold.eventstore.outbox import EndpointRow, Lookup, NewDelivery, Outcome, Status
 from refold.ops.doctor import disks
 from refold.ops.doctor.patient import Patient
 from refold.tests.doctor.conftest import Ask
@@ -252,6 +253,22 @@ def test_a_projection_that_is_paused(ran: Path, doctor: Ask, refold: Run) -> Non
     assert (paused["state"], paused["fix"]) == ("warning", "refold projections resume runs")
     assert typed(refold, paused["fix"]) == 0
     assert doctor().checks["projections"]["state"] == "ok"
+
+
+@pytest.mark.parametrize(("status", "words"), [("waiting", "not taken"), ("dead", "given up")])
+def test_a_webhook_that_is_not_taken(status: Status, words: str, fresh: Path, doctor: Ask, refold: Run) -> None:
+    with closing(open_store()) as store:
+        noted = NewDelivery("ep_1", 3, "msg_1", "shop", "shop/run", 1, "run.started", 100)
+        store.outbox.note(0, 9, [EndpointRow("ep_1", "shop", "{}", True), noted])
+        assert doctor().checks["webhooks"]["state"] == "ok", "it was never tried"
+        store.outbox.claim("one", 1, 30.0, 100)
+        (_, first) = store.outbox.first("ep_1", "one", 30.0) or pytest.fail("nothing waits")
+        store.outbox.record(first, "one", Outcome(status, 1, 10**18, 503, "WEBHOOK_REFUSED: HTTP 503", "", 100))
+        told = doctor().checks["webhooks"]
+        assert told["state"] == "warning" and words in told["detail"] and "HTTP 503" in told["detail"]
+        assert refold(*shlex.split(told["fix"])[1:]) == 0
+        (waits,) = store.outbox.deliveries(Lookup("shop"), 9)
+        assert waits.status == "waiting" and waits.due < 10**18
 
 
 def test_a_run_and_a_worker_of_a_process_that_died(fresh: Path, doctor: Ask) -> None:
