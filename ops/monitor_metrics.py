@@ -17,6 +17,7 @@ class MonitorMetrics:
         self.age_seconds: float | None = None
         self.mismatches = 0
         self.free_ratio: float | None = None
+        self.free_bytes: int | None = None
 
     def __call__(self) -> Iterator[Metric]:
         """The figures."""
@@ -27,7 +28,11 @@ class MonitorMetrics:
         if self.age_seconds is not None:
             meaning = "Seconds since its latest record; not told of one that has come to its end."
             yield GaugeMetricFamily("refold_shadow_log_age_seconds", meaning, value=self.age_seconds)
-        if self.free_ratio is not None:
-            disk = GaugeMetricFamily("refold_disk_free_ratio", "What is free of the disk, 0 to 1.", labels=["folder"])
-            disk.add_metric(["shadow"], self.free_ratio)
-            yield disk
+        for name, meaning, free in (
+            ("refold_disk_free_ratio", "What is free of the disk, 0 to 1.", self.free_ratio),
+            ("refold_disk_free_bytes", "Bytes free on the disk of a folder.", self.free_bytes),
+        ):
+            if free is not None:
+                disk = GaugeMetricFamily(name, meaning, labels=["folder"])
+                disk.add_metric(["shadow"], free)
+                yield disk

@@ -132,9 +132,10 @@ class Monitor:
         metrics.mismatches = seen.mismatches
         metrics.age_seconds = None if seen.state == "ended" else age
         try:
-            metrics.free_ratio = disk_of(watch.folder).free_ratio
+            disk = disk_of(watch.folder)
+            metrics.free_ratio, metrics.free_bytes = disk.free_ratio, disk.free
         except OSError:
-            metrics.free_ratio = None
+            metrics.free_ratio = metrics.free_bytes = None
         return seen, sanity(seen, now, watch.stale, age if seen.records else None, metrics_fault(watch.folder))
 
     async def _tell(self, url: str, result: dict[str, Any]) -> None:

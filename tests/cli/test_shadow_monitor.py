@@ -60,7 +60,8 @@ def test_a_change_of_state_and_nothing_else_is_told_once_and_signed(
             lines = answer.read().decode().splitlines()
         assert {"refold_shadow_up 1.0", "refold_shadow_mismatches 1.0"} <= set(lines)
         assert any(line.startswith("refold_shadow_log_age_seconds ") for line in lines)
-        assert any(line.startswith('refold_disk_free_ratio{folder="shadow"} ') for line in lines)
+        for disk in ("refold_disk_free_ratio", "refold_disk_free_bytes"):
+            assert any(line.startswith(f'{disk}{{folder="shadow"}} ') for line in lines), "DiskFull asks for both"
         assert refold("shadow", "sanity", "--folder", "kept", "--json").lines[4]["state"] == "ok"
         status = refold("shadow", "monitor", "status", "--folder", "kept", "--json")
         assert status.code == 1 and status.lines[0]["state"] == "CRITICAL" and status.lines[0]["running"]
