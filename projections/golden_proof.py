@@ -7,7 +7,9 @@ from pathlib import Path
 
 from ..core.errors import RefoldError, RunNotFoundError, StoreError
 from ..core.ids import stream_of
+from ..core.ports import Record
 from ..core.state import fold
+from ..eventstore.linked import linked
 from ..eventstore.log import EventLog
 from ..eventstore.store import Store
 from .golden_faults import GoldenFault, lines_of
@@ -20,10 +22,18 @@ from .golden_upkeep import Listed
 
 def recorded(store: Store, run_id: str, tenant: str) -> Golden | None:
     """The golden of a run by its log; None while the run goes on. Raises RunNotFoundError, IntegrityError."""
-    events = EventLog(store, "").events(stream_of(tenant, run_id))
-    if not events:
+    return _golden(store, run_id, tenant, store.read(stream_of(tenant, run_id)))
+
+
+def proved(store: Store, run_id: str, tenant: str) -> Golden | None:
+    """The same, to be signed: IntegrityError also for a log that can be read, but was altered."""
+    return _golden(store, run_id, tenant, linked(store, stream_of(tenant, run_id)))
+
+
+def _golden(store: Store, run_id: str, tenant: str, records: Sequence[Record]) -> Golden | None:
+    if not records:
         raise RunNotFoundError(f"no run {run_id!r} of tenant {tenant!r}")
-    state = fold(events)
+    state = fold(EventLog(store, "").decoded(records))
     return None if state.end is None else golden_of(state)
 
 
@@ -46,8 +56,21 @@ def verdict_by_log(recorder: GoldenRecorder, store: Store | None, run_id: str, t
         except RefoldError as error:
             fault = GoldenFault(0, "log", f"the log cannot be read: {error}")
     verdict = recorder.verify_golden(run_id, tenant, expected)
+    if store is not None and fault is None and not verdict.ok:
+        fault = _altered(store, run_id, tenant)
     faults = verdict.faults if fault is None else (*verdict.faults, fault)
     return GoldenVerdict(tenant, run_id, verdict.key_id, faults)
+
+
+def _altered(store: Store, run_id: str, tenant: str) -> GoldenFault | None:
+    """Whether the log itself was altered, where a golden is not what it says: then the golden may be what is right."""
+    try:
+        linked(store, stream_of(tenant, run_id))
+    except StoreError:
+        raise
+    except RefoldError as error:
+        return GoldenFault(0, "log", f"the log was altered: {error}")
+    return None
 
 
 def shelf(root: Path, tenant: str, names: Sequence[str]) -> list[Listed]:

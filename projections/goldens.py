@@ -14,6 +14,8 @@ from shutil import rmtree
 from ..core.errors import CallError, GoldenStoreError, IntegrityError, Problem
 from ..core.golden_log import GoldenLog
 from ..core.hashing import sha256_hex
+from ..core.ids import stream_of
+from ..eventstore.linked import linked
 from ..eventstore.store import Store
 from ..eventstore.tables import Row, RunKey, Table
 from .golden_archives import archive_names, read_archive
@@ -38,6 +40,7 @@ class GoldenPlace:
     def __init__(self, store: Store, folder: Path | GoldenFolder, key_file: Path):
         self.folder = folder if isinstance(folder, GoldenFolder) else GoldenFolder(folder)
         self._key_file = key_file
+        self._store = store
         self._decisions = GoldenDecisions(store)
         self._archived: dict[str, tuple[Mapping[str, str], dict[str, str]]] = {}
 
@@ -70,6 +73,16 @@ class GoldenPlace:
                 found.update((golden, mark.sha256) for golden, mark in archive.goldens.items())
             known = self._archived[tenant] = recorded, found
         return known[1]
+
+    def check_log(self, golden: Golden) -> None:
+        """Raises IntegrityError where the log of the golden's run was altered: it is the golden then that is right."""
+        try:
+            linked(self._store, stream_of(golden.tenant, golden.run_id))
+        except IntegrityError as error:
+            reason = (
+                f"the golden of run {ascii(golden.run_id)[1:-1][:100]} of tenant {golden.tenant} is kept, for its log"
+            )
+            raise IntegrityError(f"{reason} was altered: {error}") from None
 
     def forget(self) -> None:
         """Keep nothing of archives in memory."""
@@ -221,6 +234,9 @@ class GoldensAside(GoldensProjection):
             else:
                 others.append(name)
                 told.append(_other(golden, kept is not None))
+        if differing:
+            for golden in (golden for name, golden in zip(names, goldens, strict=True) if name in others):
+                self.place.check_log(golden)
         changed = [*(lacking if missing else ()), *(others if differing else ())]
         self.place.folder.take_over(self._folder, tenant, changed)
         if missing:

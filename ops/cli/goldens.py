@@ -16,7 +16,7 @@ from ...projections.golden_decisions import GoldenDecisions
 from ...projections.golden_files import GoldenFolder
 from ...projections.golden_keys import GoldenKeys
 from ...projections.golden_lines import Golden
-from ...projections.golden_proof import recorded
+from ...projections.golden_proof import proved
 from ...projections.golden_recorder import GoldenRecorder
 from ...projections.golden_upkeep import Listed, listed
 from ...projections.golden_writing import archived_goldens, write_goldens
@@ -117,7 +117,7 @@ def _is_run(stream: str) -> bool:
 
 def _named(store: Store, tenant: str, runs: Iterable[str]) -> Iterator[Golden]:
     for run_id in runs:
-        golden = recorded(store, run_id, tenant)
+        golden = proved(store, run_id, tenant)
         if golden is None:
             raise CallError(Problem("", f"run {run_id!r} has not ended", "a golden is written of an ended run"))
         yield golden
@@ -127,7 +127,7 @@ def _readable(store: Store, tenant: str, runs: list[str], broken: list[str], tol
     for number, run_id in enumerate(runs, 1):
         told(number, len(runs))
         try:
-            golden = recorded(store, run_id, tenant)
+            golden = proved(store, run_id, tenant)
         except RefoldError as error:
             note(f"run {plain(run_id)}: {plain(str(error))}")
             broken.append(run_id)

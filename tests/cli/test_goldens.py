@@ -71,10 +71,28 @@ def test_a_golden_that_the_log_does_not_know_or_a_log_that_was_altered_is_told(w
     database.close()
     done = written("golden", "verify", "a")
     assert done.code == 4 and "line 2: log: /output/text is 'Hello Ada', by the log it is 'Hello Eve'" in done.out
+    assert "log: the log was altered: event 3 of default/a does not follow from the one before it" in done.out
     assert written("golden", "verify", "a", "--offline").code == 0
     Path("refold.db").rename("other.db")
     without = written("golden", "verify", "a")
     assert without.code == 0 and "the log is not looked at" in without.err
+
+
+def test_what_an_altered_log_says_is_never_signed(written: Refold) -> None:
+    right = GOLDEN.read_bytes()
+    with sqlite3.connect("refold.db") as database:
+        alter = "UPDATE stored_events SET state = CAST(replace(state, ?, ?) AS BLOB) WHERE originator_id = ?"
+        database.execute(alter, ("Hello Ada", "Hello Eve", "default/a"))
+        last = f"{alter} AND topic = 'run.completed'"
+        assert database.execute(last, ('"at":1', '"at":2', "default/b")).rowcount == 1
+    database.close()
+    for words in (["write", "a"], ["write", "--all"]):
+        done = written("golden", *words)
+        assert done.code == 4 and "event 3 of default/a does not follow from the one before it" in done.err, words
+    assert "the head of default/b does not follow from its last event" in written("golden", "write", "b").err
+    done = written("projections", "rebuild", "goldens")
+    assert done.code == 4 and "the golden of run a of tenant default is kept, for its log was altered" in done.err
+    assert GOLDEN.read_bytes() == right
 
 
 def test_a_golden_that_is_gone_is_told(written: Refold) -> None:
