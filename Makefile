@@ -14,10 +14,10 @@ DEVELOPMENT := .venv/.development-$(PLACE)
 PEERS := .venv/.peers-$(PLACE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-system system-deps screenshots check bench bench-peers crash chaos shadow soak determinism goldens canonical fleet sleepers emergency ha budgets fuzz-api readers wheel clean docs
+.PHONY: help demo test test-system system-deps screenshots check bench bench-peers crash chaos shadow soak determinism goldens canonical fleet sleepers emergency ha incident-game budgets fuzz-api readers wheel clean docs
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(RUNTIME) ## run a workflow, kill it in the middle, resume it, prove the result
 	@.venv/bin/python examples/demo.py
@@ -94,6 +94,10 @@ emergency: $(DEVELOPMENT) ## stop four busy workers ROUNDS=20 times, and measure
 ha: ROUNDS ?= 20
 ha: $(DEVELOPMENT) ## kill the primary of a replicated PostgreSQL under load, ROUNDS=20 times; nothing acknowledged is lost
 	@REFOLD_HA_ROUNDS=$(ROUNDS) $(PYTEST) -q -s --timeout 7200 tests/ha/test_failover.py
+
+incident-game: ROUNDS ?= 5
+incident-game: $(DEVELOPMENT) ## cause five kinds of incidents, ROUNDS=5 times: alert, cause named, cured by the runbook, over
+	@REFOLD_INCIDENT_ROUNDS=$(ROUNDS) $(PYTEST) -q -s --timeout 7200 tests/system/test_incident_game.py
 
 budgets: ROUNDS ?= 10
 budgets: $(DEVELOPMENT) ## four workers under budgets, rates and places, ROUNDS=10 times, some killed; what was measured

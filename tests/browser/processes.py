@@ -37,7 +37,7 @@ class Service:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "refold", *words],
                 cwd=self.folder,
-                env={**os.environ, **self._settings()},
+                env={**os.environ, **self.settings()},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=told,
@@ -95,7 +95,8 @@ class Service:
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
 
-    def _settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
+        """What its processes find in their environment, besides ours."""
         return {
             "REFOLD_DATABASE_URL": self.database,
             "REFOLD_AUDIT": str(self.folder / "tree"),
