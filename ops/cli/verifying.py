@@ -22,15 +22,19 @@ def verify_one(run_id: str, given: FleetOptions) -> int:
     """Write the verdict on one run; returns the exit code."""
     with existing_store(given.database) as store:
         verdict = verify_run(store, run_id, given.tenant)
-        if verdict.ok:
+        log_ok = verdict.ok
+        if log_ok:
             # The log says so itself; what was derived from it must say the same.
             prover = prover_of(store, SkillRegistry(), Order(Query(given.tenant), given.proofs()), given.goldens)
             seen = asyncio.run(prover.prove(run_id, given.tenant)).results["fold"].findings
             verdict = replace(verdict, fold=tuple(seen))
     if given.json:
-        write_json(verdict.to_json())
+        write_json({**verdict.to_json(), "log_ok": log_ok})
     else:
         _tell(verdict)
+        if log_ok and not verdict.ok:
+            # Who restores a backup because of an altered golden loses what was since.
+            console().print(Text("  log    ", "dim").append("intact: only what was made from it is wrong", "not dim"))
     return OK if verdict.ok else BROKEN
 
 

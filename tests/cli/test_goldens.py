@@ -57,6 +57,9 @@ def test_an_altered_golden_is_named_by_line_and_cause(written: Refold) -> None:
     assert "line 2: log: /output/text is 'Hello Eve', by the log it is 'Hello Ada'" in done.out
     assert "signature: these bytes are not those that were signed" in done.out
     assert done.out.endswith("broken  2 checked; not intact: 1\n")
+    proved = written("verify", "a")
+    assert proved.code == 4 and "log    intact: only what was made from it is wrong" in proved.out
+    assert written("verify", "a", "--json").lines[0]["log_ok"] is True
     offline = written("golden", "verify", "a", "--offline", "--json")
     assert offline.code == 4 and [fault["line"] for fault in offline.lines[0]["faults"]] == [2, 0]
     assert written("golden", "write", "a").code == 0 and written("golden", "verify", "a").code == 0
@@ -71,6 +74,9 @@ def test_a_golden_that_the_log_does_not_know_or_a_log_that_was_altered_is_told(w
     database.close()
     done = written("golden", "verify", "a")
     assert done.code == 4 and "line 2: log: /output/text is 'Hello Ada', by the log it is 'Hello Eve'" in done.out
+    proved = written("verify", "a", "--json")
+    assert proved.code == 4 and proved.lines[0]["log_ok"] is False
+    assert "log    intact" not in written("verify", "a").out
     assert "log: the log was altered: event 3 of default/a does not follow from the one before it" in done.out
     assert written("golden", "verify", "a", "--offline").code == 0
     Path("refold.db").rename("other.db")
