@@ -46,6 +46,8 @@ class Simulation:
     modules: Sequence[str] = ()
     faults: Sequence[str] = ()
     webhook: str | None = None
+    options: Sequence[str] = ()
+    """As they were typed, for whoever calls it again; without secrets."""
     patience: float = PATIENCE_SECONDS
     """For how many seconds runs may take to end, and projections to follow."""
 
@@ -82,6 +84,7 @@ class ShadowRun:
             GoldenKeys("shadow-1", {"shadow-1": new_secret()}).save(keys)
         resumed = self._stretch.cycles > 0
         book.add("session", {"stretch": self._stretch.number, "resumed": resumed, "workers": wanted.workers,
+                             "options": list(wanted.options),
                              "faults": list(wanted.faults), "dropped_bytes": book.dropped})  # fmt: skip
         with closing(open_store(wanted.url)) as store:
             crew = Crew(wanted.url, wanted.workers, wanted.modules, goldens, keys, book.log_file)

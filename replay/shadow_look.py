@@ -50,7 +50,7 @@ class Cycle(NamedTuple):
 @dataclass(slots=True)
 class ShadowSeen:
     """What was seen in `folder`. `faults` say what could not be read, `unreadable` how many lines that were; `half` is
-    how many bytes of a line without an end the file ends with."""
+    how many bytes of a line without an end the file ends with. `options` are those of the latest session."""
 
     folder: Path
     state: ShadowState = "missing"
@@ -59,6 +59,7 @@ class ShadowSeen:
     cycles: int = 0
     mismatches: int = 0
     sessions: int = 0
+    options: tuple[str, ...] = ()
     counted: Counter[str] = field(default_factory=Counter[str])
     started_at: str | None = None
     updated_at: str | None = None
@@ -97,6 +98,7 @@ class ShadowSeen:
             "age_seconds": None if age is None else round(age, 3),
             "in_the_future": future,
             "sessions": self.sessions,
+            "options": list(self.options),
             "cycles": self.cycles,
             **{name: self.counted[name] for name in COUNTED},
             "mismatches": self.mismatches,
@@ -217,6 +219,8 @@ def _count(seen: ShadowSeen, record: Record) -> None:
         seen.mismatches += len(cycle.mismatches)
         seen.last_cycles.append(cycle)
         seen.found.extend({"cycle": cycle.number, "at": cycle.at, **each} for each in cycle.mismatches)
+    if record["type"] == "session":
+        seen.options = tuple(str(each) for each in _list(record.get("options", [])))
     seen.sessions += record["type"] == "session"
     seen.started_at = seen.started_at or at
     seen.updated_at, seen.latest_time = at, time.timestamp()

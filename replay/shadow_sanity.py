@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -77,7 +78,7 @@ def sanity(
 
 
 def _again(seen: ShadowSeen) -> str:
-    return f"refold shadow run --folder {seen.folder}"
+    return shlex.join(["refold", "shadow", "run", "--folder", str(seen.folder), *seen.options])
 
 
 def _process(seen: ShadowSeen) -> Check:

@@ -23,7 +23,7 @@ from ...replay.shadow_summary import COUNTED, Record, hours_of, summary_of
 from ...replay.shadow_workload import KINDS, MODULE, Kind
 from ..shadow_faults import check_faults
 from ..shadow_run import ShadowRun, Simulation, chosen_kinds
-from .faults import DIVERGED, OK
+from .faults import DIVERGED, OK, Hidden
 from .output import console, write_json
 from .reading import read_skills, read_spec
 from .signals import run_until_drained
@@ -71,6 +71,7 @@ def run_shadow(words: Words, database: str | None, json: bool) -> int:
         modules=words.skills,
         faults=faults,
         webhook=words.webhook,
+        options=_typed(words, url if database is not None else None),
         patience=words.patience,
     )
     with closing(ShadowBook(folder)) as book:
@@ -87,6 +88,17 @@ def run_shadow(words: Words, database: str | None, json: bool) -> int:
         what = ", ".join(f"{summary[name]} {name.replace('_', ' ')}" for name in ("cycles", *COUNTED))
         console().print(f"{what}, {summary['mismatches']} mismatches; all in {folder}", soft_wrap=True)
     return DIVERGED if summary["mismatches"] else OK
+
+
+def _typed(words: Words, url: str | None) -> list[str]:
+    """The options with which a call goes on with this simulation; who is told by a webhook may be a secret."""
+    given: list[tuple[str, object]] = [("--workers", words.workers), ("--patience", f"{words.patience:g}")]
+    if not words.quick:
+        given += [("--hours", f"{words.hours:g}"), ("--interval", f"{words.interval:g}")]
+    given += [("--kinds", words.kinds), ("--faults", words.faults)]
+    given += [("--spec", each) for each in words.specs] + [("--skills", each) for each in words.skills]
+    given += [("--database", None if url is None else Hidden([url])(url))]
+    return ["--quick"] * words.quick + [word for name, value in given if value for word in (name, str(value))]
 
 
 def _names(text: str | None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import threading
 import time
@@ -52,6 +53,9 @@ def test_a_quick_simulation_proves_every_kind(refold: Refold, folder: Path) -> N
     assert "mismatches: 0" in (folder / "kept" / LOG).read_text()
     sane = refold("shadow", "sanity", "--folder", "kept", "--json")
     assert (sane.code, sane.lines[-1]["failed"]) == (0, 0), sane.lines
+    again = ["--quick", "--workers", "3", "--patience", "120"]
+    assert refold("shadow", "status", "--folder", "kept", "--json").lines[0]["options"] == again
+    assert sane.lines[0]["fix"] == shlex.join(["refold", "shadow", "run", "--folder", str(folder / "kept"), *again])
     full = refold("shadow", "debug", "full", "--folder", "kept", "--json")
     views = {each["view"] for each in full.lines}
     assert full.code == 0 and views == {"checks", "process", "cycles", "golden", "tail"}

@@ -99,7 +99,9 @@ def _sane(site: Site, code: int) -> list[dict[str, Any]]:
 
 
 def _shadow_again(site: Site) -> Names:
-    return {"FOLDER": str(site.shadow), "OPTIONS": " ".join(OPTIONS)}
+    (status,) = site.said("shadow", "status", "--folder", str(site.shadow))
+    assert set(OPTIONS) <= {*status["options"]}, "it knows how it was called"
+    return {"FOLDER": str(site.shadow), "OPTIONS": " ".join(status["options"])}
 
 
 def _shadow_goes_on(site: Site, known: Names) -> None:
