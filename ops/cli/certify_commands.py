@@ -1,4 +1,4 @@
-"""The words of `refold certify`; importing this adds them to the commands."""
+"""The words of `refold certify` and `refold tabletop`; importing this adds them to the commands."""
 
 from __future__ import annotations
 
@@ -36,3 +36,24 @@ def certify_child(words: list[str]) -> None:
     from .certify_children import be_child
 
     raise typer.Exit(be_child(words))
+
+
+@app.command("tabletop")
+def tabletop(
+    prometheus: Annotated[
+        str | None,
+        typer.Option("--prometheus", metavar="URL", help="Asked whether an alert fires.", show_default=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Hold the exercise of docs/ops/tabletop.md: ten steps, on a store of its own with a real server.
+
+    What is really kept is not touched. Without --prometheus the states are looked at that alerts stand on.
+
+    Example: refold tabletop --prometheus http://127.0.0.1:9090
+
+    Exit codes: 0 all passed (there may be warnings); 1 one has failed.
+    """
+    from .tabletop import tabletop
+
+    raise typer.Exit(tabletop(prometheus, json))
