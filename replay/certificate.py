@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from ..core.canonical import canonical_json
@@ -86,8 +86,9 @@ def certificate(body: Mapping[str, Any], made_at: str, key: Signs | None) -> byt
 
 
 def signed_bytes(body: Mapping[str, Any]) -> bytes:
-    """What a signature is over. Raises NotCanonicalError."""
-    return FORMAT.encode() + b"\n" + canonical_json(body)
+    """What a signature is over: the format, so that it is good for nothing else, and the body. Raises
+    NotCanonicalError."""
+    return str(body["format"]).encode() + b"\n" + canonical_json(body)
 
 
 Standing = Literal["valid", "unsigned", "malformed", "altered", "unknown_key", "inconsistent", "other_log"]
@@ -116,21 +117,10 @@ class Checked:
 def check_certificate(data: bytes, key: Verifies | None, store: Store | None = None) -> Checked:
     """Check a certificate's signature by `key`, that it does not contradict itself, and with `store` that this log is
     the one that it is about. Without a key nobody knows who made it: it is `unsigned` at best. Raises StoreError."""
-    try:
-        told: Any = parse_json(data, max_bytes=MOST_BYTES)
-        body: Any = told["body"]
-        signed = signed_bytes(body)
-        whole = canonical_json(told) + b"\n" == data
-        fits = body["format"] == FORMAT and told.keys() <= {"body", "signature", "unsigned"}
-    except (InvalidError, NotCanonicalError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return Checked("malformed", f"it is no certificate: {_short(error)}")
-    if not fits:
-        return Checked("malformed", "it is no certificate of this version of Refold")
-    if not whole:
-        return Checked("altered", "it is not written as it was: the bytes are not canonical JSON")
-    found = _signature(told.get("signature"), signed, key)
-    if found is not None and found.standing != "unsigned":
+    found = check_signed(data, key, FORMAT)
+    if found.body is None:
         return found
+    body: Any = found.body
     try:
         why = _contradiction(body)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -141,9 +131,28 @@ def check_certificate(data: bytes, key: Verifies | None, store: Store | None = N
         position, head = body["log"]["position"], body["log"]["head"]
         if hash_at(store, position) != head:
             return Checked("other_log", f"the event at position {position} of this log is another one, or none", body)
-    if found is not None:
-        return Checked(found.standing, found.reason, body)
-    return Checked("valid", f"signed by {told['signature']['key']}", body)
+    return found
+
+
+def check_signed(data: bytes, key: Verifies | None, format_: str) -> Checked:
+    """Check that a file is of this format, as it was written, and signed by `key`; without one it is `unsigned` at
+    best. Its body is told where it is `valid` or `unsigned`; what that says is not looked at."""
+    try:
+        told: Any = parse_json(data, max_bytes=MOST_BYTES)
+        body: Any = told["body"]
+        signed = signed_bytes(body)
+        whole = canonical_json(told) + b"\n" == data
+        fits = body["format"] == format_ and told.keys() <= {"body", "signature", "unsigned"}
+    except (InvalidError, NotCanonicalError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return Checked("malformed", f"it is no certificate: {_short(error)}")
+    if not fits:
+        return Checked("malformed", "it is no certificate of this version of Refold")
+    if not whole:
+        return Checked("altered", "it is not written as it was: the bytes are not canonical JSON")
+    found = _signature(told.get("signature"), signed, key)
+    if found is None:
+        return Checked("valid", f"signed by {told['signature']['key']}", body)
+    return replace(found, body=body) if found.standing == "unsigned" else found
 
 
 def _signature(told: Any, signed: bytes, key: Verifies | None) -> Checked | None:

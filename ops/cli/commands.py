@@ -110,7 +110,7 @@ def refold(
 
 
 def _defaults(group: typer.Typer | None, own: dict[str, str | None]) -> dict[str, object]:
-    return {command.name or "": own for command in group.registered_commands} if group is not None else {}
+    return {**own, **{each.name or "": own for each in group.registered_commands}} if group is not None else {}
 
 
 @app.command("run")
