@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..canonical import Payload
-from ..errors import CallError, EmergencyStopError, NotCanonicalError, Problem, RunEndedError
+from ..errors import CallError, EmergencyStopError, NotCanonicalError, Problem, RunEndedError, RunOwnedError
 from ..events import RunContinued
 from ..ids import check_signal
 from ..limits import Limits
@@ -51,7 +51,8 @@ async def tell(
         # A function that is to clean up is driven to its end here where there are no workers to do it.
         here = not services.parks and services.skills.workflow(state.started.workflow_type) is not None
         if state.cancelling is not None and state.end is None and here:
-            with suppress(EmergencyStopError):  # It cleans up when it is resumed.
+            # It cleans up when it is resumed, or a worker that has taken it up meanwhile sees to that.
+            with suppress(EmergencyStopError, RunOwnedError):
                 state = await host.enter(stream, lambda: host.go_on(stream))
         return state
     await host.deliver_inbox(actor)

@@ -21,6 +21,10 @@ from refold import (
     workflow,
 )
 from refold.core.events import StepCompleted
+from refold.core.run_state import RunState
+from refold.core.runtime.host import Host
+from refold.eventstore.log import EventLog
+from refold.eventstore.owner import this_process
 from refold.tests.support.functions import Stage
 from refold.tests.support.sites import Site, Through
 from refold.tests.support.workflows import soon, until
@@ -313,6 +317,30 @@ async def test_cancelling_a_paused_run_lets_it_clean_up() -> None:
         assert (await soon(run)).status == "paused"
         assert (await soon(engine.cancel("r", "enough"))).status == "cancelled"
     assert stage.called == ["clean"] and stage.proved()
+
+
+async def test_a_cancel_is_no_error_when_a_worker_takes_the_run_up_to_clean_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    @workflow
+    async def tidy() -> None:
+        try:
+            await wait_signal("never")
+        finally:
+            await call("note", x="clean")
+
+    stage = Stage(tidy)
+    goes_on = Host.go_on
+
+    async def taken_up_before(host: Host, stream: str, *, again: bool = False) -> RunState:
+        assert EventLog(stage.store, this_process("worker")).claim(stream, 30) is None
+        return await goes_on(host, stream, again=again)
+
+    async with stage.running(tidy) as (engine, run):
+        await until(lambda: "step.waiting" in stage.topics())
+        await soon(engine.pause("r"))
+        assert (await soon(run)).status == "paused"
+        monkeypatch.setattr(Host, "go_on", taken_up_before)
+        result = await soon(engine.cancel("r", "enough"))
+    assert result.status != "cancelled" and stage.topics()[-1] == "run.cancelling" and stage.called == []
 
 
 async def test_a_function_may_swallow_a_cancel_but_not_one_with_force() -> None:
