@@ -26,7 +26,8 @@ test: $(DEVELOPMENT) ## run the whole suite; it starts a PostgreSQL of its own
 	@$(PYTEST) -q -n 2 --ignore tests/browser --ignore tests/system
 
 test-system: $(DEVELOPMENT) ## the tests that need Debian's packages: a real browser, clocks that jump, Prometheus, Alertmanager
-	@$(PYTEST) -q --timeout 300 tests/browser tests/system
+	@$(PYTEST) -q --timeout 300 tests/browser
+	@$(PYTEST) -q -n 2 --dist loadfile --timeout 300 tests/system
 
 system-deps: ## install those packages by apt-get, with sudo unless root
 	@.ci/system-deps chromium prometheus prometheus-alertmanager faketime

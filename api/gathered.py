@@ -44,21 +44,25 @@ class Gathered(Generic[K, T]):
         return await found
 
     async def _ask(self) -> None:
-        while self._waiting:
-            asked = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
-            asked = [each for each in asked if not each[1].done()]
-            if not asked:
+        try:
+            while self._waiting:
+                asked = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
+                await self._answer([each for each in asked if not each[1].done()])
+        finally:
+            self._asking = None
+
+    async def _answer(self, asked: Sequence[tuple[K, asyncio.Future[T]]]) -> None:
+        if not asked:
+            return
+        answers: Sequence[T | Exception]
+        try:
+            answers = await self._admission.ask(partial(self._look, [key for key, _ in asked]))
+        except Exception as error:
+            answers = [error] * len(asked)
+        for (_, found), answer in zip(asked, answers, strict=True):
+            if found.done():
                 continue
-            answers: Sequence[T | Exception]
-            try:
-                answers = await self._admission.ask(partial(self._look, [key for key, _ in asked]))
-            except Exception as error:
-                answers = [error] * len(asked)
-            for (_, found), answer in zip(asked, answers, strict=True):
-                if found.done():
-                    continue
-                if isinstance(answer, Exception):
-                    found.set_exception(answer)
-                else:
-                    found.set_result(answer)
-        self._asking = None
+            if isinstance(answer, Exception):
+                found.set_exception(answer)
+            else:
+                found.set_result(answer)

@@ -84,11 +84,13 @@ const placeOf = (node, part) => {
   }
   return path.join("/");
 };
+// Tells whether that went well. A server that is busy, restarts or hangs is asked again: nobody may look at what is old.
 const refresh = async () => {
-  if (document.hidden) return;
+  if (document.hidden) return true;
   try {
-    const response = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin" });
-    if (!response.ok || response.redirected) return;
+    const signal = AbortSignal.timeout(20000);
+    const response = await fetch(location.href, { headers: { accept: "text/html" }, credentials: "same-origin", signal });
+    if (!response.ok || response.redirected) return response.status < 429;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const part of all("[data-part]")) {
       const other = fresh.getElementById(part.id);
@@ -109,7 +111,8 @@ const refresh = async () => {
       else if (href) all("a", part).find((each) => each.getAttribute("href") === href)?.focus({ preventScroll: true });
     }
     document.dispatchEvent(new CustomEvent("refreshed"));
-  } catch { /* The next time. */ }
+    return true;
+  } catch { return false; }
 };
 
 // One at a time, never more than a fifth of it: what takes the server long is asked less often.
@@ -122,7 +125,7 @@ const soon = async () => {
     await new Promise((go) => setTimeout(go, 200));
     again = false;
     const begun = performance.now();
-    await refresh();
+    while (!await refresh()) await new Promise((go) => setTimeout(go, 3000));
     if (again) await new Promise((go) => setTimeout(go, 4 * (performance.now() - begun)));
   }
   asking = false;
@@ -135,7 +138,8 @@ const soon = async () => {
   if (live) {
     let polling = 0;
     const source = new EventSource(live.dataset.live);
-    const stop = () => { source.close(); clearInterval(polling); };
+    const slowly = setInterval(soon, 30000); // What is between may hold back events, or lose them.
+    const stop = () => { source.close(); clearInterval(polling); clearInterval(slowly); };
     source.onmessage = soon;
     source.onopen = () => { clearInterval(polling); polling = 0; };
     source.onerror = () => { polling ||= setInterval(soon, 3000); };
