@@ -51,6 +51,14 @@ def write_goldens(
     return Written(written, left)
 
 
+def contradicted(recorder: BaseGoldenRecorder, golden: Golden) -> bool:
+    """Whether a golden lies there already that is signed, verifies, and says something else: either the log was
+    rewritten since, whole and in order, or its meaning was changed by newer code. Raises GoldenStoreError."""
+    if recorder.verify_golden(golden.run_id, golden.tenant, golden.data).ok:
+        return False
+    return recorder.verify_golden(golden.run_id, golden.tenant).ok
+
+
 def archived_goldens(
     folder: GoldenFolder, tenant: str, recorded: Mapping[str, str] | None = None
 ) -> dict[tuple[str, str], str]:

@@ -27,7 +27,7 @@ from .golden_lines import Golden, golden_of
 from .golden_names import GOLDEN, safe_name
 from .golden_recorder import GoldenRecorder
 from .golden_signatures import check_signature
-from .golden_writing import BATCH
+from .golden_writing import BATCH, contradicted
 from .model import FollowedRun, TakenOver
 
 _SKEW = 86_400 * 1_000_000
@@ -237,6 +237,11 @@ class GoldensAside(GoldensProjection):
         if differing:
             for golden in (golden for name, golden in zip(names, goldens, strict=True) if name in others):
                 self.place.check_log(golden)
+                if contradicted(GoldenRecorder(self.place.folder, keys), golden):
+                    raise IntegrityError(
+                        f"the golden of run {ascii(golden.run_id)[1:-1][:100]} of tenant {tenant} is kept, for it "
+                        "verifies and is not what the log says; if that is right: refold golden write --replace"
+                    )
         changed = [*(lacking if missing else ()), *(others if differing else ())]
         self.place.folder.take_over(self._folder, tenant, changed)
         if missing:

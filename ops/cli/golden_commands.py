@@ -27,6 +27,9 @@ _By = Annotated[str | None, typer.Option(metavar="WHO", help="Who does it; else 
 def golden_write(
     runs: _Runs = None,
     all_: _All = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also those that verify and are not what the log says.")
+    ] = (False),
     folder: Folder = None,
     keys: Keys = None,
     tenant: Tenant = "default",
@@ -36,7 +39,7 @@ def golden_write(
     """Write the goldens of ended runs from the log; what is there already, or in an archive, is left alone."""
     from .goldens import Place, write
 
-    raise typer.Exit(write(Place(folder, keys, tenant, database, json), runs or [], all_))
+    raise typer.Exit(write(Place(folder, keys, tenant, database, json), runs or [], all_, replace))
 
 
 @golden.command("list")

@@ -19,7 +19,7 @@ from ...projections.golden_lines import Golden
 from ...projections.golden_proof import proved
 from ...projections.golden_recorder import GoldenRecorder
 from ...projections.golden_upkeep import Listed, listed
-from ...projections.golden_writing import archived_goldens, write_goldens
+from ...projections.golden_writing import archived_goldens, contradicted, write_goldens
 from ...projections.goldens import GoldenPlace
 from ..settings import GOLDEN_KEYS, golden_folder, golden_key_file
 from .faults import BROKEN, OK
@@ -82,8 +82,9 @@ def check_choice(runs: list[str], all_: bool) -> None:
         raise CallError(Problem("", "runs are named and --all is given, or neither", "name runs, or give --all"))
 
 
-def write(place: Place, runs: list[str], all_: bool) -> int:
-    """Write goldens; returns the exit code. A run whose log is broken is told, and the others are written."""
+def write(place: Place, runs: list[str], all_: bool, replace: bool) -> int:
+    """Write goldens; returns the exit code. A run whose log is broken, or against whose log stands a golden that
+    verifies, is told (unless it is to be replaced), and the others are written."""
     check_choice(runs, all_)
     recorder = place.recorder()
     broken: list[str] = []
@@ -92,12 +93,14 @@ def write(place: Place, runs: list[str], all_: bool) -> int:
         goldens = _readable(store, place.tenant, ids, broken, told) if all_ else _named(store, place.tenant, ids)
         recorded_archives = GoldenDecisions(store).of(place.tenant).archives
         archived = archived_goldens(recorder.storage, place.tenant, recorded_archives) if all_ else None
+        if not replace:
+            goldens = _uncontradicted(recorder, goldens, broken)
         done = write_goldens(recorder, goldens, archived)
     if place.json:
         write_json({"tenant": place.tenant, **done._asdict(), "broken": len(broken)})
     else:
         more = f"; in archives: {done.archived}" if done.archived else ""
-        failed = f"; not readable: {len(broken)}" if broken else ""
+        failed = f"; left alone: {len(broken)}" if broken else ""
         console().print(f"goldens: {done.written}{more}{failed}", soft_wrap=True)
     return BROKEN if broken else OK
 
@@ -133,6 +136,18 @@ def _readable(store: Store, tenant: str, runs: list[str], broken: list[str], tol
             broken.append(run_id)
             continue
         if golden is not None:
+            yield golden
+
+
+def _uncontradicted(recorder: GoldenRecorder, goldens: Iterable[Golden], broken: list[str]) -> Iterator[Golden]:
+    for golden in goldens:
+        if contradicted(recorder, golden):
+            note(
+                f"run {plain(golden.run_id)}: its golden verifies and is not what the log says, so one of both was "
+                "altered with care; look at golden diff, and if it is the log that is right, add --replace"
+            )
+            broken.append(golden.run_id)
+        else:
             yield golden
 
 

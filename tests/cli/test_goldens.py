@@ -101,6 +101,17 @@ def test_what_an_altered_log_says_is_never_signed(written: Refold) -> None:
     assert GOLDEN.read_bytes() == right
 
 
+def test_a_golden_that_verifies_is_not_replaced_by_what_another_log_says_unless_told_so(written: Refold) -> None:
+    right, other = GOLDEN.read_bytes(), ["--database", "sqlite:///other.db"]
+    assert written("run", "hello.json", "--run-id", "a", "--seed", "4", *other).code == 0
+    for words in (["write", "a"], ["write", "--all"]):
+        done = written("golden", *words, *other)
+        assert done.code == 4 and "run a: its golden verifies and is not what the log says" in done.err, words
+    assert GOLDEN.read_bytes() == right
+    assert written("golden", "write", "a", "--replace", *other).out == "goldens: 1\n"
+    assert GOLDEN.read_bytes() != right and written("golden", "verify", "a", *other).code == 0
+
+
 def test_a_golden_that_is_gone_is_told(written: Refold) -> None:
     GOLDEN.unlink()
     assert written("golden", "verify", "--all").code == 0
@@ -236,5 +247,5 @@ def test_a_run_whose_log_is_broken_does_not_keep_the_others_from_being_written(w
     database.close()
     GOLDEN.with_name("b.steps.jsonl").unlink()
     done = written("golden", "write", "--all")
-    assert done.code == 4 and done.out == "goldens: 1; not readable: 1\n" and "run a: " in done.err
+    assert done.code == 4 and done.out == "goldens: 1; left alone: 1\n" and "run a: " in done.err
     assert GOLDEN.with_name("b.steps.jsonl").exists()
