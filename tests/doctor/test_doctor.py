@@ -54,9 +54,12 @@ def test_warnings_fail_only_with_strict(fresh: Path, doctor: Ask, monkeypatch: p
     assert doctor("--strict").code == 1
 
 
-def test_people_see_the_fix_below_what_has_failed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_people_see_the_fix_below_what_has_failed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from refold.ops.cli import main
 
+    monkeypatch.setenv("REFOLD_DATABASE_URL", "sqlite:///named.db")
     with pytest.raises(SystemExit) as ended:
         main(["doctor", "--port", "0"])
     assert ended.value.code == 5

@@ -120,7 +120,7 @@ def test_no_canary_is_found_anywhere(tmp_path: Path, url: str, collector: Sink) 
     assert found_in(place.said) == []
     sent = b"".join(taken.body for taken in collector.taken)
     assert found_in(sent) == [] and sent.count(b"with see [secret CANARY_") >= 2, "from the spec and the function"
-    assert b"RuntimeError: see see [secret CANARY_" in sent and b"used [secret CANARY_" in sent
+    assert b"RuntimeError: see see [secret CANARY_" in sent and b"used see [secret CANARY_" in sent
 
 
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
