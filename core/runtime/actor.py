@@ -32,6 +32,7 @@ from .pricing import Step, time_limit
 from .relations import Letter, beginnings, children_awaited, handover, letters
 from .run_spans import spans_of, work_of
 from .services import Family, Services
+from .waiters import Waiters
 
 PARK_MICROSECONDS = 1_000_000
 """A run that has nothing to do for longer than this leaves memory."""
@@ -60,7 +61,7 @@ class RunActor:
         self._floor = floor
         self._timer: Timer | None = None
         self._delivered = self._stored = state.taken
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters = Waiters()
         self._clearance: Clearance | None = None
         self._ledger: list[LedgerChange] = []
 
@@ -112,15 +113,14 @@ class RunActor:
     async def taken(self, version: int) -> None:
         """Wait until the inbox message of `version` is taken and that is durable, or until the run is done."""
         while self._stored < version and not self.done.done():
-            self._waiters.append(waiter := asyncio.get_running_loop().create_future())
-            await waiter
+            await self._waiters.wait()
 
     def abandon(self, error: BaseException) -> None:
         """Drop the run: stop what runs, record nothing more, let `done` end with `error`."""
         self._stop()
         if not self.done.done():
             self.done.set_exception(error)
-        self._wake_waiters()
+        self._waiters.wake()
 
     def _advance(self) -> None:
         if self._committing or self.done.done():
@@ -295,7 +295,7 @@ class RunActor:
             self._stored_now(ack, appends, decision)
         except Exception as error:  # an observer's, say; the neighbours in the same commit must not suffer
             self.abandon(error)
-        self._wake_waiters()
+        self._waiters.wake()
 
     def _stored_now(self, ack: Sequence[Head], appends: Sequence[Append], decision: Decision) -> None:
         self.head = ack[0]
@@ -323,7 +323,8 @@ class RunActor:
 
     def _start(self, index: StepIndex, attempt: int) -> None:
         services = self._services
-        if (recorded := services.recorded.get(index)) is not None:
+        recorded = services.recorded.get(index)
+        if recorded is not None:
             self._results.append(recorded)
             return
         call = self._decider.prepare(index, attempt, services.limits)
@@ -380,7 +381,8 @@ class RunActor:
 
     def _cancel(self, indexes: Sequence[StepIndex]) -> None:
         for index in indexes:
-            if (attempt := self._running.pop(index, None)) is not None:
+            attempt = self._running.pop(index, None)
+            if attempt is not None:
                 attempt.cancel()
 
     def _stop(self) -> None:
@@ -389,12 +391,6 @@ class RunActor:
         if self._clearance is not None:
             self._clearance.close()
         self._decider.close()
-
-    def _wake_waiters(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
 
 
 _ABSENT: Any = object()

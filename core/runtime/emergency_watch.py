@@ -10,7 +10,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 
 from ..emergency import NO_STOPS, Stop, Stops
 from ..errors import EmergencyStopError, IntegrityError, RefoldError
@@ -174,6 +175,26 @@ class EmergencyWatch:
                         self._threads = []  # Its twin ends likewise.
                     return
             stirred.wait(LOOK_SECONDS)
+
+
+@contextmanager
+def heeding(watch: EmergencyWatch | None, heed: Callable[[], None]) -> Generator[None]:
+    """Within, look out for emergency stops, and have `heed` called on this event loop at once and after each change."""
+    if watch is None:
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def changed() -> None:
+        with suppress(RuntimeError):  # The loop was closed.
+            loop.call_soon_threadsafe(heed)
+
+    end = watch.keep(changed)
+    heed()  # What changed before anybody was there to be told.
+    try:
+        yield
+    finally:
+        end()
 
 
 def refusal(started: RunStarted, stop: Stop) -> EmergencyStopError:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,7 @@ from ..state import start as begun
 from .actor import RunActor
 from .admission import check_same, check_served
 from .decider import Decider, SpecDecider
-from .emergency_watch import refusal
+from .emergency_watch import heeding, refusal
 from .functions.code_decider import decider_of
 from .history import History, Past
 from .relations import beginning, children_awaited
@@ -341,28 +341,10 @@ class Host:
         """While runs live: look at their inboxes, and renew their leases well before they end."""
         renewed = 0.0
         loop = asyncio.get_running_loop()
-        with self._heeding(loop):
+        with heeding(self._services.emergency, self.heed):
             while self._actors or self._stopped_beside:
                 await asyncio.sleep(POLL_SECONDS)
                 renewed = await self._look_after(loop.time(), renewed)
-
-    @contextmanager
-    def _heeding(self, loop: asyncio.AbstractEventLoop) -> Generator[None]:
-        watch = self._services.emergency
-        if watch is None:
-            yield
-            return
-
-        def changed() -> None:
-            with suppress(RuntimeError):  # The loop was closed.
-                loop.call_soon_threadsafe(self.heed)
-
-        end = watch.keep(changed)
-        self.heed()  # What changed before anybody was there to be told.
-        try:
-            yield
-        finally:
-            end()
 
     async def _look_after(self, now: float, renewed: float) -> float:
         """See to leases and inboxes; returns when the leases were renewed last."""
