@@ -159,7 +159,10 @@ class Skill(Generic[P, R]):
 
 
 @overload
-def skill(skill_id: Callable[P, R], /) -> Skill[P, R]: ...
+def skill(skill_id: Callable[P, R], /) -> Skill[P, R]:
+    """The function itself, decorated."""
+
+
 @overload
 def skill(
     skill_id: str | None = None,
@@ -175,7 +178,10 @@ def skill(
     heartbeat_seconds: float | None = None,
     sensitive: bool = False,
     failures: FailureCatalog | None = None,
-) -> Callable[[Callable[P, R]], Skill[P, R]]: ...
+) -> Callable[[Callable[P, R]], Skill[P, R]]:
+    """A decorator with these settings."""
+
+
 def skill(skill_id: Any = None, **declaration: Any) -> Any:
     """Declare a function as a skill: `@skill`, `@skill("name")`, `@skill("name", deterministic=True)`.
 

@@ -112,7 +112,10 @@ class Workflow(Generic[P, R]):
 
 
 @overload
-def workflow(workflow_type: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
+def workflow(workflow_type: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]:
+    """The function itself, decorated."""
+
+
 @overload
 def workflow(
     workflow_type: str | None = None,
@@ -121,7 +124,10 @@ def workflow(
     timeout: Duration | None = None,
     sensitive: bool = False,
     failures: FailureCatalog | None = None,
-) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]:
+    """A decorator with these settings."""
+
+
 def workflow(
     workflow_type: Any = None,
     *,
